@@ -1,0 +1,34 @@
+//! Crash-safe, lock-free rings over raw shared memory.
+//!
+//! Any process that maps the memory may be killed between any two instructions; what it leaves
+//! behind is either invisible or can be settled by any other member. Nothing here blocks, makes a
+//! system call or trusts what it reads: words come from memory that a hostile peer may scribble on,
+//! so each is read once and checked, and the worst outcome is [`Corrupt`].
+//!
+//! Reading order:
+//!
+//! 1. [`region`]: shared memory as checked views and copies; with `shared!` the only unsafe code
+//! 2. [`slots`]: [`SlotRing`], fixed slots, many producers and many consumers, exactly `n` waiting
+//! 3. [`spsc`]: the same memory for one producer and one consumer, without read-modify-write
+//! 4. [`log`]: [`Log`], runs of variable length in a circle, as a heap and as a queue
+//!
+//! The algorithms are written against [`slots::SlotMemory`] and [`log::LogMemory`], so that loom
+//! explores the very code that runs over a mapping (`tests/loom_*.rs`).
+
+pub mod log;
+pub mod region;
+pub mod slots;
+pub mod spsc;
+pub mod sync;
+
+mod corrupt;
+
+pub use corrupt::Corrupt;
+#[cfg(not(loom))]
+pub use log::Log;
+pub use log::LogLayout;
+pub use region::{OutOfBounds, Region, Shared, StridedView, View, ViewSlice};
+pub use slots::{ClaimCache, ClaimError, LayoutError, SlotLayout, Take};
+#[cfg(not(loom))]
+pub use slots::SlotRing;
+pub use spsc::{SpscReceiver, SpscSender};

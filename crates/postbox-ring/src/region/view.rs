@@ -1,0 +1,119 @@
+//! Views: references into a region that keep it in place.
+
+use std::{marker::PhantomData, ops::Deref, ptr::NonNull, sync::Arc};
+
+use super::{Backing, Shared};
+
+/// One `T` in a region. Clones look at the same `T`.
+pub struct View<T> {
+    at: NonNull<T>,
+    backing: Arc<Backing>,
+}
+
+impl<T: Shared> View<T> {
+    /// `at` was checked by `Region::place` for one `T` of the region that `backing` keeps.
+    pub(super) fn new(at: NonNull<T>, backing: Arc<Backing>) -> View<T> {
+        View { at, backing }
+    }
+}
+
+impl<T: Shared> Deref for View<T> {
+    type Target = T;
+
+    #[inline]
+    fn deref(&self) -> &T {
+        // SAFETY: `at` was checked for bounds and alignment, `backing` keeps the memory, and a
+        // `Shared` type is valid whatever the bits and however they change.
+        unsafe { self.at.as_ref() }
+    }
+}
+
+impl<T> Clone for View<T> {
+    fn clone(&self) -> View<T> {
+        View { at: self.at, backing: self.backing.clone() }
+    }
+}
+
+// SAFETY: a `Shared` type is made of atomics, which any thread may use.
+unsafe impl<T: Shared> Send for View<T> {}
+// SAFETY: as for Send.
+unsafe impl<T: Shared> Sync for View<T> {}
+
+/// Consecutive `T` in a region. Clones look at the same.
+pub struct ViewSlice<T> {
+    first: NonNull<T>,
+    count: usize,
+    backing: Arc<Backing>,
+}
+
+impl<T: Shared> ViewSlice<T> {
+    /// `first` was checked by `Region::place` for `count` consecutive `T`.
+    pub(super) fn new(first: NonNull<T>, count: usize, backing: Arc<Backing>) -> ViewSlice<T> {
+        ViewSlice { first, count, backing }
+    }
+}
+
+impl<T: Shared> Deref for ViewSlice<T> {
+    type Target = [T];
+
+    #[inline]
+    fn deref(&self) -> &[T] {
+        // SAFETY: bounds and alignment of all `count` were checked, `backing` keeps the memory,
+        // and a `Shared` type is valid whatever the bits and however they change.
+        unsafe { NonNull::slice_from_raw_parts(self.first, self.count).as_ref() }
+    }
+}
+
+impl<T> Clone for ViewSlice<T> {
+    fn clone(&self) -> ViewSlice<T> {
+        ViewSlice { first: self.first, count: self.count, backing: self.backing.clone() }
+    }
+}
+
+// SAFETY: a `Shared` type is made of atomics, which any thread may use.
+unsafe impl<T: Shared> Send for ViewSlice<T> {}
+// SAFETY: as for Send.
+unsafe impl<T: Shared> Sync for ViewSlice<T> {}
+
+/// One `T` every `stride` bytes of a region. Clones look at the same.
+pub struct StridedView<T> {
+    first: NonNull<u8>,
+    count: usize,
+    stride: usize,
+    backing: Arc<Backing>,
+    of: PhantomData<T>,
+}
+
+impl<T: Shared> StridedView<T> {
+    /// `first` was checked by `Region::place` for `count` strides, and `stride` for `T`'s alignment.
+    pub(super) fn new(
+        first: NonNull<T>,
+        count: usize,
+        stride: usize,
+        backing: Arc<Backing>,
+    ) -> StridedView<T> {
+        StridedView { first: first.cast(), count, stride, backing, of: PhantomData }
+    }
+
+    /// The `T` at `index`, or none where `index` is not below the count.
+    #[inline]
+    pub fn get(&self, index: usize) -> Option<&T> {
+        if index >= self.count {
+            return None;
+        }
+        // SAFETY: `index` was just checked against the count whose bounds and alignment were
+        // checked at construction; `backing` keeps the memory; `Shared` types are always valid.
+        Some(unsafe { self.first.add(index * self.stride).cast::<T>().as_ref() })
+    }
+}
+
+impl<T> Clone for StridedView<T> {
+    fn clone(&self) -> StridedView<T> {
+        StridedView { backing: self.backing.clone(), ..*self }
+    }
+}
+
+// SAFETY: a `Shared` type is made of atomics, which any thread may use.
+unsafe impl<T: Shared> Send for StridedView<T> {}
+// SAFETY: as for Send.
+unsafe impl<T: Shared> Sync for StridedView<T> {}

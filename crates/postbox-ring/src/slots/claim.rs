@@ -1,0 +1,162 @@
+//! Producers: claim a slot, write its body, publish it.
+
+use super::{Claim, ClaimError, Position, Seen, SlotMemory, SlotState, SlotWord, Slots};
+use crate::{
+    corrupt::{Corrupt, ROUNDS},
+    sync::{AtomicU64, Ordering},
+};
+
+/// What a sender remembers of the head, so that it reads that line once in `n` messages.
+///
+/// Private to one sender. It may be out of date: the head only moves on, so an old one errs towards
+/// Full, and then it is read again.
+#[derive(Clone, Copy, Debug)]
+pub struct ClaimCache {
+    head: Position,
+}
+
+impl ClaimCache {
+    /// Knows nothing yet.
+    pub const fn new() -> ClaimCache {
+        ClaimCache { head: Position::from_raw(0) }
+    }
+}
+
+impl Default for ClaimCache {
+    fn default() -> ClaimCache {
+        ClaimCache::new()
+    }
+}
+
+/// Whether the window lets a position be claimed.
+pub(crate) enum Admission {
+    Admitted,
+    Full,
+    /// The position is behind the head: others have claimed it long ago.
+    Outdated,
+}
+
+impl<M: SlotMemory> Slots<M> {
+    /// Claims the next slot for `member`.
+    ///
+    /// # Errors
+    /// [`ClaimError::Full`] where `n` live entries wait at this moment, or where the slot itself is
+    /// still being read or holds a withdrawn entry; [`ClaimError::Corrupt`] where memory makes no sense.
+    #[inline]
+    pub fn claim(&self, member: u16, cache: &mut ClaimCache) -> Result<Claim, ClaimError> {
+        let counter = self.memory().tail();
+        for _ in 0..ROUNDS {
+            // Acquire: pairs with the Release in `advance`.
+            let tail = Position::from_raw(counter.load(Ordering::Acquire));
+            let cell = self.word(tail)?;
+            // Acquire: pairs with the Release in `release`, whose reads of the body are then over.
+            let word = SlotWord::from_raw(cell.load(Ordering::Acquire));
+            if word == SlotWord::free(tail.lap()) {
+                match self.admission(tail, cache)? {
+                    Admission::Admitted if self.seize(cell, tail, member) => {
+                        self.advance(counter, tail);
+                        return Ok(self.claimed(tail));
+                    }
+                    Admission::Full => return Err(ClaimError::Full),
+                    Admission::Admitted | Admission::Outdated => {}
+                }
+            } else {
+                self.unclaimable(tail, word)?;
+            }
+        }
+        Err(ClaimError::Corrupt)
+    }
+
+    #[inline]
+    fn seize(&self, cell: &AtomicU64, tail: Position, member: u16) -> bool {
+        let (free, writing) =
+            (SlotWord::free(tail.lap()), SlotWord::writing(tail.lap(), member));
+        // Acquire: pairs with the Release in `release`, as the load before did. Nothing is
+        // published by it: the body comes with `publish`.
+        cell.compare_exchange(free.raw(), writing.raw(), Ordering::Acquire, Ordering::Relaxed)
+            .is_ok()
+    }
+
+    /// Publishes a written slot: from now on it may be taken.
+    #[inline]
+    pub fn publish(&self, claim: Claim) {
+        if let Ok(cell) = self.word(claim.position) {
+            // Release: pairs with the Acquire in `take`, which then sees the body. A plain store
+            // does: while its claimer lives nobody else changes a WRITING word.
+            cell.store(SlotWord::full(claim.position.lap()).raw(), Ordering::Release);
+        }
+    }
+
+    /// Gives a claimed slot up unwritten: takers pass over it, and it no longer counts.
+    pub fn abandon(&self, claim: Claim) {
+        if let Ok(cell) = self.word(claim.position) {
+            // Release: pairs with the Acquire loads of words, so that whoever claims the slot next
+            // writes its body after what was written here.
+            cell.store(SlotWord::skip(claim.position.lap()).raw(), Ordering::Release);
+            // An error stays in the memory, and the next operation reports it.
+            let _ = self.raise_hint(self.after(claim.position));
+        }
+    }
+
+    /// What to do about a slot at the tail that is not free: Ok to look again.
+    #[inline(never)]
+    pub(crate) fn unclaimable(&self, tail: Position, word: SlotWord) -> Result<(), ClaimError> {
+        match word.seen_from(tail) {
+            // Only a word FREE but for its member gets here as free.
+            Seen::Now(SlotState::Free) => Err(ClaimError::Corrupt),
+            Seen::Now(_) | Seen::Done => {
+                self.advance(self.memory().tail(), tail);
+                Ok(())
+            }
+            // A skipped entry at the head needs no receiver to be passed over.
+            Seen::Occupied => match self.pass_over()? {
+                true => Ok(()),
+                false => Err(ClaimError::Full),
+            },
+            Seen::Foreign => Ok(self.moved(self.memory().tail(), tail)?),
+        }
+    }
+
+    /// An error unless `counter` has moved on from `position`, which then explains an odd word.
+    pub(crate) fn moved(&self, counter: &AtomicU64, position: Position) -> Result<(), Corrupt> {
+        // Acquire: pairs with the Release in `advance`.
+        match counter.load(Ordering::Acquire) == position.raw() {
+            true => Err(Corrupt),
+            false => Ok(()),
+        }
+    }
+
+    /// Whether fewer than `n` live entries lie before `position`, which is free.
+    #[inline]
+    pub(crate) fn admission(
+        &self,
+        position: Position,
+        cache: &mut ClaimCache,
+    ) -> Result<Admission, Corrupt> {
+        // A negative distance becomes a huge one: look again.
+        if (self.distance(cache.head, position) as u64) < u64::from(self.window()) {
+            return Ok(Admission::Admitted);
+        }
+        self.admission_from_head(position, cache)
+    }
+
+    #[inline(never)]
+    fn admission_from_head(
+        &self,
+        position: Position,
+        cache: &mut ClaimCache,
+    ) -> Result<Admission, Corrupt> {
+        self.pass_over()?;
+        // Acquire: pairs with the Release in `advance`.
+        cache.head = Position::from_raw(self.memory().head().load(Ordering::Acquire));
+        let waiting = self.distance(cache.head, position);
+        if waiting < 0 {
+            return Ok(Admission::Outdated);
+        }
+        let window = i64::from(self.window());
+        if waiting < window || self.live_from(cache.head, waiting)? < window {
+            return Ok(Admission::Admitted);
+        }
+        Ok(Admission::Full)
+    }
+}

@@ -1,0 +1,135 @@
+//! The memory a slot ring works on: a region, or loom's model of one.
+
+use crate::sync::AtomicU64;
+
+/// The words of a slot ring and where its bodies are.
+///
+/// An index not below [`slots`](SlotMemory::slots) may come from hostile memory and gets none.
+pub trait SlotMemory {
+    /// How many slots there are: 1 to 2^24.
+    fn slots(&self) -> u32;
+    /// How many entries may wait: 1 to `slots`.
+    fn window(&self) -> u32;
+    /// First position that is not claimed, or the one before; moved by claimers and settlers.
+    fn tail(&self) -> &AtomicU64;
+    /// First position that is not taken, or the one before; moved by whoever finds it behind.
+    fn head(&self) -> &AtomicU64;
+    /// Position after the last withdrawn or skipped entry; raised by withdrawers and settlers.
+    fn withdrawals(&self) -> &AtomicU64;
+    /// Which lap of the slot was withdrawn last; written by withdrawers, read by full-up claimers.
+    fn withdrawn(&self, index: u32) -> Option<&AtomicU64>;
+    /// The slot's word.
+    fn word(&self, index: u32) -> Option<&AtomicU64>;
+    /// Where the slot's body begins; `index` is below `slots`.
+    fn body(&self, index: u32) -> usize;
+    /// Room in a body.
+    fn body_len(&self) -> usize;
+}
+
+#[cfg(not(loom))]
+pub use mapped::MappedSlots;
+
+#[cfg(not(loom))]
+mod mapped {
+    #![allow(unsafe_code, reason = "the shared! macro, which checks what it asserts")]
+
+    use super::*;
+    use crate::{
+        Region, StridedView, View, ViewSlice,
+        slots::{
+            LayoutError, SlotLayout,
+            layout::{CONTROL_BYTES, WORD_BYTES},
+        },
+    };
+
+    crate::shared! {
+        /// A position alone in its pair of cache lines.
+        #[repr(C, align(128))]
+        struct Line {
+            position: AtomicU64,
+        }
+
+        /// The control lines at the start of a ring.
+        #[repr(C)]
+        struct Control {
+            tail: Line,
+            head: Line,
+            withdrawals: Line,
+        }
+    }
+
+    /// A slot ring's memory in a region.
+    #[derive(Clone)]
+    pub struct MappedSlots {
+        control: View<Control>,
+        withdrawn: ViewSlice<AtomicU64>,
+        words: StridedView<AtomicU64>,
+        layout: SlotLayout,
+        first_body: usize,
+    }
+
+    impl MappedSlots {
+        pub(in crate::slots) fn new(
+            region: &Region,
+            layout: SlotLayout,
+        ) -> Result<MappedSlots, LayoutError> {
+            layout.check()?;
+            let SlotLayout { offset, slots, stride, .. } = layout;
+            let slots_begin = offset.checked_add(layout.slots_begin()).ok_or(LayoutError::TooShort)?;
+            Ok(MappedSlots {
+                control: region.view(offset)?,
+                withdrawn: region.views(offset + CONTROL_BYTES, slots as usize)?,
+                words: region.strided(slots_begin, slots as usize, stride)?,
+                layout,
+                first_body: slots_begin + WORD_BYTES,
+            })
+        }
+    }
+
+    impl SlotMemory for MappedSlots {
+        #[inline]
+        fn slots(&self) -> u32 {
+            self.layout.slots
+        }
+
+        #[inline]
+        fn window(&self) -> u32 {
+            self.layout.window
+        }
+
+        #[inline]
+        fn tail(&self) -> &AtomicU64 {
+            &self.control.tail.position
+        }
+
+        #[inline]
+        fn head(&self) -> &AtomicU64 {
+            &self.control.head.position
+        }
+
+        #[inline]
+        fn withdrawals(&self) -> &AtomicU64 {
+            &self.control.withdrawals.position
+        }
+
+        #[inline]
+        fn withdrawn(&self, index: u32) -> Option<&AtomicU64> {
+            self.withdrawn.get(index as usize)
+        }
+
+        #[inline]
+        fn word(&self, index: u32) -> Option<&AtomicU64> {
+            self.words.get(index as usize)
+        }
+
+        #[inline]
+        fn body(&self, index: u32) -> usize {
+            self.first_body + index as usize * self.layout.stride
+        }
+
+        #[inline]
+        fn body_len(&self) -> usize {
+            self.layout.stride - WORD_BYTES
+        }
+    }
+}

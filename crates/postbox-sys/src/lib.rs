@@ -1,0 +1,42 @@
+//! Thin wrappers over the Linux system calls that Postbox needs.
+//!
+//! One module per system call family. The wrappers hold no policy: a borrowed descriptor goes in,
+//! an owned descriptor or an [`Errno`] comes out, and every descriptor is close-on-exec from the
+//! instant it exists. Nothing here waits except [`epoll::Epoll::wait`], [`pidfd::wait`] and, for
+//! some milliseconds, [`fork::fork`].
+//!
+//! In reading order:
+//!
+//! | module | what it wraps |
+//! | --- | --- |
+//! | [`pipe`], [`socket`], [`mqueue`], [`memfd`] | the four kernel objects that carry messages |
+//! | [`descriptors`] | descriptors sent over a socket (`SCM_RIGHTS`) |
+//! | [`eventfd`], [`epoll`] | bells and sleeping |
+//! | [`pidfd`], [`process`], [`signals`] | who lives, who died, and telling them |
+//! | [`fork`], [`threads`], [`wipe_on_fork`] | a safe `fork` and what a child can know about it |
+//! | [`clock`], [`cpu`], [`limits`] | time, processors, and what the system grants |
+//!
+//! `unsafe` is denied for the crate and allowed file by file, in the modules that need it.
+
+pub mod clock;
+pub mod cpu;
+pub mod descriptors;
+pub mod epoll;
+pub mod eventfd;
+pub mod fork;
+pub mod inherited;
+pub mod limits;
+pub mod memfd;
+pub mod mqueue;
+pub mod pidfd;
+pub mod pipe;
+pub mod process;
+pub mod signals;
+pub mod socket;
+pub mod threads;
+pub mod wipe_on_fork;
+
+mod proc_file;
+
+pub use nix::Result;
+pub use nix::errno::Errno;

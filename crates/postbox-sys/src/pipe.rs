@@ -1,0 +1,278 @@
+//! Pipes in packet mode: each write is one packet, each read takes one packet.
+//!
+//! ```text
+//! write(3 B) write(5 B)            one page slot per packet, up to 4096 bytes each
+//!   └────────┴──► [ 3 B ][ 5 B ][     ][     ] ──► read = 3, read = 5
+//!                   capacity(bytes) / 4096 slots
+//! ```
+//!
+//! See [`pipe(7)`](https://man7.org/linux/man-pages/man7/pipe.7.html).
+//!
+//! ```
+//! use postbox_sys::{Errno, pipe};
+//!
+//! let (rx, tx) = pipe::packet_pipe()?;
+//! pipe::write(&tx, b"one")?;
+//! pipe::write(&tx, b"two")?;
+//! let mut buffer = [0; 4096];
+//! assert_eq!(pipe::read(&rx, &mut buffer)?, 3);
+//! assert_eq!(pipe::read(&rx, &mut buffer)?, 3);
+//! assert_eq!(pipe::read(&rx, &mut buffer), Err(Errno::EAGAIN));
+//! # Ok::<(), Errno>(())
+//! ```
+//!
+//! A write to a pipe that nobody has open for reading raises SIGPIPE, which Rust programs ignore
+//! from their start. Who must not rely on that keeps a read end open.
+
+#![allow(unsafe_code)]
+
+use crate::{Errno, Result};
+use nix::fcntl::{FcntlArg, OFlag, fcntl, open};
+use nix::sys::stat::Mode;
+use nix::unistd::pipe2;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+
+/// Which end of a pipe.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// Packets are read from it.
+    Read,
+    /// Packets are written to it.
+    Write,
+}
+
+/// Creates a pipe in packet mode, both ends close-on-exec and nonblocking: (read end, write end).
+///
+/// See [`pipe2(2)`](https://man7.org/linux/man-pages/man2/pipe.2.html).
+///
+/// # Errors
+///
+/// `EMFILE`, `ENFILE`: no descriptor left in this process, in the system; or the user's hard limit
+/// of pipe pages is reached (`/proc/sys/fs/pipe-user-pages-hard`).
+pub fn packet_pipe() -> Result<(OwnedFd, OwnedFd)> {
+    pipe2(OFlag::O_DIRECT | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK)
+}
+
+/// Opens a second description of one end of the pipe behind `fd`: its flags are nobody else's.
+///
+/// It is in packet mode, nonblocking and close-on-exec. The way goes through `/proc/self/fd`.
+///
+/// # Errors
+///
+/// `EACCES`: the pipe belongs to another user. `ENOENT`: `/proc` is not mounted. `ENXIO`: a write
+/// end, and nobody has the pipe open for reading. `EMFILE`, `ENFILE`.
+pub fn reopen(fd: impl AsFd, end: End) -> Result<OwnedFd> {
+    let access = match end {
+        End::Read => OFlag::O_RDONLY,
+        End::Write => OFlag::O_WRONLY,
+    };
+    let path = format!("/proc/self/fd/{}", fd.as_fd().as_raw_fd());
+    let flags = access | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK;
+    let opened = open(path.as_str(), flags, Mode::empty())?;
+    // Packet mode cannot be had from open(2), only afterwards.
+    fcntl(&opened, FcntlArg::F_SETFL(access | OFlag::O_NONBLOCK | OFlag::O_DIRECT))?;
+    Ok(opened)
+}
+
+/// Writes one packet.
+///
+/// Never waits if the description is nonblocking.
+///
+/// # Errors
+///
+/// `EAGAIN`: no slot is free. `EPIPE`: nobody has the pipe open for reading. `EINTR`: only on a
+/// blocking description. More than 4096 bytes are split, and cut short where slots run out.
+#[inline]
+pub fn write(pipe: impl AsFd, packet: &[u8]) -> Result<usize> {
+    nix::unistd::write(pipe, packet)
+}
+
+/// Reads one packet; returns its length, or 0 when nobody has the pipe open for writing.
+///
+/// Never waits if the description is nonblocking. What does not fit the buffer is lost.
+///
+/// # Errors
+///
+/// `EAGAIN`: the pipe is empty. `EINTR`: only on a blocking description.
+#[inline]
+pub fn read(pipe: impl AsFd, buffer: &mut [u8]) -> Result<usize> {
+    nix::unistd::read(pipe, buffer)
+}
+
+/// Like [`write`](write()), and never waits whatever the flags of the description (`RWF_NOWAIT`).
+///
+/// See [`pwritev2(2)`](https://man7.org/linux/man-pages/man2/readv.2.html).
+///
+/// # Errors
+///
+/// `EOPNOTSUPP`: pipes know this from Linux 6.4, and only those made by `pipe2`, not reopened ones.
+/// Otherwise those of [`write`](write()).
+#[inline]
+pub fn write_nowait(pipe: impl AsFd, packet: &[u8]) -> Result<usize> {
+    let piece = libc::iovec { iov_base: packet.as_ptr().cast_mut().cast(), iov_len: packet.len() };
+    // SAFETY: one piece, readable for its length; the kernel does not write to it.
+    let written = unsafe {
+        libc::pwritev2(pipe.as_fd().as_raw_fd(), &raw const piece, 1, -1, libc::RWF_NOWAIT)
+    };
+    Errno::result(written).map(|written| written as usize)
+}
+
+/// Like [`read`](read()), and never waits whatever the flags of the description (`RWF_NOWAIT`).
+///
+/// See [`preadv2(2)`](https://man7.org/linux/man-pages/man2/readv.2.html).
+///
+/// # Errors
+///
+/// `EOPNOTSUPP`: pipes know this from Linux 6.4, and only those made by `pipe2`, not reopened ones.
+/// Otherwise those of [`read`](read()).
+#[inline]
+pub fn read_nowait(pipe: impl AsFd, buffer: &mut [u8]) -> Result<usize> {
+    let piece = libc::iovec { iov_base: buffer.as_mut_ptr().cast(), iov_len: buffer.len() };
+    // SAFETY: one piece, writable for its length.
+    let read = unsafe {
+        libc::preadv2(pipe.as_fd().as_raw_fd(), &raw const piece, 1, -1, libc::RWF_NOWAIT)
+    };
+    Errno::result(read).map(|read| read as usize)
+}
+
+/// The size of the pipe's buffer in bytes: one packet per 4096.
+///
+/// # Errors
+///
+/// `EBADF`: not a pipe.
+pub fn capacity(pipe: impl AsFd) -> Result<usize> {
+    fcntl(pipe, FcntlArg::F_GETPIPE_SZ).map(|bytes| bytes as usize)
+}
+
+/// Makes the pipe's buffer at least `bytes` large, rounded up to a power of two of pages; returns
+/// what it is now.
+///
+/// # Errors
+///
+/// `EPERM`: above `/proc/sys/fs/pipe-max-size`, or this user's pipes are over
+/// `/proc/sys/fs/pipe-user-pages-soft`. `EBUSY`: more is in the pipe than would fit. `EINVAL`:
+/// beyond what can be asked for. `ENOMEM`. `EBADF`: not a pipe.
+pub fn set_capacity(pipe: impl AsFd, bytes: usize) -> Result<usize> {
+    let bytes = i32::try_from(bytes).map_err(|_| Errno::EINVAL)?;
+    fcntl(pipe, FcntlArg::F_SETPIPE_SZ(bytes)).map(|bytes| bytes as usize)
+}
+
+/// How many bytes wait in the pipe, all packets together (`FIONREAD`). Either end can be asked.
+///
+/// # Errors
+///
+/// `ENOTTY`, `EBADF`: not a pipe.
+pub fn unread_bytes(pipe: impl AsFd) -> Result<usize> {
+    let mut bytes: libc::c_int = 0;
+    // SAFETY: the request stores one `int`.
+    Errno::result(unsafe {
+        libc::ioctl(pipe.as_fd().as_raw_fd(), libc::FIONREAD, &raw mut bytes)
+    })?;
+    Ok(bytes as usize)
+}
+
+/// Whether writes through this description are packets. A peer that shares it can change that.
+///
+/// # Errors
+///
+/// `EBADF`: not an open descriptor.
+pub fn is_packet_mode(pipe: impl AsFd) -> Result<bool> {
+    let flags = fcntl(pipe, FcntlArg::F_GETFL)?;
+    Ok(OFlag::from_bits_retain(flags).contains(OFlag::O_DIRECT))
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+
+    /// Waits until the other end is closed everywhere: for a moment, a child that another test has
+    /// forked and that has not come to its `exec` yet holds it too.
+    pub(crate) fn until_hung_up(fd: impl AsFd) {
+        let mut polled = [PollFd::new(fd.as_fd(), PollFlags::empty())];
+        assert_eq!(poll(&mut polled, PollTimeout::NONE), Ok(1));
+    }
+
+    #[test]
+    fn packets_come_out_whole_and_in_order() {
+        let (rx, tx) = packet_pipe().unwrap();
+        assert_eq!(write(&tx, b"one"), Ok(3));
+        assert_eq!(write(&tx, &[7; 4096]), Ok(4096));
+        assert_eq!(unread_bytes(&rx), Ok(4099));
+        let mut buffer = [0; 8192];
+        assert_eq!(read(&rx, &mut buffer), Ok(3));
+        assert_eq!(&buffer[..3], b"one");
+        assert_eq!(read(&rx, &mut buffer), Ok(4096));
+        assert_eq!(read(&rx, &mut buffer), Err(Errno::EAGAIN));
+        drop(tx);
+        until_hung_up(&rx);
+        assert_eq!(read(&rx, &mut buffer), Ok(0));
+    }
+
+    #[test]
+    fn the_capacity_is_one_packet_per_page() {
+        let (rx, tx) = packet_pipe().unwrap();
+        assert_eq!(set_capacity(&tx, 5 * 4096), Ok(8 * 4096));
+        assert_eq!(capacity(&rx), Ok(8 * 4096));
+        for _ in 0..8 {
+            write(&tx, b"x").unwrap();
+        }
+        assert_eq!(write(&tx, b"x"), Err(Errno::EAGAIN));
+        assert_eq!(set_capacity(&tx, 4096), Err(Errno::EBUSY));
+        assert_eq!(set_capacity(&tx, usize::MAX), Err(Errno::EINVAL));
+    }
+
+    #[test]
+    fn a_pipe_without_readers_is_epipe() {
+        let (rx, tx) = packet_pipe().unwrap();
+        drop(rx);
+        until_hung_up(&tx);
+        assert_eq!(write(&tx, b"x"), Err(Errno::EPIPE));
+    }
+
+    #[test]
+    fn nowait_does_not_wait_on_a_blocking_description() {
+        let (rx, tx) = pipe2(OFlag::O_DIRECT | OFlag::O_CLOEXEC).unwrap();
+        let mut buffer = [0; 16];
+        match read_nowait(&rx, &mut buffer) {
+            Err(Errno::EOPNOTSUPP) => return, // Linux before 6.4
+            empty => assert_eq!(empty, Err(Errno::EAGAIN)),
+        }
+        set_capacity(&tx, 4096).unwrap();
+        assert_eq!(write_nowait(&tx, b"one"), Ok(3));
+        assert_eq!(write_nowait(&tx, b"two"), Err(Errno::EAGAIN));
+        assert_eq!(read_nowait(&rx, &mut buffer), Ok(3));
+        drop(tx);
+        until_hung_up(&rx);
+        assert_eq!(read_nowait(&rx, &mut buffer), Ok(0));
+    }
+
+    #[test]
+    fn packet_mode_can_be_asked_for_and_be_lost() {
+        let (_rx, tx) = packet_pipe().unwrap();
+        assert_eq!(is_packet_mode(&tx), Ok(true));
+        fcntl(&tx, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).unwrap();
+        assert_eq!(is_packet_mode(&tx), Ok(false));
+    }
+
+    #[test]
+    fn a_reopened_end_is_the_same_pipe_with_flags_of_its_own() {
+        let (rx, tx) = pipe2(OFlag::O_DIRECT | OFlag::O_CLOEXEC).unwrap();
+        let (own_rx, own_tx) = (reopen(&rx, End::Read).unwrap(), reopen(&tx, End::Write).unwrap());
+        assert_eq!(read(&own_rx, &mut [0; 4]), Err(Errno::EAGAIN));
+        assert_eq!(is_packet_mode(&own_tx), Ok(true));
+        write(&own_tx, b"ab").unwrap();
+        write(&own_tx, b"c").unwrap();
+        assert_eq!(read(&own_rx, &mut [0; 4]), Ok(2));
+        assert_eq!(read(&rx, &mut [0; 4]), Ok(1));
+        let flags = OFlag::from_bits_retain(fcntl(&rx, FcntlArg::F_GETFL).unwrap());
+        assert!(!flags.contains(OFlag::O_NONBLOCK));
+    }
+
+    #[test]
+    fn descriptors_that_are_no_pipes_are_refused() {
+        let bell = crate::eventfd::create().unwrap();
+        assert_eq!(capacity(&bell), Err(Errno::EBADF));
+        assert_eq!(unread_bytes(&bell), Err(Errno::ENOTTY));
+    }
+}

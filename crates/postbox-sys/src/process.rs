@@ -1,0 +1,55 @@
+//! Who a process is: its number together with its start time.
+
+use crate::Result;
+use crate::proc_file::Stat;
+
+/// Names one process for as long as the machine runs: numbers are reused, but not within one tick.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Identity {
+    /// The process id.
+    pub pid: u32,
+    /// When it started, in clock ticks (10 ms) since boot.
+    pub start_time: u64,
+}
+
+/// When the process `pid` started, in clock ticks since boot; `None` if there is no such process.
+///
+/// A zombie still has one. It is field 22 of
+/// [`/proc/PID/stat`](https://man7.org/linux/man-pages/man5/proc_pid_stat.5.html), read such that
+/// no name of a program can mislead it. Where `/proc` is mounted with `hidepid`, processes of other
+/// users look as if they did not exist.
+pub fn start_time(pid: u32) -> Option<u64> {
+    Stat::read(format!("/proc/{pid}/stat")).ok().map(|stat| stat.start_time)
+}
+
+/// The identity of the calling process.
+///
+/// # Errors
+///
+/// `ESRCH`: `/proc` is not mounted.
+pub fn own_identity() -> Result<Identity> {
+    let stat = Stat::read("/proc/self/stat")?;
+    Ok(Identity { pid: stat.id, start_time: stat.start_time })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::process::{Command, Stdio};
+
+    #[test]
+    fn this_process_has_one_identity() {
+        let me = own_identity().unwrap();
+        assert_eq!(me.pid, std::process::id());
+        assert_eq!(start_time(me.pid), Some(me.start_time));
+    }
+
+    #[test]
+    fn a_process_has_a_start_time_until_it_has_been_waited_for() {
+        let mut child = Command::new("cat").stdin(Stdio::piped()).spawn().unwrap();
+        assert!(start_time(child.id()).unwrap() >= own_identity().unwrap().start_time);
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert_eq!(start_time(child.id()), None);
+    }
+}

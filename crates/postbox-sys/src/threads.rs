@@ -1,0 +1,83 @@
+//! The threads of this process, as the kernel lists them.
+
+use crate::proc_file::{Stat, errno};
+use crate::{Errno, Result};
+use nix::unistd::gettid;
+
+/// The kernel's flag of a task that has begun to end and runs no more of the program's code.
+const PF_EXITING: u32 = 0x4;
+
+/// A thread of this process.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Thread {
+    /// Its id; that of the main thread is the process id.
+    pub tid: u32,
+    /// Its name, cut to 15 bytes by the kernel.
+    pub name: String,
+}
+
+/// How many threads this process has.
+///
+/// A thread that has ended counts no more from the moment it could be joined, although the kernel
+/// lists it a little longer.
+///
+/// # Errors
+///
+/// `ENOENT`: `/proc` is not mounted. `EMFILE`, `ENFILE`: no descriptor left.
+pub fn count() -> Result<usize> {
+    Ok(others()?.len() + 1)
+}
+
+/// All threads of this process but the calling one.
+///
+/// # Errors
+///
+/// Those of [`count`].
+pub fn others() -> Result<Vec<Thread>> {
+    let own = gettid().as_raw() as u32;
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir("/proc/self/task").map_err(|error| errno(&error))? {
+        let path = entry.map_err(|error| errno(&error))?.path().join("stat");
+        match Stat::read(path) {
+            Ok(stat) if stat.id == own || stat.flags & PF_EXITING != 0 => (),
+            Ok(stat) => found.push(Thread {
+                tid: stat.id,
+                name: String::from_utf8_lossy(&stat.name).into_owned(),
+            }),
+            Err(Errno::ESRCH) => (),
+            Err(errno) => return Err(errno),
+        }
+    }
+    Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::mpsc::channel;
+
+    #[test]
+    fn a_thread_is_listed_by_name_while_it_runs_and_not_once_it_is_joined() {
+        for round in 0..200 {
+            let (started, wait_started) = channel();
+            let (end, wait_end) = channel::<()>();
+            let name = format!("listed ) {round}");
+            let thread = std::thread::Builder::new().name(name.clone()).spawn(move || {
+                started.send(()).unwrap();
+                wait_end.recv().unwrap_err();
+            });
+            wait_started.recv().unwrap();
+            assert!(others().unwrap().iter().any(|thread| thread.name == name));
+            drop(end);
+            thread.unwrap().join().unwrap();
+            assert!(!others().unwrap().iter().any(|thread| thread.name == name));
+        }
+    }
+
+    #[test]
+    fn the_calling_thread_is_counted_but_not_among_the_others() {
+        let own = gettid().as_raw() as u32;
+        assert!(others().unwrap().iter().all(|thread| thread.tid != own));
+        assert!(count().unwrap() >= 1);
+    }
+}

@@ -1,0 +1,133 @@
+//! Bells: how a member that sleeps is woken where the kernel object's own wake-up does not reach.
+//!
+//! ```text
+//! message  eventfd, one sleeper per ring    a slot, or an overflow entry, was published
+//! room     eventfd, one sleeper per ring    a message is gone, so there is room
+//! receipt  eventfd, all sleepers            an offer was settled while its sender slept
+//! news     eventfd, all sleepers            a member joined, left or died; a repair ended
+//! level    eventfd, level-triggered         readable while a receive could return something;
+//!                                           kept so only while a pollable exists
+//! ```
+//!
+//! The first four are registered edge-triggered and never read: each write is a new edge, and the
+//! count would take centuries to fill. "One sleeper" is `EPOLLEXCLUSIVE`.
+//!
+//! A ring is spared while nobody sleeps. Whoever goes to sleep counts itself in, then looks once
+//! more; whoever publishes looks at the count afterwards, and takes one off for the ring that it
+//! sends, so that a sleeper on its way up is not rung again for each further message.
+
+use super::control::{Awaited, Control};
+use crate::error::Fault;
+use postbox_ring::sync::Ordering::SeqCst;
+use postbox_sys::eventfd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+/// A bell that cannot be rung any louder has been heard: there is no other error on a good
+/// descriptor.
+fn ring(bell: BorrowedFd<'_>) {
+    let _ = eventfd::ring(bell);
+}
+
+#[derive(Debug)]
+pub(crate) struct Bells {
+    message: OwnedFd,
+    room: OwnedFd,
+    receipt: OwnedFd,
+    news: OwnedFd,
+    level: OwnedFd,
+}
+
+impl Bells {
+    pub(crate) const COUNT: usize = 5;
+
+    pub(crate) fn create() -> Result<Self, Fault> {
+        let bell = || eventfd::create().map_err(Fault::system("eventfd"));
+        Ok(Bells {
+            message: bell()?,
+            room: bell()?,
+            receipt: bell()?,
+            news: bell()?,
+            level: bell()?,
+        })
+    }
+
+    pub(crate) fn from_fds([message, room, receipt, news, level]: [OwnedFd; Self::COUNT]) -> Self {
+        Bells { message, room, receipt, news, level }
+    }
+
+    pub(crate) fn fds(&self) -> [BorrowedFd<'_>; Self::COUNT] {
+        [&self.message, &self.room, &self.receipt, &self.news, &self.level].map(AsFd::as_fd)
+    }
+
+    pub(crate) fn of(&self, awaited: Awaited) -> BorrowedFd<'_> {
+        match awaited {
+            Awaited::Message => self.message.as_fd(),
+            Awaited::Room => self.room.as_fd(),
+            Awaited::Receipt => self.receipt.as_fd(),
+        }
+    }
+
+    pub(crate) fn news(&self) -> BorrowedFd<'_> {
+        self.news.as_fd()
+    }
+
+    pub(crate) fn level(&self) -> BorrowedFd<'_> {
+        self.level.as_fd()
+    }
+
+    /// Wakes one sleeper, if there is one that no ring is on its way to.
+    pub(crate) fn ring_one(&self, control: &Control, awaited: Awaited) {
+        let sleepers = control.sleepers(awaited);
+        // SeqCst: comes after the publication; pairs with the increment in `Asleep::announce`.
+        let mut count = sleepers.load(SeqCst);
+        while count > 0 {
+            match sleepers.compare_exchange_weak(count, count - 1, SeqCst, SeqCst) {
+                Ok(_) => return ring(self.of(awaited)),
+                Err(now) => count = now,
+            }
+        }
+    }
+
+    /// Wakes every sender that waits for a receipt: one of them has its own now.
+    pub(crate) fn ring_receipt(&self) {
+        ring(self.receipt.as_fd());
+    }
+
+    /// Wakes everybody that sleeps.
+    pub(crate) fn ring_news(&self) {
+        ring(self.news.as_fd());
+    }
+}
+
+/// A sleeper's place in the count, given up when dropped unless a ring has taken it already.
+pub(crate) struct Asleep<'c> {
+    control: &'c Control,
+    awaited: Awaited,
+    rung: bool,
+}
+
+impl<'c> Asleep<'c> {
+    /// To be followed by one more look at what is awaited.
+    pub(crate) fn announce(control: &'c Control, awaited: Awaited) -> Self {
+        // SeqCst: before that look; pairs with the load in `Bells::ring_one`.
+        control.sleepers(awaited).fetch_add(1, SeqCst);
+        Asleep { control, awaited, rung: false }
+    }
+
+    /// The bell was heard: the ringer has taken the place off the count.
+    pub(crate) fn rung(&mut self) {
+        self.rung = true;
+    }
+}
+
+impl Drop for Asleep<'_> {
+    fn drop(&mut self) {
+        if !self.rung {
+            // At zero a ring is on its way to somebody; a count too high only costs a ring.
+            let _ = self
+                .control
+                .sleepers(self.awaited)
+                .fetch_update(SeqCst, SeqCst, |count| count.checked_sub(1));
+        }
+    }
+}

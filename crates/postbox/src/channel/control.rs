@@ -1,0 +1,150 @@
+//! The words that every member of a channel shares.
+//!
+//! ```text
+//!   offset   what                 written by
+//!   0        Header               the creator, once; joiners check every field
+//!   4096     Control              admission: senders · gone: takers and withdrawers ·
+//!                                 repair: anyone at an idle point · sleepers: who sleeps and who rings
+//!   …        Receipts             a cell is its sender's until the taker settles it by one CAS
+//!   …        Members              a record is its end's, but for `status` and `owner` after a death
+//!   …        SlotRing             shared memory only
+//!   …        overflow Log         entries that the kernel object had no room for
+//!   …        bodies Log           messages larger than an entry
+//! ```
+//!
+//! Nothing in here is trusted: words are read once and checked where they are used.
+
+use postbox_ring::sync::{AtomicU64, Ordering};
+
+postbox_ring::shared! {
+    /// What the channel is. Written before anyone else can see the memory, never after.
+    #[repr(C, align(128))]
+    pub struct Header {
+        pub magic: AtomicU64,
+        pub mechanism: AtomicU64,
+        /// 0 zero, 1 bounded, 2 unbounded.
+        pub capacity_kind: AtomicU64,
+        pub capacity: AtomicU64,
+        pub max_message: AtomicU64,
+        /// The one length allowed plus one, or 0.
+        pub fixed_size: AtomicU64,
+        pub byte_cap: AtomicU64,
+        pub form: AtomicU64,
+        /// Bytes of the largest entry that the kernel object or slot takes.
+        pub entry_limit: AtomicU64,
+        /// Offers outstanding at a time when the capacity is zero.
+        pub zero_window: AtomicU64,
+        pub schema: AtomicU64,
+    }
+}
+
+postbox_ring::shared! {
+    /// One word alone in its pair of cache lines.
+    #[repr(C, align(128))]
+    pub struct Lone {
+        pub word: AtomicU64,
+    }
+}
+
+postbox_ring::shared! {
+    /// The counters of the channel.
+    #[repr(C, align(128))]
+    pub struct Control {
+        /// frozen (1 bit) · epoch (8) · tickets given out (48). CAS by senders.
+        pub admit: Lone,
+        /// Messages of even and odd epochs that count no more: taken, withdrawn or never sent.
+        pub gone: [Lone; 2],
+        /// phase (3 bits) · epoch (8) · room returned for the dead (48). CAS by repairers.
+        pub repair: Lone,
+        /// epoch (8) · ticket (48) at the freeze of that epoch.
+        pub flip_ticket: AtomicU64,
+        /// epoch (8) · `gone` of the other parity (48) at the freeze of that epoch.
+        pub flip_gone: AtomicU64,
+        /// epoch (8) · ticket (48) past which every older entry must have been popped.
+        pub mark: AtomicU64,
+        /// Deaths that may have left room behind; raised before the dead record is freed.
+        pub deaths: AtomicU64,
+        /// Deaths that finished repairs have covered.
+        pub repaired: AtomicU64,
+        /// The value of `deaths` that the running repair covers: epoch (8) · deaths (48).
+        pub covering: AtomicU64,
+        /// Grows with every join, leave, transfer and death.
+        pub roster: Lone,
+        /// Member records ever used: none beyond is live.
+        pub members_used: AtomicU64,
+        /// Offers in the queue, withdrawn ones included; a throttle, put right when nothing waits.
+        pub offers: AtomicU64,
+        /// Pollable descriptors that exist.
+        pub pollables: AtomicU64,
+        /// Sleepers that no ring has been promised to: waiting for messages, room, receipts.
+        pub sleepers: [Lone; 3],
+        /// Statistics of ends that have left: messages, bytes, waits, spilled; senders, then receivers.
+        pub retired: [AtomicU64; 8],
+    }
+}
+
+postbox_ring::shared! {
+    /// One synchronous send under way.
+    #[repr(C, align(128))]
+    pub struct Cell {
+        /// state (3 bits) · generation (27) · taker's member index (12) · taker's pid (22).
+        pub word: AtomicU64,
+        /// The member whose offer it is, plus one; 0 while free. Claims the cell.
+        pub owner: AtomicU64,
+        /// 1 while the owner sleeps for the receipt.
+        pub asleep: AtomicU64,
+        /// Epoch of the offer's ticket, so that a repair can free what a death left.
+        pub epoch: AtomicU64,
+    }
+}
+
+postbox_ring::shared! {
+    /// One end: who it is, and what it is in the middle of.
+    #[repr(C, align(256))]
+    pub struct Member {
+        /// start time (42 bits) · pid (22); 0 while free. Claims the record.
+        pub owner: AtomicU64,
+        /// generation (32 bits) · role (4) · life (4).
+        pub status: AtomicU64,
+        /// sequence (62 bits) · state (2): idle, offering, busy.
+        pub op: AtomicU64,
+        /// repair passage (16 bits) · the low bits of `op` seen then (48).
+        pub snapshot: AtomicU64,
+        /// Receivers: epoch (8) · ticket (48) of the entry popped last.
+        pub last_ticket: AtomicU64,
+        /// Receivers with capacity zero: 0, waiting, or committed.
+        pub turn: AtomicU64,
+        /// The end that is clearing this dead record, plus one.
+        pub reaper: AtomicU64,
+        /// messages, bytes, waits, spilled. Written by the end alone.
+        pub statistics: [AtomicU64; 4],
+    }
+}
+
+/// Names and versions the layout: "postbox" and 1.
+pub(crate) const MAGIC: u64 = u64::from_be_bytes(*b"postbox\x01");
+
+/// Which sleepers a bell wakes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Awaited {
+    Message = 0,
+    Room = 1,
+    Receipt = 2,
+}
+
+impl Control {
+    pub(crate) fn sleepers(&self, awaited: Awaited) -> &AtomicU64 {
+        &self.sleepers[awaited as usize].word
+    }
+
+    /// Whoever changed the set of members says so.
+    pub(crate) fn roster_changed(&self) {
+        // Pairs with the load in `roster`.
+        self.roster.word.fetch_add(1, Ordering::AcqRel);
+    }
+
+    pub(crate) fn roster(&self) -> u64 {
+        // Pairs with the increment in `roster_changed`.
+        self.roster.word.load(Ordering::Acquire)
+    }
+}

@@ -1,0 +1,195 @@
+//! One end of a channel: its seat among the members and its private state.
+
+use super::members::{Doing, Role, Seat, Statistic};
+use super::waiting::{Patience, WaitSet};
+use super::{Awaited, Channel};
+use crate::error::Fault;
+use crate::mechanism::{Form, WaitStrategy};
+use crate::process::Identity;
+use postbox_sys::{clock, wipe_on_fork};
+use std::cell::{Cell, RefCell};
+use std::sync::Arc;
+
+/// How long an end that only ever tries may leave a death unnoticed, in nanoseconds.
+const LOOK_EVERY: u64 = 50_000_000;
+
+/// A generation that no process has.
+const NOBODY: u64 = u64::MAX;
+
+/// A sending or receiving end. Dropping it leaves the channel, but only in the process that it was
+/// given to: in a child that merely inherited it by `fork` it is dead wood.
+pub(crate) struct End {
+    pub(crate) channel: Arc<Channel>,
+    pub(crate) seat: Seat,
+    pub(crate) role: Role,
+    pub(crate) patience: Patience,
+    /// The fork generation of the process that the end belongs to.
+    born: Cell<u64>,
+    /// Why every operation is refused, if the end could not be made (a clone too many).
+    refused: Option<Fault>,
+    /// What this end sleeps on, per thing awaited; made when it first sleeps.
+    pub(crate) sets: RefCell<[Option<WaitSet>; 3]>,
+    /// When this end last looked for deaths, in nanoseconds of the coarse clock.
+    looked: Cell<u64>,
+    /// The roster at which the other side was last seen to be there.
+    partners_at: Cell<u64>,
+}
+
+impl End {
+    /// Takes a seat in the channel.
+    pub(crate) fn join(
+        channel: Arc<Channel>,
+        role: Role,
+        strategy: WaitStrategy,
+    ) -> Result<Self, Fault> {
+        wipe_on_fork::renew().map_err(Fault::system("madvise"))?;
+        let limit = match channel.config.form {
+            Form::OneToOne => 1,
+            Form::ManyToMany => super::layout::MEMBERS,
+        };
+        let full = Fault::TooManyEnds { role: role.name(), limit };
+        if limit == 1 && channel.block.live(role) > 0 {
+            return Err(full);
+        }
+        let seat = channel.block.join(role, Identity::own()).ok_or(full)?;
+        // Those asleep now have one more to watch.
+        channel.bells.ring_news();
+        Ok(End::seated(channel, seat, role, strategy))
+    }
+
+    /// An end whose seat has been taken already.
+    pub(crate) fn seated(
+        channel: Arc<Channel>,
+        seat: Seat,
+        role: Role,
+        strategy: WaitStrategy,
+    ) -> Self {
+        End {
+            channel,
+            seat,
+            role,
+            patience: Patience::new(strategy),
+            born: Cell::new(wipe_on_fork::generation()),
+            refused: None,
+            sets: RefCell::default(),
+            looked: Cell::new(clock::coarse()),
+            partners_at: Cell::new(u64::MAX),
+        }
+    }
+
+    /// One more end of the same kind; one that refuses everything if there can be no more.
+    pub(crate) fn another(&self) -> Self {
+        let strategy = self.patience.strategy();
+        let joined = self
+            .check()
+            .and_then(|()| End::join(self.channel.clone(), self.role, strategy));
+        joined.unwrap_or_else(|fault| {
+            let seat = Seat { index: u16::MAX, generation: 0 };
+            let mut end = End::seated(self.channel.clone(), seat, self.role, strategy);
+            end.refused = Some(fault);
+            end
+        })
+    }
+
+    /// Whether this process may use the end.
+    #[inline]
+    pub(crate) fn check(&self) -> Result<(), Fault> {
+        if self.born.get() != wipe_on_fork::generation() {
+            return Err(Fault::NotPassed);
+        }
+        match &self.refused {
+            None => Ok(()),
+            Some(fault) => Err(fault.clone()),
+        }
+    }
+
+    pub(crate) fn member(&self) -> &super::control::Member {
+        self.channel.block.member(self.seat)
+    }
+
+    pub(crate) fn count(&self, which: Statistic, by: u64) {
+        self.member().count(which, by);
+    }
+
+    /// Whether the other side is there, as far as deaths have been noticed.
+    #[inline]
+    pub(crate) fn has_partners(&self) -> bool {
+        let block = &self.channel.block;
+        let roster = block.control.roster();
+        if self.partners_at.get() == roster {
+            return true;
+        }
+        let other = match self.role {
+            Role::Sender => Role::Receiver,
+            Role::Receiver => Role::Sender,
+        };
+        let there = block.live(other) > 0;
+        if there {
+            self.partners_at.set(roster);
+        }
+        there
+    }
+
+    /// Looks for deaths if it has not for a while: what makes ends that never sleep notice them.
+    #[inline]
+    pub(crate) fn look_around(&self) -> Result<(), Fault> {
+        let now = clock::coarse();
+        if now.wrapping_sub(self.looked.get()) < LOOK_EVERY {
+            return Ok(());
+        }
+        self.looked.set(now);
+        let awaited = match self.role {
+            Role::Sender => Awaited::Room,
+            Role::Receiver => Awaited::Message,
+        };
+        self.with_set(awaited, |set| set.look(&self.channel, self.seat))
+    }
+
+    /// Does what can be done of a repair, at an idle point.
+    pub(crate) fn mend(&self) {
+        if self.channel.block.repair_due() {
+            self.channel.mend();
+        }
+    }
+
+    /// Makes the end over to another process; what is left here is dead wood.
+    pub(crate) fn hand_over(&self, to: Identity) -> bool {
+        let from = Identity::own();
+        let handed = self.channel.block.transfer(self.seat, from, to);
+        self.born.set(NOBODY);
+        self.channel.bells.ring_news();
+        handed
+    }
+
+    /// Takes over an end that `from` passed to this process.
+    pub(crate) fn take_over(&self, from: Identity) -> bool {
+        // The descriptors of the epoll sets are the giver's: closing ours leaves them alone.
+        self.sets.take();
+        self.partners_at.set(u64::MAX);
+        let taken = self.channel.block.transfer(self.seat, from, Identity::own());
+        self.born.set(if taken { wipe_on_fork::generation() } else { NOBODY });
+        self.channel.bells.ring_news();
+        taken
+    }
+}
+
+impl Drop for End {
+    fn drop(&mut self) {
+        if self.check().is_err() {
+            return;
+        }
+        self.member().end(Doing::Idle);
+        self.channel.block.leave(self.seat);
+        self.channel.left();
+    }
+}
+
+impl std::fmt::Debug for End {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("End")
+            .field("role", &self.role)
+            .field("seat", &self.seat.index)
+            .field("channel", &self.channel)
+            .finish_non_exhaustive()
+    }
+}

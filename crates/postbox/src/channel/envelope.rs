@@ -1,0 +1,223 @@
+//! What precedes a message on its way: who sent it, how long it is, where its body lies.
+//!
+//! ```text
+//! through a kernel object or the overflow          in a slot of the ring
+//!   0  kind (8) · epoch (8) · ticket (48)            0  kind (10) · pid (22) · length (32)
+//!   8  pid (32) · length (32)                        8  [cell]      if an offer
+//!  16  [cell]      if an offer                        …  [position]  if the body lies elsewhere
+//!   …  [position]  if the body lies elsewhere         …  the body    otherwise
+//!   …  the body    otherwise
+//! ```
+//!
+//! `cell` is index (16) · generation (27) of a receipt cell, `position` that of a run in the log
+//! of bodies. Whoever reads one trusts nothing in it.
+
+/// The offer's cell is to be settled before the application sees the message.
+const OFFER: u64 = 1;
+/// The body lies in the log of bodies.
+const ELSEWHERE: u64 = 2;
+/// A try_send to capacity zero: whoever takes it is the receiver that was waiting.
+const ENGAGING: u64 = 4;
+/// Says that this is an envelope at all.
+const MARK: u64 = 0x80;
+
+/// The reference of an offer to its cell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct CellRef {
+    pub index: u16,
+    pub generation: u32,
+}
+
+impl CellRef {
+    fn to_word(self) -> u64 {
+        u64::from(self.index) << 32 | u64::from(self.generation)
+    }
+
+    fn from_word(word: u64) -> Self {
+        CellRef { index: (word >> 32) as u16, generation: word as u32 }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Envelope {
+    /// Kernel mechanisms only.
+    pub epoch: u8,
+    /// Kernel mechanisms only; 48 bits.
+    pub ticket: u64,
+    pub sender_pid: u32,
+    pub len: u32,
+    pub cell: Option<CellRef>,
+    pub engaging: bool,
+    /// Position of the body, when it lies elsewhere.
+    pub body: Option<u64>,
+}
+
+/// Bits of a ticket.
+pub(crate) const TICKET_BITS: u32 = 48;
+pub(crate) const TICKET_MASK: u64 = (1 << TICKET_BITS) - 1;
+const PID_BITS: u32 = 22;
+
+impl Envelope {
+    fn kind(&self) -> u64 {
+        let mut kind = MARK;
+        if self.cell.is_some() {
+            kind |= OFFER;
+        }
+        if self.body.is_some() {
+            kind |= ELSEWHERE;
+        }
+        if self.engaging {
+            kind |= ENGAGING;
+        }
+        kind
+    }
+
+    fn references(&self) -> usize {
+        8 * (usize::from(self.cell.is_some()) + usize::from(self.body.is_some()))
+    }
+
+    /// Bytes that precede an inline body in a kernel entry.
+    pub(crate) fn entry_overhead(offer: bool) -> usize {
+        16 + 8 * usize::from(offer)
+    }
+
+    /// Bytes that precede an inline body in a slot.
+    pub(crate) fn slot_overhead(offer: bool) -> usize {
+        8 + 8 * usize::from(offer)
+    }
+
+    fn put_references(&self, into: &mut [u8; 32], mut at: usize) -> usize {
+        for word in [self.cell.map(CellRef::to_word), self.body].into_iter().flatten() {
+            into[at..at + 8].copy_from_slice(&word.to_le_bytes());
+            at += 8;
+        }
+        at
+    }
+
+    /// The header of a kernel entry, and its length.
+    pub(crate) fn for_entry(&self) -> ([u8; 32], usize) {
+        let mut header = [0; 32];
+        let first = self.kind() << 56 | u64::from(self.epoch) << 48 | self.ticket & TICKET_MASK;
+        let second = u64::from(self.sender_pid) << 32 | u64::from(self.len);
+        header[..8].copy_from_slice(&first.to_le_bytes());
+        header[8..16].copy_from_slice(&second.to_le_bytes());
+        let end = self.put_references(&mut header, 16);
+        (header, end)
+    }
+
+    /// The whole entry: header, and the message unless it lies elsewhere.
+    pub(crate) fn write_entry(&self, message: &[u8], into: &mut Vec<u8>) {
+        let (header, len) = self.for_entry();
+        into.clear();
+        into.extend_from_slice(&header[..len]);
+        if self.body.is_none() {
+            into.extend_from_slice(message);
+        }
+    }
+
+    /// The header of a slot, and its length.
+    pub(crate) fn for_slot(&self) -> ([u8; 32], usize) {
+        let mut header = [0; 32];
+        let pid = u64::from(self.sender_pid) & ((1 << PID_BITS) - 1);
+        let first = self.kind() << 54 | pid << 32 | u64::from(self.len);
+        header[..8].copy_from_slice(&first.to_le_bytes());
+        let end = self.put_references(&mut header, 8);
+        (header, end)
+    }
+
+    /// Reads a kernel entry: the envelope and where an inline body begins. `None` if it is none.
+    pub(crate) fn from_entry(entry: &[u8]) -> Option<(Envelope, usize)> {
+        let first = word(entry, 0)?;
+        let second = word(entry, 8)?;
+        let kind = first >> 56;
+        let mut envelope = Envelope {
+            epoch: (first >> 48) as u8,
+            ticket: first & TICKET_MASK,
+            sender_pid: (second >> 32) as u32,
+            len: second as u32,
+            cell: None,
+            engaging: false,
+            body: None,
+        };
+        let end = envelope.take_references(kind, entry, 16)?;
+        let inline = if envelope.body.is_some() { 0 } else { envelope.len as usize };
+        (entry.len() == end + inline).then_some((envelope, end))
+    }
+
+    /// Reads the header of a slot: the envelope and where an inline body begins.
+    pub(crate) fn from_slot(header: &[u8]) -> Option<(Envelope, usize)> {
+        let first = word(header, 0)?;
+        let mut envelope = Envelope {
+            epoch: 0,
+            ticket: 0,
+            sender_pid: (first >> 32) as u32 & ((1 << PID_BITS) - 1),
+            len: first as u32,
+            cell: None,
+            engaging: false,
+            body: None,
+        };
+        let end = envelope.take_references(first >> 54, header, 8)?;
+        Some((envelope, end))
+    }
+
+    fn take_references(&mut self, kind: u64, bytes: &[u8], mut at: usize) -> Option<usize> {
+        if kind & !(OFFER | ELSEWHERE | ENGAGING) != MARK {
+            return None;
+        }
+        if kind & OFFER != 0 {
+            self.cell = Some(CellRef::from_word(word(bytes, at)?));
+            at += 8;
+        }
+        if kind & ELSEWHERE != 0 {
+            self.body = Some(word(bytes, at)?);
+            at += 8;
+        }
+        self.engaging = kind & ENGAGING != 0;
+        debug_assert_eq!(self.kind(), kind);
+        debug_assert!(self.references() <= 16);
+        Some(at)
+    }
+}
+
+fn word(bytes: &[u8], at: usize) -> Option<u64> {
+    Some(u64::from_le_bytes(bytes.get(at..at + 8)?.try_into().ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    prop_compose! {
+        fn envelopes()(epoch: u8, ticket in 0..=TICKET_MASK, pid in 1u32..1 << PID_BITS, len: u32,
+                       cell: Option<(u16, u32)>, engaging: bool, body: Option<u64>) -> Envelope {
+            let cell = cell.map(|(index, generation)| CellRef { index, generation });
+            Envelope { epoch, ticket, sender_pid: pid, len, cell, engaging, body }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_is_read_back(mut envelope in envelopes(), body in prop::collection::vec(any::<u8>(), 0..99)) {
+            if envelope.body.is_none() {
+                envelope.len = body.len() as u32;
+            }
+            let (header, len) = envelope.for_entry();
+            let mut entry = header[..len].to_vec();
+            if envelope.body.is_none() {
+                entry.extend_from_slice(&body);
+            }
+            prop_assert_eq!(Envelope::from_entry(&entry), Some((envelope, len)));
+
+            let (header, len) = envelope.for_slot();
+            let expected = Envelope { epoch: 0, ticket: 0, ..envelope };
+            prop_assert_eq!(Envelope::from_slot(&header), Some((expected, len)));
+        }
+
+        #[test]
+        fn no_bytes_make_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..64)) {
+            let _ = Envelope::from_entry(&bytes);
+            let _ = Envelope::from_slot(&bytes);
+        }
+    }
+}

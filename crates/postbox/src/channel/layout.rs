@@ -1,0 +1,146 @@
+//! Where each part of a channel's memory lies, and how large it is.
+
+use super::control::{Cell, Control, Header, Member};
+use crate::error::CreateError;
+use crate::mechanism::{Capacity, Form, MAX_BOUNDED, Mechanism};
+use postbox_ring::log::LogLayout;
+use postbox_ring::slots::SlotLayout;
+use std::mem::size_of;
+
+/// Ends that a channel can tell apart.
+pub(crate) const MEMBERS: usize = 2048;
+/// Synchronous sends under way at a time.
+pub(crate) const CELLS: usize = 256;
+/// Offers that may lie in a kernel object and its overflow, withdrawn ones included, before further
+/// offers wait.
+const KERNEL_OFFERS: u64 = 1024;
+/// Slots beyond the capacity, which withdrawn offers and messages being read may occupy.
+const RING_SLACK: u32 = 64;
+/// Slots in front of the overflow of an unbounded channel over shared memory.
+const UNBOUNDED_FRONT: u32 = 1024;
+/// Room after which a log goes back to its start when it can, to stay small and in the cache.
+const LOG_SOFT_BYTES: u64 = 1 << 20;
+/// Chunks of a log that are kept when a burst is over; a chunk is 1 MiB, or more in large logs.
+pub(crate) const LAYOUT_KEEP: u32 = 4;
+/// The largest message that lies in its slot when the channel says how large messages are.
+const INLINE_MAX: usize = 4096;
+/// Bytes of a slot when the channel does not say.
+const DEFAULT_STRIDE: usize = 128;
+
+/// More than any file has, less than what overflows when added up: checked options need far less.
+const BEYOND: usize = usize::MAX >> 4;
+
+/// The largest `max_message`: 1 GiB.
+pub(crate) const MAX_MESSAGE: usize = 1 << 30;
+
+/// Everything a channel was created with; each process keeps its own checked copy.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Config {
+    pub mechanism: Mechanism,
+    pub capacity: Capacity,
+    pub max_message: usize,
+    pub fixed_size: Option<usize>,
+    /// Bytes that the overflow and the bodies may take, each.
+    pub byte_cap: u64,
+    pub form: Form,
+    /// Largest entry of the kernel object, header included; of no meaning for shared memory.
+    pub entry_limit: usize,
+    /// Offers outstanding at a time when the capacity is zero.
+    pub zero_window: u32,
+}
+
+/// Offsets of the parts.
+#[derive(Debug, Clone)]
+pub(crate) struct Layout {
+    pub control: usize,
+    pub cells: usize,
+    pub members: usize,
+    pub ring: Option<SlotLayout>,
+    pub overflow: LogLayout,
+    pub bodies: LogLayout,
+    pub total: usize,
+}
+
+impl Layout {
+    /// Bytes from the start that every member touches.
+    pub(crate) fn fixed_part(&self) -> usize {
+        self.members + 4096
+    }
+}
+
+fn page_up(offset: usize) -> usize {
+    offset.next_multiple_of(4096)
+}
+
+impl Config {
+    pub(crate) fn check(&self) -> Result<(), CreateError> {
+        let refuse = |option, value, range| Err(CreateError::Option { option, value, range });
+        if let Capacity::Bounded(n) = self.capacity
+            && !(1..=MAX_BOUNDED).contains(&n)
+        {
+            return refuse("capacity", n.into(), "1..=1048576; use Capacity::Zero or Unbounded");
+        }
+        if self.max_message > MAX_MESSAGE {
+            return refuse("max_message", self.max_message as u64, "0..=1073741824 bytes");
+        }
+        if self.byte_cap < 1 << 16 || self.byte_cap > 1 << 40 {
+            return refuse("byte_cap", self.byte_cap, "65536..=1099511627776 bytes");
+        }
+        Ok(())
+    }
+
+    /// How many messages may be admitted at a time; none when unbounded.
+    pub(crate) fn window(&self) -> Option<u64> {
+        match self.capacity {
+            Capacity::Zero => Some(self.zero_window.into()),
+            Capacity::Bounded(n) => Some(n.into()),
+            Capacity::Unbounded => None,
+        }
+    }
+
+    /// Offers that may lie in the queue, withdrawn ones included.
+    pub(crate) fn most_offers(&self) -> u64 {
+        match self.mechanism {
+            // A withdrawn offer counts no more but keeps its slot until it is popped.
+            Mechanism::SharedMemory => RING_SLACK.into(),
+            _ => KERNEL_OFFERS,
+        }
+    }
+
+    /// Bytes of one slot: a word, an entry header and a body.
+    fn stride(&self) -> usize {
+        let body = self.fixed_size.unwrap_or(self.max_message);
+        if body <= INLINE_MAX { (8 + 16 + body).next_multiple_of(64) } else { DEFAULT_STRIDE }
+    }
+
+    pub(crate) fn layout(&self) -> Layout {
+        let control = page_up(size_of::<Header>());
+        let cells = page_up(control + size_of::<Control>());
+        let members = page_up(cells + CELLS * size_of::<Cell>());
+        let mut end = page_up(members + MEMBERS * size_of::<Member>());
+
+        let ring = (self.mechanism == Mechanism::SharedMemory).then(|| {
+            let window = self.window().map_or(UNBOUNDED_FRONT, |n| n as u32);
+            let slots = window + RING_SLACK;
+            let ring = SlotLayout { offset: end, slots, window, stride: self.stride() };
+            end = page_up(end + ring.bytes_needed().unwrap_or(BEYOND));
+            ring
+        });
+        let mut log = || {
+            // At most 2²² units: a unit is 64 bytes unless the cap asks for more.
+            let size = self.byte_cap.next_power_of_two();
+            let unit = (size >> 22).max(64);
+            let log = LogLayout {
+                offset: end,
+                units: (size / unit) as u32,
+                unit: unit as usize,
+                soft: (LOG_SOFT_BYTES.min(size / 4) / unit) as u32,
+            };
+            end = page_up(end + log.bytes_needed().unwrap_or(BEYOND));
+            log
+        };
+        let overflow = log();
+        let bodies = log();
+        Layout { control, cells, members, ring, overflow, bodies, total: end }
+    }
+}

@@ -1,0 +1,250 @@
+//! Who is attached to a channel, and what each end is in the middle of.
+//!
+//! A record belongs to one end. Its `owner` word (start time and pid of the process) claims it and
+//! tells whether the process still lives; its `op` word tells others when it has passed an idle
+//! point, and after its death whether it may have left room behind.
+
+use super::ControlBlock;
+use super::control::Member;
+use crate::process::Identity;
+use postbox_ring::sync::Ordering::{AcqRel, Acquire, Relaxed, Release};
+use postbox_ring::sync::{Ordering, fence};
+
+/// Which way an end faces.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Role {
+    Sender = 1,
+    Receiver = 2,
+}
+
+impl Role {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Role::Sender => "sending",
+            Role::Receiver => "receiving",
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Life {
+    Free = 0,
+    Live = 1,
+    /// Its process died and its traces are being cleared.
+    Dead = 2,
+}
+
+/// An end's own record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Seat {
+    pub index: u16,
+    pub generation: u32,
+}
+
+/// The `status` word: generation (32 bits) · role (4) · life (4).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Status(u64);
+
+impl Status {
+    fn new(generation: u32, role: Role, life: Life) -> Self {
+        Status(u64::from(generation) << 8 | (role as u64) << 4 | life as u64)
+    }
+
+    pub(crate) fn generation(self) -> u32 {
+        (self.0 >> 8) as u32
+    }
+
+    pub(crate) fn role(self) -> Role {
+        if self.0 >> 4 & 0xf == Role::Sender as u64 { Role::Sender } else { Role::Receiver }
+    }
+
+    pub(crate) fn life(self) -> Life {
+        match self.0 & 0xf {
+            1 => Life::Live,
+            2 => Life::Dead,
+            _ => Life::Free,
+        }
+    }
+}
+
+/// What the low two bits of `op` say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Doing {
+    /// Nothing: a death now leaves nothing behind.
+    Idle = 0,
+    /// Waiting for a receipt: an idle point, but a death leaves an offer behind.
+    Offering = 1,
+    /// Between taking a ticket and finishing the push, or between popping and counting.
+    Busy = 2,
+}
+
+impl Member {
+    pub(crate) fn status(&self) -> Status {
+        // Pairs with the stores that give, transfer and free the record.
+        Status(self.status.load(Acquire))
+    }
+
+    pub(crate) fn owner(&self) -> Option<Identity> {
+        // Pairs with the claim in `join` and `transfer`.
+        Identity::from_word(self.owner.load(Acquire))
+    }
+
+    /// Begins an operation. Its store comes before everything the operation does to shared state.
+    pub(crate) fn begin(&self) {
+        let op = self.op.load(Relaxed);
+        self.op.store((op & !3).wrapping_add(4) | Doing::Busy as u64, Relaxed);
+        // Orders the store before the compare-and-swap or system call that follows; pairs with
+        // the Acquire load in `op`.
+        fence(Release);
+    }
+
+    /// Ends it, or goes on to wait for a receipt.
+    pub(crate) fn end(&self, doing: Doing) {
+        let op = self.op.load(Relaxed);
+        // Pairs with the load in `op`: whoever sees it sees what the operation did.
+        self.op.store(op & !3 | doing as u64, Release);
+    }
+
+    pub(crate) fn op(&self) -> (u64, Doing) {
+        // Pairs with the stores of `begin` and `end`.
+        let op = self.op.load(Acquire);
+        let doing = match op & 3 {
+            0 => Doing::Idle,
+            1 => Doing::Offering,
+            _ => Doing::Busy,
+        };
+        (op >> 2, doing)
+    }
+
+    /// Adds to one of the statistics, which this end alone writes.
+    pub(crate) fn count(&self, which: Statistic, by: u64) {
+        let word = &self.statistics[which as usize];
+        word.store(word.load(Relaxed).wrapping_add(by), Relaxed);
+    }
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Statistic {
+    Messages = 0,
+    Bytes = 1,
+    Waits = 2,
+    Spilled = 3,
+}
+
+impl ControlBlock {
+    pub(crate) fn members(&self) -> &[Member] {
+        &self.members
+    }
+
+    pub(crate) fn member(&self, seat: Seat) -> &Member {
+        // A seat is only ever made from an index of this table.
+        &self.members[usize::from(seat.index)]
+    }
+
+    /// The records that were ever used, with their index.
+    pub(crate) fn records(&self) -> impl Iterator<Item = (u16, &Member)> {
+        // Pairs with the `fetch_max` in `join`.
+        let used = self.control.members_used.load(Acquire) as usize;
+        self.members.iter().take(used).enumerate().map(|(i, m)| (i as u16, m))
+    }
+
+    /// Claims a record for `owner`.
+    pub(crate) fn join(&self, role: Role, owner: Identity) -> Option<Seat> {
+        for (index, member) in self.members.iter().enumerate() {
+            if member.owner.load(Relaxed) != 0
+                || member.owner.compare_exchange(0, owner.to_word(), AcqRel, Relaxed).is_err()
+            {
+                continue;
+            }
+            // From here a death leaves `owner` set and `status` free: see `reap`.
+            let generation = member.status().generation().wrapping_add(1);
+            member.op.store(0, Relaxed);
+            member.snapshot.store(0, Relaxed);
+            member.last_ticket.store(0, Relaxed);
+            member.turn.store(0, Relaxed);
+            member.reaper.store(0, Relaxed);
+            member.statistics.iter().for_each(|word| word.store(0, Relaxed));
+            // Pairs with the load in `records`.
+            self.control.members_used.fetch_max(index as u64 + 1, AcqRel);
+            // Pairs with the load in `status`.
+            member.status.store(Status::new(generation, role, Life::Live).0, Release);
+            self.control.roster_changed();
+            return Some(Seat { index: index as u16, generation });
+        }
+        None
+    }
+
+    /// Gives the record up, while idle.
+    pub(crate) fn leave(&self, seat: Seat) {
+        self.free(seat.index);
+        self.control.roster_changed();
+    }
+
+    /// Hands the record to another process; true if it is `to`'s now.
+    pub(crate) fn transfer(&self, seat: Seat, from: Identity, to: Identity) -> bool {
+        let member = self.member(seat);
+        let status = member.status();
+        if status.generation() != seat.generation || status.life() != Life::Live {
+            return false;
+        }
+        match member.owner.compare_exchange(from.to_word(), to.to_word(), AcqRel, Acquire) {
+            Ok(_) => {
+                self.control.roster_changed();
+                true
+            }
+            Err(owner) => owner == to.to_word(),
+        }
+    }
+
+    /// Marks a live record of a dead process; true if it is dead now, by whomever.
+    pub(crate) fn mark_dead(&self, member: &Member) -> bool {
+        let status = member.status();
+        match status.life() {
+            Life::Free => false,
+            Life::Dead => true,
+            Life::Live => {
+                let dead = Status::new(status.generation(), status.role(), Life::Dead);
+                member.status.compare_exchange(status.0, dead.0, AcqRel, Acquire).is_ok()
+                    || member.status().life() == Life::Dead
+            }
+        }
+    }
+
+    /// Frees a record whose traces are gone, keeping what it counted.
+    pub(crate) fn free(&self, index: u16) {
+        let member = &self.members[usize::from(index)];
+        let status = member.status();
+        let base = if status.role() == Role::Sender { 0 } else { 4 };
+        for (i, word) in member.statistics.iter().enumerate() {
+            self.control.retired[base + i].fetch_add(word.load(Relaxed), Relaxed);
+            word.store(0, Relaxed);
+        }
+        member.status.store(Status::new(status.generation(), status.role(), Life::Free).0, Release);
+        member.reaper.store(0, Relaxed);
+        // Last: it lets the next end in. Pairs with the claim in `join`.
+        member.owner.store(0, Release);
+    }
+
+    /// How many live ends face this way.
+    pub(crate) fn live(&self, role: Role) -> usize {
+        self.records()
+            .filter(|(_, member)| {
+                let status = member.status();
+                status.life() == Life::Live && status.role() == role
+            })
+            .count()
+    }
+
+    /// The sum of a statistic over the ends of one role, those that have left included.
+    pub(crate) fn total(&self, role: Role, which: Statistic) -> u64 {
+        let base = if role == Role::Sender { 0 } else { 4 };
+        let live = self
+            .records()
+            .filter(|(_, member)| {
+                member.status().life() != Life::Free && member.status().role() == role
+            })
+            .map(|(_, member)| member.statistics[which as usize].load(Relaxed))
+            .fold(0u64, u64::wrapping_add);
+        live.wrapping_add(self.control.retired[base + which as usize].load(Ordering::Relaxed))
+    }
+}

@@ -1,0 +1,276 @@
+//! The channel: a queue of whole messages over one mechanism, with one exact contract.
+//!
+//! In which order to read it:
+//!
+//! 1. [`control`], [`layout`], [`envelope`]: what members share and what travels
+//! 2. [`admission`], [`receipts`], [`members`]: the rules, each a few words and compare-and-swaps
+//! 3. [`repair`], [`reap`]: what happens when a process dies
+//! 4. [`bells`], [`waiting`]: how a member sleeps and is woken
+//! 5. [`spool`], [`carry`]: how one message goes in and comes out
+//! 6. [`rendezvous`]: capacity zero
+//! 7. [`sender`], [`receiver`], [`pollable`]: what a user holds
+//!
+//! ```text
+//!             ┌── admission ── envelope ──►  kernel object  ──┐
+//!  Sender ────┤                              or slot ring     ├── settle ── count ──► Receiver
+//!             └─ (no room there) ─────────►     overflow    ──┘
+//!                 body larger than an entry ──► bodies
+//! ```
+
+mod admission;
+mod bells;
+mod carry;
+mod control;
+mod end;
+mod envelope;
+mod layout;
+mod members;
+mod options;
+mod pollable;
+mod reap;
+mod receipts;
+mod receiver;
+mod rendezvous;
+mod repair;
+mod sender;
+mod spool;
+mod statistics;
+mod waiting;
+
+pub use options::{Options, channel};
+pub use pollable::Pollable;
+pub use receiver::{Delivery, Iter, Receiver};
+pub use sender::{Receipt, Sender};
+pub use statistics::Statistics;
+
+pub(crate) use end::End;
+pub(crate) use members::{Role, Seat};
+
+use crate::error::{CreateError, Fault};
+use crate::mechanism::{Capacity, Form, Mechanism};
+use crate::queue::{KernelQueue, Wanted};
+use bells::Bells;
+use control::{Awaited, Cell, Control, Header, MAGIC, Member};
+use envelope::Envelope;
+use layout::{CELLS, Config, Layout, MEMBERS};
+use postbox_ring::region::{Region, View, ViewSlice};
+use postbox_ring::slots::SlotRing;
+use postbox_ring::sync::Ordering::{Acquire, Relaxed, Release};
+use postbox_sys::{Errno, memfd};
+use spool::{Bodies, Overflow};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+/// The shared words, as this process sees them.
+pub(crate) struct ControlBlock {
+    pub(crate) control: View<Control>,
+    cells: ViewSlice<Cell>,
+    members: ViewSlice<Member>,
+}
+
+impl ControlBlock {
+    fn view(region: &Region, layout: &Layout) -> Result<Self, Fault> {
+        let outside = |_| Fault::Corrupt("the memory is smaller than its layout");
+        Ok(ControlBlock {
+            control: region.view(layout.control).map_err(outside)?,
+            cells: region.views(layout.cells, CELLS).map_err(outside)?,
+            members: region.views(layout.members, MEMBERS).map_err(outside)?,
+        })
+    }
+
+    #[cfg(test)]
+    fn on_heap() -> Self {
+        let layout = options::Options::new(Mechanism::Pipe).config().layout();
+        ControlBlock::view(&Region::heap(layout.members + 1 << 20), &layout).unwrap()
+    }
+}
+
+/// What carries entries: the kernel object, or the slot ring.
+pub(crate) enum Carrier {
+    Kernel(KernelQueue),
+    Ring(SlotRing),
+}
+
+/// One channel, as this process sees it; its ends share it.
+pub(crate) struct Channel {
+    pub(crate) config: Config,
+    pub(crate) block: ControlBlock,
+    pub(crate) carrier: Carrier,
+    overflow: Overflow,
+    bodies: Bodies,
+    pub(crate) bells: Bells,
+    region: Region,
+    memory: OwnedFd,
+}
+
+/// The smallest byte cap that a low RLIMIT_FSIZE or RLIMIT_AS may shrink a channel to.
+const LEAST_BYTE_CAP: u64 = 1 << 16;
+
+impl Channel {
+    /// Creates the memory, the kernel object and the bells. Nobody is a member yet.
+    pub(crate) fn create(mut config: Config) -> Result<Self, CreateError> {
+        config.check()?;
+        let depth = config.window().unwrap_or(64) as u32;
+        let body = config.fixed_size.unwrap_or(config.max_message);
+        let entry = body.saturating_add(Envelope::entry_overhead(true) + 8);
+        let queue = KernelQueue::create(config.mechanism, Wanted { depth, entry })?;
+        if let Some(queue) = &queue {
+            config.entry_limit = queue.entry_limit();
+            // Offers of a rendezvous stay within the kernel object where it can hold any.
+            config.zero_window = config.zero_window.min(queue.depth()).max(1);
+        }
+        let (memory, region) = loop {
+            match Self::memory(&config.layout()) {
+                Ok(memory) => break memory,
+                // A low RLIMIT_FSIZE or RLIMIT_AS: a smaller spool may still do.
+                Err(Errno::EFBIG | Errno::ENOMEM) if config.byte_cap > LEAST_BYTE_CAP => {
+                    config.byte_cap = (config.byte_cap / 4).max(LEAST_BYTE_CAP);
+                }
+                Err(errno) => return Err(Fault::System { call: "the channel's memory", errno }.into()),
+            }
+        };
+        config.write_header(&region)?;
+        let bells = Bells::create()?;
+        Ok(Self::assemble(config, memory, region, queue, bells)?)
+    }
+
+    fn memory(layout: &Layout) -> Result<(OwnedFd, Region), Errno> {
+        let memory = memfd::create_sealed("postbox", layout.total as u64)?;
+        // What every channel touches is backed before anybody relies on it.
+        memfd::allocate(memory.as_fd(), 0..layout.fixed_part() as u64)?;
+        let region = memfd::map(memory.as_fd())?;
+        Ok((memory, region))
+    }
+
+    fn assemble(
+        config: Config,
+        memory: OwnedFd,
+        region: Region,
+        queue: Option<KernelQueue>,
+        bells: Bells,
+    ) -> Result<Self, Fault> {
+        let layout = config.layout();
+        if region.len() < layout.total {
+            return Err(Fault::Corrupt("the memory is smaller than its layout"));
+        }
+        let carrier = match (queue, &layout.ring) {
+            (Some(queue), None) => Carrier::Kernel(queue),
+            (None, Some(ring)) => Carrier::Ring(
+                SlotRing::new(&region, *ring)
+                    .map_err(|_| Fault::Corrupt("the ring does not fit its memory"))?,
+            ),
+            _ => return Err(Fault::Corrupt("the descriptors are not those of the mechanism")),
+        };
+        Ok(Channel {
+            block: ControlBlock::view(&region, &layout)?,
+            overflow: Overflow::new(&region, &layout.overflow)?,
+            bodies: Bodies::new(&region, &layout.bodies)?,
+            config,
+            carrier,
+            bells,
+            region,
+            memory,
+        })
+    }
+
+    /// Descriptors by which another process takes part: memory, bells, kernel object.
+    pub(crate) fn fds(&self) -> Vec<BorrowedFd<'_>> {
+        let mut fds = vec![self.memory.as_fd()];
+        fds.extend(self.bells.fds());
+        if let Carrier::Kernel(queue) = &self.carrier {
+            fds.extend(queue.fds());
+        }
+        fds
+    }
+
+    /// Takes part in a channel by the descriptors of [`Self::fds`]; checks everything.
+    pub(crate) fn from_fds(fds: Vec<OwnedFd>) -> Result<Self, Fault> {
+        let too_few = Fault::Corrupt("there are too few descriptors for a channel");
+        let mut fds = fds.into_iter();
+        let memory = fds.next().ok_or(too_few.clone())?;
+        let region = memfd::map(memory.as_fd()).map_err(Fault::system("the channel's memory"))?;
+        let config = Config::read_header(&region)?;
+        let bells: Vec<OwnedFd> = fds.by_ref().take(Bells::COUNT).collect();
+        let bells = Bells::from_fds(bells.try_into().map_err(|_| too_few)?);
+        let queue = KernelQueue::from_fds(config.mechanism, fds.collect())?;
+        Self::assemble(config, memory, region, queue, bells)
+    }
+
+    /// Messages that wait now.
+    pub(crate) fn len(&self) -> u64 {
+        match (&self.carrier, self.config.capacity) {
+            (_, Capacity::Zero) => 0,
+            (Carrier::Kernel(_), _) => self.block.admitted(),
+            (Carrier::Ring(ring), _) => self.ring_len(ring).unwrap_or(0) + self.overflow.len(),
+        }
+    }
+}
+
+impl Config {
+    fn write_header(&self, region: &Region) -> Result<(), Fault> {
+        let header: View<Header> =
+            region.view(0).map_err(|_| Fault::Corrupt("the memory holds no header"))?;
+        let (kind, capacity) = match self.capacity {
+            Capacity::Zero => (0, 0),
+            Capacity::Bounded(n) => (1, n),
+            Capacity::Unbounded => (2, 0),
+        };
+        header.mechanism.store(self.mechanism.code(), Relaxed);
+        header.capacity_kind.store(kind, Relaxed);
+        header.capacity.store(capacity.into(), Relaxed);
+        header.max_message.store(self.max_message as u64, Relaxed);
+        header.fixed_size.store(self.fixed_size.map_or(0, |n| n as u64 + 1), Relaxed);
+        header.byte_cap.store(self.byte_cap, Relaxed);
+        header.form.store(u64::from(self.form == Form::OneToOne), Relaxed);
+        header.entry_limit.store(self.entry_limit as u64, Relaxed);
+        header.zero_window.store(self.zero_window.into(), Relaxed);
+        // Pairs with the load in `read_header`.
+        header.magic.store(MAGIC, Release);
+        Ok(())
+    }
+
+    fn read_header(region: &Region) -> Result<Self, Fault> {
+        let corrupt = Fault::Corrupt("the memory is not that of a channel of this version");
+        let header: View<Header> = region.view(0).map_err(|_| corrupt.clone())?;
+        // Pairs with the store in `write_header`.
+        if header.magic.load(Acquire) != MAGIC {
+            return Err(corrupt);
+        }
+        let small = |word: u64| u32::try_from(word).ok();
+        let read = || {
+            let n = small(header.capacity.load(Relaxed))?;
+            Some(Config {
+                mechanism: Mechanism::from_code(header.mechanism.load(Relaxed))?,
+                capacity: match header.capacity_kind.load(Relaxed) {
+                    0 => Capacity::Zero,
+                    1 => Capacity::Bounded(n),
+                    _ => Capacity::Unbounded,
+                },
+                max_message: small(header.max_message.load(Relaxed))? as usize,
+                fixed_size: match small(header.fixed_size.load(Relaxed))? {
+                    0 => None,
+                    n => Some(n as usize - 1),
+                },
+                byte_cap: header.byte_cap.load(Relaxed),
+                form: match header.form.load(Relaxed) {
+                    0 => Form::ManyToMany,
+                    _ => Form::OneToOne,
+                },
+                entry_limit: small(header.entry_limit.load(Relaxed))? as usize,
+                zero_window: small(header.zero_window.load(Relaxed))?,
+            })
+        };
+        let config = read().ok_or(corrupt.clone())?;
+        let sane = config.check().is_ok()
+            && config.fixed_size.is_none_or(|n| n <= layout::MAX_MESSAGE)
+            && (64..=1 << 16).contains(&config.entry_limit)
+            && (1..=1024).contains(&config.zero_window)
+            && region.len() >= config.layout().total;
+        if sane { Ok(config) } else { Err(corrupt) }
+    }
+}
+
+impl std::fmt::Debug for Channel {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Channel").field("config", &self.config).finish_non_exhaustive()
+    }
+}

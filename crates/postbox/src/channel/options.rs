@@ -1,0 +1,160 @@
+//! What a channel is created with.
+
+use super::layout::{Config, MAX_MESSAGE};
+use super::{Channel, End, Receiver, Role, Sender};
+use crate::error::CreateError;
+use crate::mechanism::{Capacity, Form, Mechanism, WaitStrategy};
+use crate::message::Message;
+use postbox_sys::limits;
+use std::sync::Arc;
+
+/// Bytes of the largest message unless asked otherwise: 64 MiB.
+const DEFAULT_MAX_MESSAGE: usize = 64 << 20;
+/// Bytes that may wait in shared memory unless asked otherwise: 256 MiB.
+const DEFAULT_BYTE_CAP: u64 = 256 << 20;
+/// Offers outstanding at a time in a rendezvous; further senders wait before they offer.
+const ZERO_WINDOW: u32 = 64;
+
+/// What a channel is to be; everything but the mechanism has a default.
+///
+/// ```
+/// use postbox::{Bytes, Capacity, Mechanism, Options};
+///
+/// let (tx, rx) = Options::new(Mechanism::MessageQueue)
+///     .capacity(Capacity::Bounded(3))
+///     .max_message(1024)
+///     .channel::<Bytes>()?;
+/// for _ in 0..3 {
+///     tx.try_send(b"job")?;
+/// }
+/// assert!(tx.try_send(b"job").unwrap_err().is_full());
+/// assert_eq!(&**rx.receive()?, b"job");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct Options {
+    mechanism: Mechanism,
+    capacity: Capacity,
+    max_message: usize,
+    fixed_size: Option<usize>,
+    byte_cap: Option<u64>,
+    form: Form,
+    wait: WaitStrategy,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Options::new(Mechanism::SharedMemory)
+    }
+}
+
+impl Options {
+    /// Over that mechanism: `Bounded(64)`, messages up to 64 MiB, `Adaptive` waiting.
+    pub fn new(mechanism: Mechanism) -> Self {
+        Options {
+            mechanism,
+            capacity: Capacity::Bounded(64),
+            max_message: DEFAULT_MAX_MESSAGE,
+            fixed_size: None,
+            byte_cap: None,
+            form: Form::default(),
+            wait: WaitStrategy::default(),
+        }
+    }
+
+    /// How many messages may wait.
+    pub fn capacity(mut self, capacity: Capacity) -> Self {
+        self.capacity = capacity;
+        self
+    }
+
+    /// Bytes of the largest message, up to 1 GiB. A small limit makes slots of that size.
+    pub fn max_message(mut self, bytes: usize) -> Self {
+        self.max_message = bytes;
+        self
+    }
+
+    /// Every message has exactly this many bytes.
+    pub fn fixed_size(mut self, bytes: usize) -> Self {
+        self.fixed_size = Some(bytes);
+        self.max_message = bytes;
+        self
+    }
+
+    /// Bytes that waiting messages may take in shared memory: bodies larger than an entry, and
+    /// likewise the overflow. 256 MiB unless asked otherwise, or a quarter of what the process's
+    /// memory control group allows if that is less. Memory is taken when it is used.
+    pub fn byte_cap(mut self, bytes: u64) -> Self {
+        self.byte_cap = Some(bytes);
+        self
+    }
+
+    /// How many ends the channel is built for.
+    pub fn form(mut self, form: Form) -> Self {
+        self.form = form;
+        self
+    }
+
+    /// What the two ends do before they sleep.
+    pub fn wait_strategy(mut self, wait: WaitStrategy) -> Self {
+        self.wait = wait;
+        self
+    }
+
+    pub(crate) fn config(&self) -> Config {
+        let group = limits::cgroup_memory_max().map_or(u64::MAX, |bytes| bytes / 4);
+        let byte_cap = self.byte_cap.unwrap_or_else(|| DEFAULT_BYTE_CAP.min(group).max(1 << 16));
+        Config {
+            mechanism: self.mechanism,
+            capacity: self.capacity,
+            max_message: self.max_message,
+            fixed_size: self.fixed_size,
+            byte_cap,
+            form: self.form,
+            entry_limit: 4096,
+            zero_window: ZERO_WINDOW,
+        }
+    }
+
+    /// Creates the channel, between this process and those that the ends are passed to.
+    ///
+    /// # Errors
+    ///
+    /// An option outside its range, or what the machine refuses: descriptors (`EMFILE`), queue
+    /// quota (`mq_open`: `EMFILE`), file size (`EFBIG`), memory (`ENOMEM`). Where a smaller kernel
+    /// object or spool still keeps the contract, it is used instead.
+    pub fn channel<T: Message>(&self) -> Result<(Sender<T>, Receiver<T>), CreateError> {
+        if let Some(bytes) = self.fixed_size.filter(|bytes| *bytes > MAX_MESSAGE) {
+            return Err(CreateError::Option {
+                option: "fixed_size",
+                value: bytes as u64,
+                range: "0..=1073741824 bytes",
+            });
+        }
+        let channel = Arc::new(Channel::create(self.config())?);
+        let sender = End::join(channel.clone(), Role::Sender, self.wait)?;
+        let receiver = End::join(channel, Role::Receiver, self.wait)?;
+        Ok((Sender::new(sender), Receiver::new(receiver)))
+    }
+}
+
+/// A channel over `mechanism` with that capacity; [`Options`] sets the rest.
+///
+/// ```
+/// use postbox::{Capacity, Mechanism};
+///
+/// let (tx, rx) = postbox::channel::<(u32, String)>(Mechanism::Pipe, Capacity::Bounded(64))?;
+/// tx.send(&(1, "first".into()))?;
+/// assert_eq!(*rx.receive()?, (1, "first".to_string()));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// # Errors
+///
+/// As [`Options::channel`].
+pub fn channel<T: Message>(
+    mechanism: Mechanism,
+    capacity: Capacity,
+) -> Result<(Sender<T>, Receiver<T>), CreateError> {
+    Options::new(mechanism).capacity(capacity).channel()
+}

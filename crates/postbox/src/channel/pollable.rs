@@ -1,0 +1,101 @@
+//! A descriptor for the caller's own event loop.
+
+use super::Channel;
+use super::end::End;
+use super::waiting::WaitSet;
+use crate::error::Fault;
+use postbox_ring::sync::Ordering::SeqCst;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Readable while a receive could return something: a message, or disconnection.
+///
+/// Level-triggered, for poll(2), epoll(7) and whatever stands on them. On waking, call
+/// `try_receive` until it says that there is nothing: that is also what makes the descriptor
+/// unreadable again. To poll is not to wait in the sense of capacity zero: a `try_send` there does
+/// not find a receiver that merely polls.
+///
+/// ```
+/// use postbox::{Bytes, Capacity, Mechanism};
+///
+/// let (tx, rx) = postbox::channel::<Bytes>(Mechanism::SharedMemory, Capacity::Bounded(4))?;
+/// let pollable = rx.pollable()?;
+/// tx.send(b"news")?;
+/// let mut fds = [nix::poll::PollFd::new(
+///     std::os::fd::AsFd::as_fd(&pollable),
+///     nix::poll::PollFlags::POLLIN,
+/// )];
+/// assert_eq!(nix::poll::poll(&mut fds, nix::poll::PollTimeout::NONE)?, 1);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct Pollable {
+    shared: Arc<PollSet>,
+}
+
+/// The set behind a pollable, which the receiver keeps true while somebody holds it.
+pub(crate) struct PollSet {
+    fd: OwnedFd,
+    set: Mutex<WaitSet>,
+    channel: Arc<Channel>,
+}
+
+impl Pollable {
+    pub(crate) fn new(end: &End) -> Result<Self, Fault> {
+        let channel = end.channel.clone();
+        let set = WaitSet::for_pollable(&channel)?;
+        let fd = set
+            .epoll()
+            .as_fd()
+            .try_clone_to_owned()
+            .map_err(|error| Fault::System {
+                call: "dup",
+                errno: postbox_sys::Errno::from_raw(error.raw_os_error().unwrap_or(0)),
+            })?;
+        // SeqCst: before the look at what waits; pairs with the load in `raise_level`.
+        channel.block.control.pollables.fetch_add(1, SeqCst);
+        let pollable = Pollable { shared: Arc::new(PollSet { fd, set: Mutex::new(set), channel }) };
+        pollable.shared.refresh(end)?;
+        Ok(pollable)
+    }
+
+    pub(crate) fn from_shared(shared: Arc<PollSet>) -> Self {
+        Pollable { shared }
+    }
+
+    pub(crate) fn shared(&self) -> &Arc<PollSet> {
+        &self.shared
+    }
+}
+
+impl PollSet {
+    /// Takes in what has happened to the members, and is readable if there is anything.
+    pub(crate) fn refresh(&self, end: &End) -> Result<(), Fault> {
+        let mut set = self.set.lock().unwrap_or_else(PoisonError::into_inner);
+        set.look(&self.channel, end.seat)?;
+        if !self.channel.is_drained() || !end.has_partners() {
+            self.channel.raise_level();
+        }
+        Ok(())
+    }
+}
+
+impl Drop for PollSet {
+    fn drop(&mut self) {
+        let _ = self.channel.block.control.pollables.fetch_update(SeqCst, SeqCst, |count| {
+            count.checked_sub(1)
+        });
+    }
+}
+
+impl AsFd for Pollable {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.shared.fd.as_fd()
+    }
+}
+
+impl std::fmt::Debug for PollSet {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("PollSet").field("fd", &self.fd).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,107 @@
+//! What is done when a member's process has died.
+//!
+//! Whoever notices marks its records dead and clears their traces: slots and runs that it was
+//! writing or reading, offers, room. One living end at a time clears a record; should it die too,
+//! the next takes over, and every step may be done twice.
+
+use super::control::Member;
+use super::envelope::Envelope;
+use super::members::{Doing, Life};
+use super::receipts::Settled;
+use super::{Carrier, Channel, Seat};
+use crate::mechanism::Form;
+use crate::process::Identity;
+use postbox_ring::slots::Taken;
+use postbox_ring::sync::Ordering::{AcqRel, Acquire};
+
+impl Channel {
+    /// Buries every end of `dead`, and what it had itself begun to bury.
+    pub(crate) fn bury(&self, dead: Identity, by: Seat) {
+        let own = Identity::own().to_word();
+        let mut buried = false;
+        for (index, member) in self.block.records() {
+            // Pairs with the compare-and-swap below.
+            let reaper = member.reaper.load(Acquire);
+            let its_own = member.owner() == Some(dead);
+            if its_own && member.status().life() == Life::Free {
+                // It died while joining or leaving: nothing but the claim is left.
+                let _ = member.owner.compare_exchange(dead.to_word(), 0, AcqRel, Acquire);
+                continue;
+            }
+            if its_own && !self.block.mark_dead(member) {
+                continue;
+            }
+            let abandoned = member.status().life() == Life::Dead && reaper == dead.to_word();
+            if (its_own && reaper == 0 || abandoned)
+                && member.reaper.compare_exchange(reaper, own, AcqRel, Acquire).is_ok()
+            {
+                self.clear(index, member, by);
+                buried = true;
+            }
+        }
+        if buried {
+            self.block.control.roster_changed();
+        }
+        self.mend();
+        // Everybody's view of who is there, of room and of the head of the queue may have changed.
+        self.left();
+    }
+
+    /// Clears the traces of a dead record and frees it.
+    fn clear(&self, index: u16, member: &Member, by: Seat) {
+        let (_, doing) = member.op();
+        if doing != Doing::Idle && matches!(self.carrier, Carrier::Kernel(_)) {
+            self.block.report_death();
+        }
+        if let Carrier::Ring(ring) = &self.carrier
+            && self.config.form == Form::ManyToMany
+        {
+            // A ring that makes no sense is reported by the next push or pop.
+            let _ = ring.settle(index, by.index, |taken| self.settle_taken(taken));
+        }
+        self.overflow.settle(index);
+        self.bodies.settle(index);
+        self.block.bury_offers(index);
+        self.block.free(index);
+    }
+
+    /// An entry that its taker did not live to show to the application.
+    fn settle_taken(&self, taken: &Taken) {
+        let mut header = [0; 32];
+        let len = header.len().min(taken.body_len());
+        if self.region.read(taken.body_offset(), &mut header[..len]).is_err() {
+            return;
+        }
+        let Some((envelope, _)) = Envelope::from_slot(&header[..len]) else { return };
+        if let Some(offer) = envelope.cell {
+            // Not settled yet, or it would be no concern of ours: let its sender offer it again.
+            if self.block.is_committed(offer) {
+                self.block.close_cell(offer);
+            } else if let Settled::Taken { wake: true } = self.block.decline_offer(offer) {
+                self.bells.ring_receipt();
+            }
+        }
+        if let Some(position) = envelope.body {
+            self.bodies.discard(position);
+        }
+    }
+
+    /// Does what can be done of a repair now.
+    pub(crate) fn mend(&self) {
+        let Carrier::Kernel(queue) = &self.carrier else { return };
+        let drained = || queue.is_empty() && self.overflow.is_empty();
+        let release = |epoch| {
+            self.bodies.discard_labelled(epoch);
+            self.block.free_lost_cells(epoch);
+        };
+        if self.block.pump(&drained, &release) {
+            self.bells.ring_news();
+        }
+    }
+
+    /// A member has gone: everybody looks again.
+    pub(crate) fn left(&self) {
+        self.bells.ring_news();
+        self.raise_level();
+    }
+}

@@ -1,0 +1,309 @@
+//! Receipts: one compare-and-swap decides whether a synchronous send was taken or withdrawn.
+//!
+//! ```text
+//!            offer                 settle (taker)
+//!  free ───────────────► open ───────────────────────► taken ──► free   (by the sender)
+//!                          │ withdraw (sender)
+//!                          ├───────────────────────► withdrawn ──► free
+//!                          │ decline (receiver engaged elsewhere)
+//!                          ├───────────────────────► declined ──► offered again
+//!                          │ commit (try_send that engaged a receiver)
+//!                          └───────────────────────► committed ──► free (by the taker)
+//! ```
+//!
+//! An envelope names a cell and its generation. A cell that has moved on makes the entry a
+//! corpse: whoever pops it drops it.
+
+use super::ControlBlock;
+use super::control::Cell;
+use super::envelope::CellRef;
+use super::members::Seat;
+use postbox_ring::sync::Ordering::{AcqRel, Acquire, Relaxed, Release, SeqCst};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum State {
+    Free = 0,
+    Open = 1,
+    Taken = 2,
+    Withdrawn = 3,
+    Declined = 4,
+    Committed = 5,
+}
+
+/// The cell's word: state (3 bits) · generation (27) · taker's index (12) · taker's pid (22).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Word(u64);
+
+const GENERATION_MASK: u32 = (1 << 27) - 1;
+const PID_MASK: u64 = (1 << 22) - 1;
+
+impl Word {
+    fn new(state: State, generation: u32, taker: Taker) -> Self {
+        Word(
+            (state as u64) << 61
+                | u64::from(generation & GENERATION_MASK) << 34
+                | u64::from(taker.index & 0xfff) << 22
+                | u64::from(taker.pid) & PID_MASK,
+        )
+    }
+
+    fn state(self) -> State {
+        match self.0 >> 61 {
+            1 => State::Open,
+            2 => State::Taken,
+            3 => State::Withdrawn,
+            4 => State::Declined,
+            5 => State::Committed,
+            _ => State::Free,
+        }
+    }
+
+    fn generation(self) -> u32 {
+        (self.0 >> 34) as u32 & GENERATION_MASK
+    }
+
+    fn taker(self) -> Taker {
+        Taker { index: (self.0 >> 22 & 0xfff) as u16, pid: (self.0 & PID_MASK) as u32 }
+    }
+}
+
+/// Who took an offer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Taker {
+    pub index: u16,
+    pub pid: u32,
+}
+
+/// What a popped offer turned out to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Settled {
+    /// It is the popper's; `wake` if the sender sleeps for the receipt.
+    Taken { wake: bool },
+    /// It had been withdrawn.
+    Corpse,
+}
+
+/// How an offer stands, to its sender.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Standing {
+    Open,
+    Taken(Taker),
+    /// The receiver that popped it was engaged elsewhere: it is to be offered again.
+    Declined,
+    /// A repair found that it can no longer be taken.
+    Void,
+}
+
+impl Cell {
+    fn word(&self) -> Word {
+        // Pairs with the settling compare-and-swap of the other side.
+        Word(self.word.load(Acquire))
+    }
+
+    /// Moves an open cell of that generation to `state`.
+    fn settle(&self, generation: u32, state: State, taker: Taker) -> bool {
+        let open = Word::new(State::Open, generation, Taker::default());
+        let to = Word::new(state, generation, taker);
+        // SeqCst: the taker looks at `asleep` after it; pairs with `sleep_for_receipt`.
+        self.word.compare_exchange(open.0, to.0, SeqCst, Acquire).is_ok()
+    }
+
+    fn release(&self) {
+        let free = Word::new(State::Free, self.word().generation(), Taker::default());
+        self.word.store(free.0, Relaxed);
+        self.asleep.store(0, Relaxed);
+        // Last: it lets the next offer in. Pairs with the claim in `open_cell`.
+        self.owner.store(0, Release);
+    }
+}
+
+impl ControlBlock {
+    /// Claims a cell for an offer of `seat`; none while all are in use.
+    pub(crate) fn open_cell(&self, seat: Seat) -> Option<CellRef> {
+        let count = self.cells.len();
+        (0..count).map(|i| (usize::from(seat.index) + i) % count).find_map(|index| {
+            let cell = &self.cells[index];
+            let claimed = cell.owner.load(Relaxed) == 0
+                && cell
+                    .owner
+                    .compare_exchange(0, u64::from(seat.index) + 1, AcqRel, Relaxed)
+                    .is_ok();
+            claimed.then(|| {
+                let generation = cell.word().generation().wrapping_add(1) & GENERATION_MASK;
+                cell.asleep.store(0, Relaxed);
+                // Published to the taker by the push that follows.
+                cell.word
+                    .store(Word::new(State::Open, generation, Taker::default()).0, Release);
+                CellRef { index: index as u16, generation }
+            })
+        })
+    }
+
+    fn cell(&self, cell: CellRef) -> Option<&Cell> {
+        self.cells.get(usize::from(cell.index))
+    }
+
+    /// Remembers the epoch of the offer's ticket, for a repair that has to free the cell.
+    pub(crate) fn date_cell(&self, cell: CellRef, epoch: u8) {
+        if let Some(cell) = self.cell(cell) {
+            cell.epoch.store(epoch.into(), Relaxed);
+        }
+    }
+
+    /// The popper's side: decides whether it may show the message to its application.
+    pub(crate) fn settle_offer(&self, offer: CellRef, taker: Taker) -> Settled {
+        let Some(cell) = self.cell(offer) else { return Settled::Corpse };
+        if cell.settle(offer.generation, State::Taken, taker) {
+            // SeqCst, after the settling: pairs with the store in `sleep_for_receipt`.
+            return Settled::Taken { wake: cell.asleep.load(SeqCst) != 0 };
+        }
+        let committed = Word::new(State::Committed, offer.generation, Taker::default());
+        let free = Word::new(State::Free, offer.generation, Taker::default());
+        if cell.word.compare_exchange(committed.0, free.0, AcqRel, Acquire).is_ok() {
+            // The sender has long returned: the taker frees the cell.
+            cell.owner.store(0, Release);
+            return Settled::Taken { wake: false };
+        }
+        Settled::Corpse
+    }
+
+    /// The popper's side, when it is engaged by another sender: sends the offer back.
+    pub(crate) fn decline_offer(&self, offer: CellRef) -> Settled {
+        match self.cell(offer) {
+            Some(cell) if cell.settle(offer.generation, State::Declined, Taker::default()) => {
+                Settled::Taken { wake: cell.asleep.load(SeqCst) != 0 }
+            }
+            _ => Settled::Corpse,
+        }
+    }
+
+    /// Whether the entry is of a try_send that has engaged a receiver.
+    pub(crate) fn is_committed(&self, offer: CellRef) -> bool {
+        self.cell(offer).is_some_and(|cell| {
+            cell.word() == Word::new(State::Committed, offer.generation, Taker::default())
+        })
+    }
+
+    /// The sender's side: how the offer stands.
+    pub(crate) fn standing(&self, offer: CellRef) -> Standing {
+        let Some(cell) = self.cell(offer) else { return Standing::Void };
+        let word = cell.word();
+        match word.state() {
+            _ if word.generation() != offer.generation => Standing::Void,
+            State::Open => Standing::Open,
+            State::Taken => Standing::Taken(word.taker()),
+            State::Declined => Standing::Declined,
+            _ => Standing::Void,
+        }
+    }
+
+    /// The sender's side: takes the offer back; false if somebody settled it first.
+    pub(crate) fn withdraw_offer(&self, offer: CellRef) -> bool {
+        self.cell(offer).is_some_and(|cell| {
+            cell.settle(offer.generation, State::Withdrawn, Taker::default())
+        })
+    }
+
+    /// The sender's side: a receiver is engaged, so the offer stays although the sender leaves.
+    pub(crate) fn commit_offer(&self, offer: CellRef) -> bool {
+        self.cell(offer).is_some_and(|cell| {
+            cell.settle(offer.generation, State::Committed, Taker::default())
+        })
+    }
+
+    /// The sender's side: the offer is over.
+    pub(crate) fn close_cell(&self, offer: CellRef) {
+        if let Some(cell) = self.cell(offer) {
+            cell.release();
+        }
+    }
+
+    /// The sender's side: says that it sleeps (or no more), before it looks a last time.
+    pub(crate) fn sleep_for_receipt(&self, offer: CellRef, asleep: bool) {
+        if let Some(cell) = self.cell(offer) {
+            // SeqCst: pairs with the load in `settle_offer`.
+            cell.asleep.store(asleep.into(), SeqCst);
+        }
+    }
+
+    /// Withdraws and frees the cells of a dead sender. Committed ones stay: they are takers'.
+    pub(crate) fn bury_offers(&self, dead: u16) {
+        for cell in self.cells.iter().filter(|c| c.owner.load(Acquire) == u64::from(dead) + 1) {
+            let word = cell.word();
+            if word.state() == State::Open {
+                cell.settle(word.generation(), State::Withdrawn, Taker::default());
+            }
+            if cell.word().state() != State::Committed {
+                cell.release();
+            }
+        }
+    }
+
+    /// Frees the committed cells whose entries died with the receivers that had popped them:
+    /// those dated before the epoch that a repair has just drained, or of it.
+    pub(crate) fn free_lost_cells(&self, drained: u8) {
+        for cell in self.cells.iter().filter(|c| c.owner.load(Acquire) != 0) {
+            let word = cell.word();
+            if word.state() == State::Committed && cell.epoch.load(Relaxed) == u64::from(drained) {
+                cell.release();
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::channel::ControlBlock;
+
+    const SENDER: Seat = Seat { index: 3, generation: 1 };
+    const TAKER: Taker = Taker { index: 7, pid: 4711 };
+
+    #[test]
+    fn an_offer_is_either_taken_or_withdrawn() {
+        let block = ControlBlock::on_heap();
+        let offer = block.open_cell(SENDER).unwrap();
+        assert_eq!(block.settle_offer(offer, TAKER), Settled::Taken { wake: false });
+        assert!(!block.withdraw_offer(offer));
+        assert_eq!(block.standing(offer), Standing::Taken(TAKER));
+        block.close_cell(offer);
+
+        let offer = block.open_cell(SENDER).unwrap();
+        assert!(block.withdraw_offer(offer));
+        assert_eq!(block.settle_offer(offer, TAKER), Settled::Corpse);
+    }
+
+    #[test]
+    fn an_old_reference_settles_nothing_of_the_next_offer() {
+        let block = ControlBlock::on_heap();
+        let old = block.open_cell(SENDER).unwrap();
+        assert!(block.withdraw_offer(old));
+        block.close_cell(old);
+        let new = block.open_cell(SENDER).unwrap();
+        assert_eq!(old.index, new.index);
+        assert_eq!(block.settle_offer(old, TAKER), Settled::Corpse);
+        assert_eq!(block.standing(new), Standing::Open);
+    }
+
+    #[test]
+    fn a_committed_offer_outlives_its_sender_and_is_freed_by_its_taker() {
+        let block = ControlBlock::on_heap();
+        let offer = block.open_cell(SENDER).unwrap();
+        assert!(block.commit_offer(offer));
+        block.bury_offers(SENDER.index);
+        assert!(block.is_committed(offer));
+        assert_eq!(block.settle_offer(offer, TAKER), Settled::Taken { wake: false });
+        let next = block.open_cell(SENDER).unwrap();
+        assert_eq!((next.index, next.generation), (offer.index, offer.generation + 1));
+    }
+
+    #[test]
+    fn a_dead_senders_offers_are_withdrawn_and_their_cells_come_back() {
+        let block = ControlBlock::on_heap();
+        let offers: Vec<_> = std::iter::from_fn(|| block.open_cell(SENDER)).collect();
+        assert_eq!(offers.len(), crate::channel::layout::CELLS);
+        block.bury_offers(SENDER.index);
+        assert_eq!(block.settle_offer(offers[0], TAKER), Settled::Corpse);
+        assert_eq!(std::iter::from_fn(|| block.open_cell(SENDER)).count(), offers.len());
+    }
+}

@@ -1,0 +1,337 @@
+//! The receiving end.
+
+use super::Awaited;
+use super::carry::{Inbox, Popped};
+use super::end::End;
+use super::pollable::{PollSet, Pollable};
+use super::rendezvous::{Turn, obliged};
+use super::statistics::Statistics;
+use crate::error::{Fault, ReceiveError};
+use crate::mechanism::{Capacity, Mechanism};
+use crate::message::{Bytes, Message};
+use crate::peer::Peer;
+use crate::wait::Wait;
+use std::cell::RefCell;
+use std::marker::PhantomData;
+use std::ops::{Deref, DerefMut};
+use std::sync::{Arc, Weak};
+
+/// The receiving end of a channel of `T`.
+///
+/// `Send` and `Clone`, not `Sync`: each thread has its own. Each message is taken by exactly one
+/// of the clones. Iterate over `&receiver` to receive until the last sender is gone.
+pub struct Receiver<T: Message> {
+    end: End,
+    inbox: Inbox,
+    bytes: RefCell<Vec<u8>>,
+    polled: RefCell<Weak<PollSet>>,
+    message: PhantomData<fn() -> T>,
+}
+
+/// A message that was taken, and from whom; it derefs to the message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Delivery<T> {
+    message: T,
+    sender: Peer,
+}
+
+impl<T> Delivery<T> {
+    /// Who sent it, as the sender says.
+    pub fn sender(&self) -> &Peer {
+        &self.sender
+    }
+
+    /// The message alone.
+    pub fn into_inner(self) -> T {
+        self.message
+    }
+}
+
+impl<T> Deref for Delivery<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.message
+    }
+}
+
+impl<T> DerefMut for Delivery<T> {
+    fn deref_mut(&mut self) -> &mut T {
+        &mut self.message
+    }
+}
+
+impl<T: Message> Receiver<T> {
+    pub(crate) fn new(end: End) -> Self {
+        Receiver {
+            end,
+            inbox: Inbox::default(),
+            bytes: RefCell::default(),
+            polled: RefCell::default(),
+            message: PhantomData,
+        }
+    }
+
+    /// Waits for a message.
+    ///
+    /// # Errors
+    ///
+    /// [`Disconnected`](ReceiveError::Disconnected) when the last sender is gone and nothing is left,
+    /// [`Decode`](ReceiveError::Decode) when the message taken is not a `T`, or a [`Fault`].
+    pub fn receive(&self) -> Result<Delivery<T>, ReceiveError> {
+        self.receive_with(&Wait::forever())
+    }
+
+    /// As [`receive`](Self::receive), for as long as `wait` says.
+    ///
+    /// # Errors
+    ///
+    /// Also [`TimedOut`](ReceiveError::TimedOut) and [`Cancelled`](ReceiveError::Cancelled).
+    pub fn receive_with(&self, wait: &Wait) -> Result<Delivery<T>, ReceiveError> {
+        let mut bytes = self.bytes.borrow_mut();
+        bytes.clear();
+        let popped = self.wait_into(&mut bytes, wait)?;
+        self.open(popped, &mut bytes)
+    }
+
+    /// Never waits: `None` where there is no message. With capacity zero it takes the offer of a
+    /// waiting sender.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`receive`](Self::receive).
+    pub fn try_receive(&self) -> Result<Option<Delivery<T>>, ReceiveError> {
+        let mut bytes = self.bytes.borrow_mut();
+        bytes.clear();
+        match self.try_into(&mut bytes)? {
+            Some(popped) => self.open(popped, &mut bytes).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// Waits for a message, then takes what else is there, up to `most` in all.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`receive`](Self::receive), if not even one came. An error after the first ends
+    /// the batch, and the next call meets it again unless it was that message's own.
+    pub fn receive_batch(&self, most: usize) -> Result<Vec<Delivery<T>>, ReceiveError> {
+        let mut batch = Vec::new();
+        if most > 0 {
+            batch.push(self.receive()?);
+            self.fill(&mut batch, most);
+        }
+        Ok(batch)
+    }
+
+    /// Takes what is there, up to `most`; none where there is nothing.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`try_receive`](Self::try_receive), if not even one came.
+    pub fn try_receive_batch(&self, most: usize) -> Result<Vec<Delivery<T>>, ReceiveError> {
+        let mut batch = Vec::new();
+        if most > 0
+            && let Some(first) = self.try_receive()?
+        {
+            batch.push(first);
+            self.fill(&mut batch, most);
+        }
+        Ok(batch)
+    }
+
+    fn fill(&self, batch: &mut Vec<Delivery<T>>, most: usize) {
+        while batch.len() < most {
+            match self.try_receive() {
+                Ok(Some(next)) => batch.push(next),
+                _ => break,
+            }
+        }
+    }
+
+    /// Receives until the last sender is gone.
+    pub fn iter(&self) -> Iter<'_, T> {
+        Iter { receiver: self }
+    }
+
+    /// A descriptor that is readable while a receive could return something.
+    ///
+    /// # Errors
+    ///
+    /// `EMFILE` and the like of `epoll_create1(2)`.
+    pub fn pollable(&self) -> Result<Pollable, Fault> {
+        self.end.check()?;
+        if let Some(shared) = self.polled.borrow().upgrade() {
+            return Ok(Pollable::from_shared(shared));
+        }
+        let pollable = Pollable::new(&self.end)?;
+        *self.polled.borrow_mut() = Arc::downgrade(pollable.shared());
+        Ok(pollable)
+    }
+
+    /// Messages that wait in the channel now.
+    pub fn len(&self) -> usize {
+        self.end.channel.len() as usize
+    }
+
+    /// Whether none waits.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// What the channel was created with.
+    pub fn capacity(&self) -> Capacity {
+        self.end.channel.config.capacity
+    }
+
+    /// What carries the messages.
+    pub fn mechanism(&self) -> Mechanism {
+        self.end.channel.config.mechanism
+    }
+
+    /// Bytes of the largest message.
+    pub fn max_message(&self) -> usize {
+        self.end.channel.config.max_message
+    }
+
+    /// What the channel has carried so far.
+    pub fn statistics(&self) -> Statistics {
+        self.end.channel.statistics()
+    }
+
+    pub(crate) fn into_end(self) -> End {
+        self.end
+    }
+
+    pub(crate) fn end(&self) -> &End {
+        &self.end
+    }
+
+    fn open(&self, popped: Popped, bytes: &mut Vec<u8>) -> Result<Delivery<T>, ReceiveError> {
+        let message = T::decode(bytes)?;
+        Ok(Delivery { message, sender: Peer::of(popped.sender_pid) })
+    }
+
+    fn pop(&self, into: &mut Vec<u8>) -> Result<Option<Popped>, Fault> {
+        self.end.channel.pop(&self.end, &self.inbox, into)
+    }
+
+    fn wait_into(&self, into: &mut Vec<u8>, wait: &Wait) -> Result<Popped, ReceiveError> {
+        self.end.check()?;
+        let turn = Turn::wait(&self.end);
+        let outcome = self.end.wait_for(Awaited::Message, wait, || self.pop_or_end(into));
+        match outcome {
+            // A try_send may have counted on this receiver in the last moment.
+            Err(ended @ (ReceiveError::TimedOut | ReceiveError::Cancelled)) => {
+                obliged(&turn, || self.pop(into))?.ok_or(ended)
+            }
+            other => other,
+        }
+    }
+
+    fn pop_or_end(&self, into: &mut Vec<u8>) -> Result<Option<Popped>, ReceiveError> {
+        if let Some(popped) = self.pop(into)? {
+            return Ok(Some(popped));
+        }
+        self.end.mend();
+        if self.end.has_partners() {
+            return Ok(None);
+        }
+        // The last sender may have sent and left in between.
+        match self.pop(into)? {
+            Some(popped) => Ok(Some(popped)),
+            None => Err(ReceiveError::Disconnected),
+        }
+    }
+
+    fn try_into(&self, into: &mut Vec<u8>) -> Result<Option<Popped>, ReceiveError> {
+        self.end.check()?;
+        if let Some(popped) = self.pop(into)? {
+            return Ok(Some(popped));
+        }
+        self.end.look_around()?;
+        let popped = self.pop_or_end(into);
+        if let (Ok(None), Some(polled)) = (&popped, self.polled.borrow().upgrade()) {
+            polled.refresh(&self.end)?;
+        }
+        popped
+    }
+}
+
+impl Receiver<Bytes> {
+    /// Waits for a message and replaces what `buffer` holds by it. Nothing is allocated if its
+    /// capacity suffices.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`receive`](Self::receive).
+    pub fn receive_into(&self, buffer: &mut Vec<u8>) -> Result<Peer, ReceiveError> {
+        self.receive_into_with(buffer, &Wait::forever())
+    }
+
+    /// As [`receive_into`](Self::receive_into), for as long as `wait` says.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`receive_with`](Self::receive_with).
+    pub fn receive_into_with(
+        &self,
+        buffer: &mut Vec<u8>,
+        wait: &Wait,
+    ) -> Result<Peer, ReceiveError> {
+        buffer.clear();
+        let popped = self.wait_into(buffer, wait)?;
+        Ok(Peer::of(popped.sender_pid))
+    }
+
+    /// Never waits: `None`, and an empty buffer, where there is no message.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`try_receive`](Self::try_receive).
+    pub fn try_receive_into(&self, buffer: &mut Vec<u8>) -> Result<Option<Peer>, ReceiveError> {
+        buffer.clear();
+        Ok(self.try_into(buffer)?.map(|popped| Peer::of(popped.sender_pid)))
+    }
+}
+
+/// Receives until the last sender is gone; made by [`Receiver::iter`].
+///
+/// An error other than disconnection is an item, and the iteration can go on after it.
+#[derive(Debug)]
+pub struct Iter<'r, T: Message> {
+    receiver: &'r Receiver<T>,
+}
+
+impl<T: Message> Iterator for Iter<'_, T> {
+    type Item = Result<Delivery<T>, ReceiveError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        match self.receiver.receive() {
+            Err(ReceiveError::Disconnected) => None,
+            other => Some(other),
+        }
+    }
+}
+
+impl<'r, T: Message> IntoIterator for &'r Receiver<T> {
+    type Item = Result<Delivery<T>, ReceiveError>;
+    type IntoIter = Iter<'r, T>;
+
+    fn into_iter(self) -> Iter<'r, T> {
+        self.iter()
+    }
+}
+
+impl<T: Message> Clone for Receiver<T> {
+    /// One more end. Should the channel have no place for it, every operation on it says so.
+    fn clone(&self) -> Self {
+        Receiver::new(self.end.another())
+    }
+}
+
+impl<T: Message> std::fmt::Debug for Receiver<T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Receiver").field(&self.end).finish()
+    }
+}

@@ -1,0 +1,384 @@
+//! The sending end.
+
+use super::carry::{NotPushed, Outbox, Outgoing, Pushed};
+use super::end::End;
+use super::envelope::CellRef;
+use super::members::Doing;
+use super::receipts::{Standing, Taker};
+use super::statistics::Statistics;
+use super::Awaited;
+use crate::error::{DeliverError, Fault, SendBatchError, SendError, TooLarge, TrySendError};
+use crate::mechanism::{Capacity, Mechanism};
+use crate::message::Message;
+use crate::peer::Peer;
+use crate::wait::Wait;
+use postbox_ring::sync::Ordering::{Acquire, Relaxed};
+use std::cell::RefCell;
+use std::marker::PhantomData;
+use std::time::Duration;
+
+/// The sending end of a channel of `T`.
+///
+/// `Send` and `Clone`, not `Sync`: each thread has its own. Clones are ends of their own: the
+/// receivers are told of the end of the channel when the last of them is gone, by drop or by death.
+pub struct Sender<T: Message> {
+    end: End,
+    outbox: Outbox,
+    encoded: RefCell<Vec<u8>>,
+    message: PhantomData<fn(T)>,
+}
+
+/// The proof that a receiver has taken the message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[must_use = "a receipt says who took the message"]
+pub struct Receipt {
+    receiver: Peer,
+}
+
+impl Receipt {
+    /// Who took the message.
+    pub fn receiver(&self) -> &Peer {
+        &self.receiver
+    }
+}
+
+/// An offer that lies in the channel.
+struct Offer {
+    cell: CellRef,
+    pushed: Pushed,
+    /// Deaths reported before it was pushed.
+    deaths: u64,
+}
+
+/// How an offer ended.
+enum Outcome {
+    Taken(Taker),
+    /// It is to be offered again: its taker died, or was engaged elsewhere.
+    Again,
+}
+
+impl<T: Message> Sender<T> {
+    pub(crate) fn new(end: End) -> Self {
+        Sender {
+            end,
+            outbox: Outbox::default(),
+            encoded: RefCell::default(),
+            message: PhantomData,
+        }
+    }
+
+    /// Waits for room, and returns when the channel holds the message. With capacity zero it waits
+    /// until a receiver has taken it, as [`deliver`](Self::deliver).
+    ///
+    /// # Errors
+    ///
+    /// [`Disconnected`](SendError::Disconnected) when the last receiver is gone,
+    /// [`TooLarge`](SendError::TooLarge), [`ByteCap`](SendError::ByteCap) when an unbounded channel
+    /// has reached it, or a [`Fault`]. Nothing was sent then.
+    pub fn send(&self, message: &T::Borrowed) -> Result<(), SendError> {
+        self.send_with(message, &Wait::forever())
+    }
+
+    /// As [`send`](Self::send), for as long as `wait` says.
+    ///
+    /// # Errors
+    ///
+    /// Also [`TimedOut`](SendError::TimedOut) and [`Cancelled`](SendError::Cancelled).
+    pub fn send_with(&self, message: &T::Borrowed, wait: &Wait) -> Result<(), SendError> {
+        self.encoded(message, |bytes| self.send_bytes(bytes, wait))
+    }
+
+    /// Never waits. With capacity zero it succeeds only while a receiver is inside a waiting call.
+    ///
+    /// # Errors
+    ///
+    /// [`Full`](TrySendError::Full), and those of [`send`](Self::send). Nothing was sent then.
+    pub fn try_send(&self, message: &T::Borrowed) -> Result<(), TrySendError> {
+        self.encoded(message, |bytes| self.try_send_bytes(bytes))
+    }
+
+    /// Waits until a receiver has taken the message, and says who.
+    ///
+    /// A receiver that dies before it has taken the message changes nothing: it is offered again.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`send`](Self::send). No application has seen the message then, or ever will:
+    /// sending it again cannot double it.
+    pub fn deliver(&self, message: &T::Borrowed) -> Result<Receipt, DeliverError> {
+        self.deliver_with(message, &Wait::forever())
+    }
+
+    /// As [`deliver`](Self::deliver), for as long as `wait` says.
+    ///
+    /// # Errors
+    ///
+    /// Also [`TimedOut`](SendError::TimedOut) and [`Cancelled`](SendError::Cancelled), with the same
+    /// certainty.
+    pub fn deliver_with(
+        &self,
+        message: &T::Borrowed,
+        wait: &Wait,
+    ) -> Result<Receipt, DeliverError> {
+        Ok(self.encoded(message, |bytes| self.deliver_bytes(bytes, wait))?)
+    }
+
+    /// Offers the message and takes it back unless a receiver took it at once.
+    ///
+    /// # Errors
+    ///
+    /// [`TimedOut`](SendError::TimedOut) unless some receiver was quick enough, and those of
+    /// [`deliver`](Self::deliver).
+    pub fn try_deliver(&self, message: &T::Borrowed) -> Result<Receipt, DeliverError> {
+        self.deliver_with(message, &Wait::timeout(Duration::ZERO))
+    }
+
+    /// Sends all of them in order, each as by [`send`](Self::send).
+    ///
+    /// # Errors
+    ///
+    /// Says how many went before the one that did not, and why it did not.
+    pub fn send_batch<'m>(
+        &self,
+        messages: impl IntoIterator<Item = &'m T::Borrowed>,
+    ) -> Result<usize, SendBatchError>
+    where
+        T::Borrowed: 'm,
+    {
+        let mut sent = 0;
+        for message in messages {
+            self.send(message).map_err(|reason| SendBatchError { sent, reason })?;
+            sent += 1;
+        }
+        Ok(sent)
+    }
+
+    /// Sends as many of them as there is room for, in order, and says how many.
+    ///
+    /// # Errors
+    ///
+    /// Any reason but a full channel.
+    pub fn try_send_batch<'m>(
+        &self,
+        messages: impl IntoIterator<Item = &'m T::Borrowed>,
+    ) -> Result<usize, SendBatchError>
+    where
+        T::Borrowed: 'm,
+    {
+        let mut sent = 0;
+        for message in messages {
+            match self.try_send(message) {
+                Ok(()) => sent += 1,
+                Err(TrySendError::Full) => break,
+                Err(TrySendError::Send(reason)) => return Err(SendBatchError { sent, reason }),
+            }
+        }
+        Ok(sent)
+    }
+
+    /// Messages that wait in the channel now.
+    pub fn len(&self) -> usize {
+        self.end.channel.len() as usize
+    }
+
+    /// Whether none waits.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// What the channel was created with.
+    pub fn capacity(&self) -> Capacity {
+        self.end.channel.config.capacity
+    }
+
+    /// What carries the messages.
+    pub fn mechanism(&self) -> Mechanism {
+        self.end.channel.config.mechanism
+    }
+
+    /// Bytes of the largest message.
+    pub fn max_message(&self) -> usize {
+        self.end.channel.config.max_message
+    }
+
+    /// What the channel has carried so far.
+    pub fn statistics(&self) -> Statistics {
+        self.end.channel.statistics()
+    }
+
+    /// The same end for another type, when the caller knows better.
+    pub(crate) fn into_end(self) -> End {
+        self.end
+    }
+
+    pub(crate) fn end(&self) -> &End {
+        &self.end
+    }
+
+    /// Encodes into the end's own buffer, then acts.
+    fn encoded<R, E: From<SendError>>(
+        &self,
+        message: &T::Borrowed,
+        act: impl FnOnce(&[u8]) -> Result<R, E>,
+    ) -> Result<R, E> {
+        self.end.check().map_err(SendError::from)?;
+        let mut scratch = self.encoded.borrow_mut();
+        let bytes = T::encode(message, &mut scratch).map_err(SendError::from)?;
+        let config = &self.end.channel.config;
+        let fits = match config.fixed_size {
+            Some(size) => bytes.len() == size,
+            None => bytes.len() <= config.max_message,
+        };
+        if !fits {
+            let fixed = config.fixed_size.is_some();
+            let too_large = TooLarge { len: bytes.len(), max: config.max_message, fixed };
+            return Err(SendError::from(too_large).into());
+        }
+        self.end.look_around().map_err(SendError::from)?;
+        act(bytes)
+    }
+
+    fn has_receivers(&self) -> Result<(), SendError> {
+        if self.end.has_partners() { Ok(()) } else { Err(SendError::Disconnected) }
+    }
+
+    fn refused(&self, refused: NotPushed) -> Result<(), SendError> {
+        match refused {
+            NotPushed::Full => Ok(()),
+            NotPushed::ByteCap => {
+                Err(SendError::ByteCap { cap: self.end.channel.config.byte_cap })
+            }
+            NotPushed::Fault(fault) => Err(fault.into()),
+        }
+    }
+
+    fn send_bytes(&self, bytes: &[u8], wait: &Wait) -> Result<(), SendError> {
+        if self.end.channel.config.capacity == Capacity::Zero {
+            return self.deliver_bytes(bytes, wait).map(drop);
+        }
+        self.end.wait_for(Awaited::Room, wait, || self.push_plain(bytes))
+    }
+
+    /// Some if the message is in the channel, none if there is no room.
+    fn push_plain(&self, bytes: &[u8]) -> Result<Option<()>, SendError> {
+        self.has_receivers()?;
+        let message = Outgoing { bytes, cell: None, engaging: false };
+        match self.end.channel.push(&self.end, &self.outbox, message) {
+            Ok(_) => Ok(Some(())),
+            Err(refused) => {
+                self.end.mend();
+                self.refused(refused).map(|()| None)
+            }
+        }
+    }
+
+    fn try_send_bytes(&self, bytes: &[u8]) -> Result<(), TrySendError> {
+        if self.end.channel.config.capacity == Capacity::Zero {
+            self.has_receivers()?;
+            return match self.end.channel.engage(&self.end, &self.outbox, bytes) {
+                Ok(true) => Ok(()),
+                Ok(false) => Err(TrySendError::Full),
+                Err(refused) => {
+                    self.refused(refused)?;
+                    Err(TrySendError::Full)
+                }
+            };
+        }
+        // The second time after a repair, if one was due.
+        for _ in 0..2 {
+            if self.push_plain(bytes)?.is_some() {
+                return Ok(());
+            }
+        }
+        Err(TrySendError::Full)
+    }
+
+    fn deliver_bytes(&self, bytes: &[u8], wait: &Wait) -> Result<Receipt, SendError> {
+        loop {
+            let offer = self.end.wait_for(Awaited::Room, wait, || self.offer(bytes))?;
+            match self.await_receipt(offer, wait)? {
+                Outcome::Taken(taker) => return Ok(Receipt { receiver: Peer::of(taker.pid) }),
+                Outcome::Again => {}
+            }
+        }
+    }
+
+    /// Some if the offer is in the channel, none if there is no room for it.
+    fn offer(&self, bytes: &[u8]) -> Result<Option<Offer>, SendError> {
+        self.has_receivers()?;
+        let channel = &self.end.channel;
+        if channel.block.control.offers.load(Relaxed) >= channel.config.most_offers() {
+            return Ok(None);
+        }
+        let Some(cell) = channel.block.open_cell(self.end.seat) else { return Ok(None) };
+        let message = Outgoing { bytes, cell: Some(cell), engaging: false };
+        let deaths = channel.block.control.deaths.load(Acquire);
+        match channel.push(&self.end, &self.outbox, message) {
+            Ok(pushed) => Ok(Some(Offer { cell, pushed, deaths })),
+            Err(refused) => {
+                channel.block.close_cell(cell);
+                self.end.mend();
+                self.refused(refused).map(|()| None)
+            }
+        }
+    }
+
+    fn await_receipt(&self, offer: Offer, wait: &Wait) -> Result<Outcome, SendError> {
+        let Offer { cell: offer, pushed, deaths: deaths_before } = offer;
+        let channel = &self.end.channel;
+        let block = &channel.block;
+        let deaths = || block.control.deaths.load(Acquire);
+        block.sleep_for_receipt(offer, true);
+        let outcome = self.end.wait_for(Awaited::Receipt, wait, || match block.standing(offer) {
+            Standing::Taken(taker) => Ok(Some(Outcome::Taken(taker))),
+            Standing::Declined | Standing::Void => Ok(Some(Outcome::Again)),
+            // Whoever died may have popped it: whether it did, nobody can tell, so take it back.
+            Standing::Open if deaths() != deaths_before => Ok(Some(Outcome::Again)),
+            Standing::Open => {
+                self.end.mend();
+                self.has_receivers().map(|()| None)
+            }
+        });
+        let member = self.end.member();
+        member.begin();
+        let outcome = match outcome {
+            Ok(Outcome::Taken(taker)) => Ok(Outcome::Taken(taker)),
+            other => {
+                if block.withdraw_offer(offer) {
+                    channel.withdrawn(pushed);
+                    other
+                } else if let Standing::Taken(taker) = block.standing(offer) {
+                    Ok(Outcome::Taken(taker))
+                } else {
+                    channel.withdrawn(pushed);
+                    other
+                }
+            }
+        };
+        block.close_cell(offer);
+        // The cell, and perhaps room, is there for whoever waits to offer.
+        channel.bells.ring_one(&block.control, Awaited::Room);
+        member.end(Doing::Idle);
+        self.end.mend();
+        outcome
+    }
+}
+
+impl<T: Message> Clone for Sender<T> {
+    /// One more end. Should the channel have no place for it, every operation on it says so.
+    fn clone(&self) -> Self {
+        Sender::new(self.end.another())
+    }
+}
+
+impl<T: Message> std::fmt::Debug for Sender<T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Sender").field(&self.end).finish()
+    }
+}
+
+impl From<Fault> for DeliverError {
+    fn from(fault: Fault) -> Self {
+        SendError::from(fault).into()
+    }
+}

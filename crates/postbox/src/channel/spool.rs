@@ -1,0 +1,280 @@
+//! Shared memory behind the kernel object: bodies larger than an entry, and what overflows.
+//!
+//! ```text
+//!  bodies    runs of units, found by position      claimed ► written ► entry pushed ► captured ► freed
+//!  overflow  runs of units, first in first out     [length (8)][entry …]
+//! ```
+//!
+//! Both are circles of [`postbox_ring::log`] that go back to their start when they can, so the same
+//! few pages serve again and again. A chunk is backed by `fallocate` before anything is written to
+//! it, so that a machine out of memory answers with an error rather than with SIGBUS, and what a
+//! burst had needed is given back when the circle goes round.
+
+use super::layout::LAYOUT_KEEP;
+use crate::error::Fault;
+use postbox_ring::log::{Head, Log, LogLayout, Run, RunState};
+use postbox_ring::region::Region;
+use postbox_ring::{ClaimError, Corrupt};
+use postbox_sys::{Errno, memfd};
+use std::ops::Range;
+use std::os::fd::{AsFd, OwnedFd};
+
+/// Why nothing could be stored.
+#[derive(Debug)]
+pub(crate) enum NoSpace {
+    /// What waits takes up the byte cap.
+    Now,
+    /// The message alone is beyond the byte cap.
+    Ever,
+    Fault(Fault),
+}
+
+fn corrupt(_: Corrupt) -> Fault {
+    Fault::Corrupt("the words of the shared memory make no sense")
+}
+
+fn outside<E>(_: E) -> Fault {
+    Fault::Corrupt("a message lies outside the shared memory")
+}
+
+/// A log, and the memory behind it.
+struct Store {
+    log: Log,
+    unit: usize,
+}
+
+impl Store {
+    fn new(region: &Region, layout: &LogLayout) -> Result<Self, Fault> {
+        let log = Log::new(region, *layout)
+            .map_err(|_| Fault::Corrupt("the shared memory does not fit its layout"))?;
+        Ok(Store { log, unit: layout.unit })
+    }
+
+    /// Claims room for `len` bytes, backed by memory.
+    fn claim(&self, memory: &OwnedFd, member: u16, len: usize) -> Result<Run, NoSpace> {
+        let units = len.div_ceil(self.unit).max(1);
+        let longest = self.log.longest_run() as usize;
+        if units > longest {
+            return Err(NoSpace::Ever);
+        }
+        let run = self
+            .log
+            .claim(units as u32, member, |jumped| self.give_back(memory, jumped))
+            .map_err(|error| match error {
+                ClaimError::Full => NoSpace::Now,
+                ClaimError::Corrupt => NoSpace::Fault(corrupt(Corrupt)),
+            })?;
+        for chunk in self.log.chunks_missing(self.log.unit_range(&run)) {
+            let range = self.log.chunk_range(chunk);
+            if let Err(errno) = memfd::allocate(memory.as_fd(), as_u64(range)) {
+                self.log.release(run);
+                let call = "fallocate of the channel's memory";
+                return Err(NoSpace::Fault(Fault::System { call, errno }));
+            }
+            self.log.mark_allocated(chunk);
+        }
+        Ok(run)
+    }
+
+    /// Punches what lies beyond the few chunks that are worth keeping.
+    fn give_back(&self, memory: &OwnedFd, jumped: Range<u32>) {
+        for chunk in self.log.chunks_held(jumped).filter(|chunk| *chunk >= LAYOUT_KEEP) {
+            self.log.mark_returned(chunk);
+            match memfd::punch(memory.as_fd(), as_u64(self.log.chunk_range(chunk))) {
+                Ok(()) | Err(Errno::EINTR) => {}
+                // Kept, then: memory that is not given back is no error.
+                Err(_) => self.log.mark_allocated(chunk),
+            }
+        }
+    }
+
+    /// The run there, if it is one that waits to be taken.
+    fn waiting(&self, position: u64) -> Option<Run> {
+        self.log
+            .run(position)
+            .filter(|run| matches!(run.state(), RunState::Full(_) | RunState::Writing(_)))
+    }
+
+    fn settle(&self, dead: u16) {
+        // What makes no sense is reported by whoever next uses it.
+        let _ = self.log.settle(dead, dead, |_| {});
+    }
+}
+
+fn as_u64(range: Range<usize>) -> Range<u64> {
+    range.start as u64..range.end as u64
+}
+
+/// Bodies of messages larger than an entry.
+pub(crate) struct Bodies(Store);
+
+/// A body that its sender has written.
+pub(crate) struct Body(Run);
+
+impl Body {
+    pub(crate) fn position(&self) -> u64 {
+        self.0.position()
+    }
+}
+
+impl Bodies {
+    pub(crate) fn new(region: &Region, layout: &LogLayout) -> Result<Self, Fault> {
+        Store::new(region, layout).map(Bodies)
+    }
+
+    /// Writes a body; it is `member`'s until it is published.
+    pub(crate) fn store(
+        &self,
+        region: &Region,
+        memory: &OwnedFd,
+        member: u16,
+        bytes: &[u8],
+    ) -> Result<Body, NoSpace> {
+        let run = self.0.claim(memory, member, bytes.len())?;
+        match region.write(self.0.log.data_range(&run).start, bytes) {
+            Ok(()) => Ok(Body(run)),
+            Err(error) => Err(NoSpace::Fault(outside(error))),
+        }
+    }
+
+    /// Its entry is in the queue: from now on it is nobody's until somebody takes it. The label is
+    /// the epoch of its ticket, so that a repair finds what no entry refers to any more.
+    pub(crate) fn publish(&self, body: Body, label: u8) {
+        // None if a receiver has it already.
+        let _ = self.0.log.publish(body.0, label.into());
+    }
+
+    /// Its entry did not go in.
+    pub(crate) fn abandon(&self, body: Body) {
+        self.0.log.release(body.0);
+    }
+
+    /// Copies a body out and frees it; false if it is gone, its sender having died.
+    pub(crate) fn take(
+        &self,
+        region: &Region,
+        position: u64,
+        len: u32,
+        member: u16,
+        into: &mut Vec<u8>,
+    ) -> Result<bool, Fault> {
+        let log = &self.0.log;
+        // Its sender may publish it in between: look twice.
+        let captured = (0..3).find_map(|_| log.capture(self.0.waiting(position)?, member));
+        let Some(run) = captured else { return Ok(false) };
+        let range = log.data_range(&run);
+        let copied = if len as usize <= range.len() {
+            region.read_append(range.start, len as usize, into).map_err(outside)
+        } else {
+            Err(Fault::Corrupt("a body is longer than its room"))
+        };
+        log.release(run);
+        copied.map(|()| true)
+    }
+
+    /// Frees a body that nobody will take: its offer was withdrawn, or its taker died.
+    pub(crate) fn discard(&self, position: u64) {
+        if let Some(run) = self.0.waiting(position) {
+            self.0.log.release(run);
+        }
+    }
+
+    /// Frees the bodies of an epoch whose entries have all been popped.
+    pub(crate) fn discard_labelled(&self, epoch: u8) {
+        let _ = self.0.log.reclaim_labelled(epoch.into());
+    }
+
+    pub(crate) fn settle(&self, dead: u16) {
+        self.0.settle(dead);
+    }
+}
+
+/// Entries that the kernel object, or the ring of an unbounded channel, had no room for.
+pub(crate) struct Overflow(Store);
+
+/// An entry that was taken and not yet freed.
+pub(crate) struct Entry(Run);
+
+/// Bytes before each entry: its length.
+const PREFIX: usize = 8;
+
+impl Overflow {
+    pub(crate) fn new(region: &Region, layout: &LogLayout) -> Result<Self, Fault> {
+        Store::new(region, layout).map(Overflow)
+    }
+
+    pub(crate) fn push(
+        &self,
+        region: &Region,
+        memory: &OwnedFd,
+        member: u16,
+        entry: &[u8],
+    ) -> Result<(), NoSpace> {
+        let run = self.0.claim(memory, member, PREFIX + entry.len())?;
+        let start = self.0.log.data_range(&run).start;
+        region
+            .write(start, &(entry.len() as u64).to_le_bytes())
+            .and_then(|()| region.write(start + PREFIX, entry))
+            .map_err(|error| NoSpace::Fault(outside(error)))?;
+        let _ = self.0.log.publish(run, 0);
+        Ok(())
+    }
+
+    #[inline]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.log.is_empty_queue()
+    }
+
+    /// Entries that wait: a walk over all of them.
+    pub(crate) fn len(&self) -> u64 {
+        let mut waiting = 0;
+        let _ = self.0.log.visit(|run| {
+            waiting += u64::from(matches!(run.state(), RunState::Full(_)));
+        });
+        waiting
+    }
+
+    /// The entry at the head, if it is complete.
+    pub(crate) fn first(&self) -> Result<Option<Run>, Fault> {
+        match self.0.log.first().map_err(corrupt)? {
+            Head::Entry(run) => Ok(Some(run)),
+            Head::Empty | Head::Busy { .. } => Ok(None),
+        }
+    }
+
+    /// Takes that entry, if it is still the head.
+    pub(crate) fn take_if(&self, head: Run, member: u16) -> Option<Entry> {
+        self.0.log.take_if(head, member).map(Entry)
+    }
+
+    /// Room that reading the entry takes.
+    pub(crate) fn len_of(&self, entry: &Entry) -> usize {
+        self.0.log.data_range(&entry.0).len() - PREFIX
+    }
+
+    /// Copies the entry to the front of `into`; its length.
+    pub(crate) fn read(
+        &self,
+        region: &Region,
+        entry: &Entry,
+        into: &mut [u8],
+    ) -> Result<usize, Fault> {
+        let start = self.0.log.data_range(&entry.0).start;
+        let mut prefix = [0; PREFIX];
+        region.read(start, &mut prefix).map_err(outside)?;
+        let len = u64::from_le_bytes(prefix);
+        if len > self.len_of(entry) as u64 || len > into.len() as u64 {
+            return Err(Fault::Corrupt("an overflow entry is longer than its room"));
+        }
+        region.read(start + PREFIX, &mut into[..len as usize]).map_err(outside)?;
+        Ok(len as usize)
+    }
+
+    pub(crate) fn release(&self, entry: Entry) {
+        self.0.log.release(entry.0);
+    }
+
+    pub(crate) fn settle(&self, dead: u16) {
+        self.0.settle(dead);
+    }
+}

@@ -1,0 +1,115 @@
+//! Forking a child that runs a closure with ends of channels.
+
+use super::child::Child;
+use super::ends::Ends;
+use super::identity::Identity;
+use crate::error::Fault;
+use postbox_sys::fork::{self as sys, CTRL_C, Forked};
+use postbox_sys::{Errno, wipe_on_fork};
+use std::error::Error;
+use std::io::Write;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+/// Why no child was forked.
+#[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
+pub enum ForkError {
+    /// The process has threads that Postbox knows nothing of.
+    #[error(
+        "this process has {count} other thread(s), which would not exist in a forked child while \
+         their locks stay locked there: fork before starting them, or spawn a program instead"
+    )]
+    Threads {
+        /// How many.
+        count: usize,
+    },
+    /// An end is not this process's to give.
+    #[error(transparent)]
+    Fault(#[from] Fault),
+    /// `fork(2)` failed: `EAGAIN` where RLIMIT_NPROC or the control group's pids.max is reached.
+    #[error("cannot fork: {0}")]
+    System(#[source] Errno),
+}
+
+/// Forks a child that runs `body` with `ends`, which are its own from then on and no more this
+/// process's.
+///
+/// The child ends by `_exit`: with status 0, 1 if `body` returned an error (which goes to standard
+/// error), or 101 if it panicked. In it SIGINT and SIGTERM have their default action. Every other
+/// end that it inherited answers [`Fault::NotPassed`].
+///
+/// ```
+/// use postbox::{Capacity, Mechanism};
+///
+/// # // A documentation test runs on a thread of the harness, where fork refuses to work.
+/// # if false {
+/// let (tx, rx) = postbox::channel::<u32>(Mechanism::Socket, Capacity::Bounded(8))?;
+/// let child = postbox::fork(tx, |tx| {
+///     for n in 1..=3 {
+///         tx.send(&n)?;
+///     }
+///     Ok(())
+/// })?;
+/// let sum = rx.iter().map(|n| n.map(|n| *n)).sum::<Result<u32, _>>()?;
+/// assert_eq!(sum, 6);
+/// child.wait()?;
+/// # }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// # Errors
+///
+/// [`ForkError::Threads`] when other threads exist, ctrlc's apart: use [`Spawn`](crate::Spawn)
+/// then. An end that was not passed to this process, or `fork(2)`'s own.
+pub fn fork<E: Ends>(
+    ends: E,
+    body: impl FnOnce(E) -> Result<(), Box<dyn Error>>,
+) -> Result<Child, ForkError> {
+    let mut usable = Ok(());
+    ends.visit(&mut |end| {
+        if let Err(fault) = end.check() {
+            usable = Err(fault);
+        }
+    });
+    usable?;
+    let giver = Identity::own();
+    // What this process has buffered is not the child's to write.
+    let _ = std::io::stdout().flush();
+    match sys::fork(&[CTRL_C]) {
+        Ok(Forked::Parent { pid }) => {
+            let taker = Identity::of(pid);
+            ends.visit(&mut |end| {
+                end.hand_over(taker);
+            });
+            Child::new(pid).map_err(ForkError::System)
+        }
+        Ok(Forked::Child) => sys::exit_now(run(ends, giver, body)),
+        Err(sys::ForkError::Threads { count }) => Err(ForkError::Threads { count }),
+        Err(sys::ForkError::System(errno)) => Err(ForkError::System(errno)),
+    }
+}
+
+/// The child's whole life; its exit status.
+fn run<E: Ends>(
+    ends: E,
+    giver: Identity,
+    body: impl FnOnce(E) -> Result<(), Box<dyn Error>>,
+) -> i32 {
+    let outcome = catch_unwind(AssertUnwindSafe(|| {
+        wipe_on_fork::renew()?;
+        ends.visit(&mut |end| {
+            end.take_over(giver);
+        });
+        body(ends)
+    }));
+    let code = match outcome {
+        Ok(Ok(())) => 0,
+        Ok(Err(error)) => {
+            let _ = writeln!(std::io::stderr(), "process {}: {error}", std::process::id());
+            1
+        }
+        Err(_) => 101,
+    };
+    let _ = std::io::stdout().flush();
+    code
+}

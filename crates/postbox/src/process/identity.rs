@@ -1,0 +1,100 @@
+//! Which process an end belongs to, and whether that process still lives.
+
+use postbox_sys::process::start_time;
+use postbox_sys::{Errno, pidfd, wipe_on_fork};
+use std::collections::HashMap;
+use std::os::fd::OwnedFd;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+/// A process, told apart from a later one with the same pid by when it started.
+///
+/// One word: the low 42 bits of the start time (clock ticks since boot) above 22 bits of pid,
+/// which is as far as Linux counts. The start time is 0 where `/proc` cannot be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct Identity(u64);
+
+const PID_BITS: u32 = 22;
+
+/// This process's identity and the fork generation that it was read in.
+static OWN: [AtomicU64; 2] = [AtomicU64::new(0), AtomicU64::new(0)];
+
+/// Descriptors by which the deaths of other processes are told, shared by all channels.
+static WATCHED: Mutex<Option<HashMap<Identity, Weak<OwnedFd>>>> = Mutex::new(None);
+
+impl Identity {
+    fn new(pid: u32, start: u64) -> Self {
+        Identity(start << PID_BITS | u64::from(pid) & ((1 << PID_BITS) - 1))
+    }
+
+    pub(crate) fn of(pid: u32) -> Self {
+        Identity::new(pid, start_time(pid).unwrap_or(0))
+    }
+
+    /// The calling process.
+    pub(crate) fn own() -> Self {
+        let generation = wipe_on_fork::generation();
+        // The pair is written in this order and read in the other, by threads of one process.
+        if generation != 0 && OWN[1].load(Ordering::Acquire) == generation {
+            return Identity(OWN[0].load(Ordering::Relaxed));
+        }
+        let own = Identity::of(std::process::id());
+        OWN[0].store(own.0, Ordering::Relaxed);
+        OWN[1].store(generation, Ordering::Release);
+        own
+    }
+
+    pub(crate) fn from_word(word: u64) -> Option<Self> {
+        (word != 0).then_some(Identity(word))
+    }
+
+    pub(crate) fn to_word(self) -> u64 {
+        self.0
+    }
+
+    pub(crate) fn pid(self) -> u32 {
+        (self.0 & ((1 << PID_BITS) - 1)) as u32
+    }
+
+    fn start(self) -> u64 {
+        self.0 >> PID_BITS
+    }
+
+    /// A descriptor that becomes readable when this process dies; `None` if it is dead.
+    ///
+    /// # Errors
+    ///
+    /// Those of `pidfd_open(2)`, `EMFILE` above all.
+    pub(crate) fn watch(self) -> Result<Option<Arc<OwnedFd>>, Errno> {
+        let mut watched = WATCHED.lock().unwrap_or_else(PoisonError::into_inner);
+        let watched = watched.get_or_insert_default();
+        if let Some(fd) = watched.get(&self).and_then(Weak::upgrade) {
+            return Ok(Some(fd));
+        }
+        let fd = match pidfd::open(self.pid()) {
+            Ok(fd) => Arc::new(fd),
+            Err(Errno::ESRCH | Errno::EINVAL) => return Ok(None),
+            Err(errno) => return Err(errno),
+        };
+        // The descriptor pins whoever has that pid now: is it the one that was meant?
+        let start = start_time(self.pid());
+        if self.start() != 0 && start.is_some_and(|s| Identity::new(self.pid(), s) != self) {
+            return Ok(None);
+        }
+        watched.retain(|_, fd| fd.strong_count() > 0);
+        watched.insert(self, Arc::downgrade(&fd));
+        Ok(Some(fd))
+    }
+
+    /// Whether the process is known to be dead.
+    pub(crate) fn is_dead(self) -> bool {
+        if self == Identity::own() {
+            return false;
+        }
+        match self.watch() {
+            Ok(Some(fd)) => pidfd::is_dead(&*fd).unwrap_or(false),
+            Ok(None) => true,
+            Err(_) => false,
+        }
+    }
+}

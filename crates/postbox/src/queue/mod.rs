@@ -1,0 +1,156 @@
+//! The kernel objects that carry entries: each push and pop is one whole entry.
+//!
+//! An entry is an envelope and, where it fits, the message itself. None of the three knows of
+//! capacities, receipts or deaths: that is the business of [`crate::channel`]. Calls never wait;
+//! whoever wants to, sleeps on [`KernelQueue::readable`]. The fourth mechanism needs no object: it
+//! is the slot ring of `postbox-ring`.
+//!
+//! | | carries | one entry at most | depth |
+//! | --- | --- | --- | --- |
+//! | [`pipe`] | packets of a pipe | 4096 B | one page slot per packet |
+//! | [`socket`] | `SOCK_SEQPACKET` records | 8 KiB here | the send buffer's bytes |
+//! | [`mqueue`] | POSIX queue messages | `msgsize_max`, 8 KiB | `msg_max`, 10 |
+
+mod mqueue;
+mod pipe;
+mod socket;
+
+use crate::error::Fault;
+use crate::mechanism::Mechanism;
+use postbox_sys::Errno;
+use std::os::fd::{BorrowedFd, OwnedFd};
+
+/// Why an entry did not go in.
+#[derive(Debug)]
+pub(crate) enum Refused {
+    /// The object holds as much as it can.
+    Full,
+    Fault(Fault),
+}
+
+/// One of the three kernel objects, open for both directions.
+///
+/// Every member keeps both directions open: a pipe or socket whose other side nobody had open
+/// would raise `SIGPIPE` and drop what waits in it. Who is there at all is told by the members'
+/// table, not by the object.
+#[derive(Debug)]
+pub(crate) enum KernelQueue {
+    Pipe(pipe::PacketPipe),
+    Socket(socket::Records),
+    MessageQueue(mqueue::PosixQueue),
+}
+
+/// What a kernel object should be able to hold; it may turn out smaller.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Wanted {
+    /// Entries.
+    pub depth: u32,
+    /// Bytes of the largest entry, header included.
+    pub entry: usize,
+}
+
+impl KernelQueue {
+    pub(crate) fn create(mechanism: Mechanism, wanted: Wanted) -> Result<Option<Self>, Fault> {
+        Ok(match mechanism {
+            Mechanism::Pipe => Some(KernelQueue::Pipe(pipe::PacketPipe::create(wanted)?)),
+            Mechanism::Socket => Some(KernelQueue::Socket(socket::Records::create(wanted)?)),
+            Mechanism::MessageQueue => {
+                Some(KernelQueue::MessageQueue(mqueue::PosixQueue::create(wanted)?))
+            }
+            Mechanism::SharedMemory => None,
+        })
+    }
+
+    /// Takes part by the descriptors of [`Self::fds`].
+    pub(crate) fn from_fds(mechanism: Mechanism, fds: Vec<OwnedFd>) -> Result<Option<Self>, Fault> {
+        let wrong = || Fault::Corrupt("the descriptors are not those of the mechanism");
+        let mut fds = fds.into_iter();
+        let mut next = || fds.next().ok_or_else(wrong);
+        Ok(match mechanism {
+            Mechanism::Pipe => Some(KernelQueue::Pipe(pipe::PacketPipe::from_fds(next()?, next()?)?)),
+            Mechanism::Socket => Some(KernelQueue::Socket(socket::Records::from_fds(next()?, next()?)?)),
+            Mechanism::MessageQueue => {
+                Some(KernelQueue::MessageQueue(mqueue::PosixQueue::from_fd(next()?)?))
+            }
+            Mechanism::SharedMemory => None,
+        })
+    }
+
+    pub(crate) fn fds(&self) -> Vec<BorrowedFd<'_>> {
+        match self {
+            KernelQueue::Pipe(queue) => queue.fds(),
+            KernelQueue::Socket(queue) => queue.fds(),
+            KernelQueue::MessageQueue(queue) => queue.fds(),
+        }
+    }
+
+    /// Bytes of the largest entry.
+    pub(crate) fn entry_limit(&self) -> usize {
+        match self {
+            KernelQueue::Pipe(_) => pipe::ENTRY_LIMIT,
+            KernelQueue::Socket(_) => socket::ENTRY_LIMIT,
+            KernelQueue::MessageQueue(queue) => queue.entry_limit(),
+        }
+    }
+
+    /// Entries that it surely holds, if they are of the largest size.
+    pub(crate) fn depth(&self) -> u32 {
+        match self {
+            KernelQueue::Pipe(queue) => queue.depth(),
+            KernelQueue::Socket(queue) => queue.depth(),
+            KernelQueue::MessageQueue(queue) => queue.depth(),
+        }
+    }
+
+    pub(crate) fn push(&self, entry: &[u8]) -> Result<(), Refused> {
+        match self {
+            KernelQueue::Pipe(queue) => queue.push(entry),
+            KernelQueue::Socket(queue) => queue.push(entry),
+            KernelQueue::MessageQueue(queue) => queue.push(entry),
+        }
+    }
+
+    /// Takes the first entry into `into`, which has at least [`Self::entry_limit`] bytes; `None`
+    /// where there is none.
+    pub(crate) fn pop(&self, into: &mut [u8]) -> Result<Option<usize>, Fault> {
+        match self {
+            KernelQueue::Pipe(queue) => queue.pop(into),
+            KernelQueue::Socket(queue) => queue.pop(into),
+            KernelQueue::MessageQueue(queue) => queue.pop(into),
+        }
+    }
+
+    /// Whether nothing waits in it now.
+    pub(crate) fn is_empty(&self) -> bool {
+        match self {
+            KernelQueue::Pipe(queue) => queue.is_empty(),
+            KernelQueue::Socket(queue) => queue.is_empty(),
+            KernelQueue::MessageQueue(queue) => queue.is_empty(),
+        }
+    }
+
+    /// The descriptor to sleep on until an entry waits.
+    pub(crate) fn readable(&self) -> BorrowedFd<'_> {
+        match self {
+            KernelQueue::Pipe(queue) => queue.readable(),
+            KernelQueue::Socket(queue) => queue.readable(),
+            KernelQueue::MessageQueue(queue) => queue.readable(),
+        }
+    }
+}
+
+/// A result that may say "not now", from a call that may be interrupted.
+fn unless_interrupted<T>(
+    call: &'static str,
+    mut attempt: impl FnMut() -> Result<T, Errno>,
+) -> Result<Option<T>, Fault> {
+    loop {
+        match attempt() {
+            Ok(value) => return Ok(Some(value)),
+            Err(Errno::EINTR) => {}
+            // ETIMEDOUT is how a POSIX queue says it when given a moment long past.
+            Err(Errno::EAGAIN | Errno::ETIMEDOUT) => return Ok(None),
+            Err(errno) => return Err(Fault::System { call, errno }),
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! A POSIX message queue.
+//!
+//! ```text
+//!  mq_timedsend ──► [message][message][       ] … ──► mq_timedreceive
+//!                   `depth` messages of at most `entry_limit` bytes, all of one priority
+//! ```
+//!
+//! See mq_overview(7). The name is unlinked as soon as the queue exists, so nothing is left when
+//! its members die. Its bytes count against RLIMIT_MSGQUEUE of the user for as long as it lives.
+
+use super::{Refused, Wanted, unless_interrupted};
+use crate::error::Fault;
+use postbox_sys::{Errno, mqueue};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+/// Smaller than this an entry carries no message worth having beside its header.
+const LEAST_ENTRY: usize = 128;
+
+#[derive(Debug)]
+pub(crate) struct PosixQueue {
+    queue: OwnedFd,
+    depth: u32,
+    entry_limit: usize,
+}
+
+impl PosixQueue {
+    /// As deep and wide as wanted, or as the limits and the user's quota allow: what does not fit
+    /// goes through the overflow and the bodies.
+    pub(super) fn create(wanted: Wanted) -> Result<Self, Fault> {
+        let limits = mqueue::limits().map_err(Fault::system("reading the queue limits"))?;
+        let mut depth = wanted.depth.clamp(1, (limits.max_messages as u32).max(1));
+        let mut entry = wanted.entry.clamp(LEAST_ENTRY, (limits.max_message_size as usize).max(LEAST_ENTRY));
+        loop {
+            match mqueue::create("postbox", depth as usize, entry) {
+                Ok(queue) => return Ok(PosixQueue { queue, depth, entry_limit: entry }),
+                // EMFILE also says that the quota of RLIMIT_MSGQUEUE does not suffice.
+                Err(Errno::EMFILE | Errno::ENOMEM) if entry > LEAST_ENTRY || depth > 1 => {
+                    if entry > LEAST_ENTRY {
+                        entry = (entry / 4).max(LEAST_ENTRY);
+                    } else {
+                        depth /= 2;
+                    }
+                }
+                Err(errno) => return Err(Fault::System { call: "mq_open", errno }),
+            }
+        }
+    }
+
+    pub(super) fn from_fd(queue: OwnedFd) -> Result<Self, Fault> {
+        let attributes = mqueue::attributes(queue.as_fd()).map_err(Fault::system("mq_getattr"))?;
+        let (depth, entry_limit) = (attributes.max_messages as u32, attributes.message_size as usize);
+        Ok(PosixQueue { queue, depth, entry_limit })
+    }
+
+    pub(super) fn fds(&self) -> Vec<BorrowedFd<'_>> {
+        vec![self.queue.as_fd()]
+    }
+
+    pub(super) fn entry_limit(&self) -> usize {
+        self.entry_limit
+    }
+
+    pub(super) fn depth(&self) -> u32 {
+        self.depth
+    }
+
+    pub(super) fn push(&self, entry: &[u8]) -> Result<(), Refused> {
+        match unless_interrupted("mq_timedsend", || mqueue::send(self.queue.as_fd(), entry)) {
+            Ok(Some(())) => Ok(()),
+            Ok(None) => Err(Refused::Full),
+            Err(fault) => Err(Refused::Fault(fault)),
+        }
+    }
+
+    pub(super) fn pop(&self, into: &mut [u8]) -> Result<Option<usize>, Fault> {
+        unless_interrupted("mq_timedreceive", || mqueue::receive(self.queue.as_fd(), into))
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        mqueue::attributes(self.queue.as_fd()).is_ok_and(|attributes| attributes.current_messages == 0)
+    }
+
+    pub(super) fn readable(&self) -> BorrowedFd<'_> {
+        self.queue.as_fd()
+    }
+}

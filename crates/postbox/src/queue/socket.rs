@@ -1,0 +1,81 @@
+//! A connected pair of Unix sockets that keep records whole.
+//!
+//! ```text
+//!  senders ──► [end A] ═══ records, whole and in order ═══► [end B] ──► receivers
+//!              every member has both ends; A is only written, B only read
+//! ```
+//!
+//! See unix(7), `SOCK_SEQPACKET`. What waits is bounded by the bytes of A's send buffer.
+
+use super::{Refused, Wanted, unless_interrupted};
+use crate::error::Fault;
+use postbox_sys::socket;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+/// Larger records would need contiguous kernel memory of higher order; bodies beyond lie in
+/// shared memory.
+pub(super) const ENTRY_LIMIT: usize = 8192;
+/// What the kernel charges for a record besides its bytes, generously.
+const RECORD_OVERHEAD: usize = 1024;
+
+#[derive(Debug)]
+pub(crate) struct Records {
+    write: OwnedFd,
+    read: OwnedFd,
+}
+
+impl Records {
+    pub(super) fn create(wanted: Wanted) -> Result<Self, Fault> {
+        let (write, read) = socket::seqpacket_pair().map_err(Fault::system("socketpair"))?;
+        let bytes = wanted.depth as usize * (wanted.entry.min(ENTRY_LIMIT) + RECORD_OVERHEAD);
+        if socket::send_buffer(write.as_fd()).is_ok_and(|now| now < bytes) {
+            // The kernel caps it at net.core.wmem_max; the overflow takes the rest.
+            let _ = socket::set_send_buffer(write.as_fd(), bytes);
+        }
+        Ok(Records { write, read })
+    }
+
+    pub(super) fn from_fds(write: OwnedFd, read: OwnedFd) -> Result<Self, Fault> {
+        Ok(Records { write, read })
+    }
+
+    pub(super) fn fds(&self) -> Vec<BorrowedFd<'_>> {
+        vec![self.write.as_fd(), self.read.as_fd()]
+    }
+
+    pub(super) fn depth(&self) -> u32 {
+        socket::send_buffer(self.write.as_fd())
+            .map_or(1, |bytes| (bytes / (ENTRY_LIMIT + RECORD_OVERHEAD)).max(1) as u32)
+    }
+
+    pub(super) fn push(&self, entry: &[u8]) -> Result<(), Refused> {
+        match unless_interrupted("send to the socket", || socket::send(self.write.as_fd(), entry)) {
+            Ok(Some(_)) => Ok(()),
+            Ok(None) => Err(Refused::Full),
+            Err(fault) => Err(Refused::Fault(fault)),
+        }
+    }
+
+    pub(super) fn pop(&self, into: &mut [u8]) -> Result<Option<usize>, Fault> {
+        let popped =
+            unless_interrupted("receive from the socket", || socket::recv(self.read.as_fd(), into))?;
+        match popped {
+            // No record is empty: this is the end of a socket that a member has shut down.
+            Some(record) if record.is_truncated() => {
+                Err(Fault::Corrupt("a record is longer than an entry"))
+            }
+            Some(record) if record.bytes == 0 => {
+                Err(Fault::Corrupt("a member has shut the socket down"))
+            }
+            other => Ok(other.map(|record| record.bytes)),
+        }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        socket::unread_bytes(self.read.as_fd()).is_ok_and(|bytes| bytes == 0)
+    }
+
+    pub(super) fn readable(&self) -> BorrowedFd<'_> {
+        self.read.as_fd()
+    }
+}

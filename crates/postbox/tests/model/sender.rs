@@ -1,0 +1,149 @@
+//! Send and deliver: admission, then the entry, then (deliver) the receipt.
+
+use crate::plan::{Broken, Grain, Kind};
+use crate::protocol::{Act, Turn};
+use crate::state::{At, Cell, CellState, Entry, Fate, Operation, Slot, State};
+
+pub fn work(turn: &mut Turn) {
+    let Some(message) = turn.plan.programme(turn.member, turn.own().next) else { return };
+    match turn.own().at {
+        At::Rest => rest(turn, message),
+        At::Admit => turn.step("takes a ticket", |state, act| admit(state, act, message)),
+        At::Place => turn.step("looks at the overflow", |state, act| {
+            state.settle_overflow();
+            let at = if state.overflow.is_empty() { At::Push } else { At::Claim };
+            act.go(state, at);
+        }),
+        At::Push => turn.step("pushes into the kernel queue", |state, act| {
+            if state.kernel.items().len() < usize::from(act.plan.native) {
+                let entry = act.hand(state);
+                state.kernel.push(entry);
+                act.go(state, At::Finish);
+            } else {
+                act.go(state, At::Claim);
+            }
+        }),
+        At::Claim => turn.step("claims a position of the overflow", |state, act| {
+            state.overflow.push(Slot::Claimed(act.member));
+            act.go(state, At::Publish);
+        }),
+        At::Publish => turn.step("publishes in the overflow", |state, act| {
+            let entry = act.hand(state);
+            let claims = state.overflow.items_mut().iter_mut();
+            for slot in claims.filter(|slot| **slot == Slot::Claimed(act.member)) {
+                *slot = Slot::Published(entry);
+            }
+            act.go(state, At::Finish);
+        }),
+        At::Finish => finish(turn, message),
+        At::Wait => wait(turn, message),
+        At::Withdraw => turn.step("tries to withdraw", |state, act| withdraw(state, act, message)),
+        At::GiveBack => {
+            if turn.plan.kind_of(message) == Kind::DeliverTimed {
+                turn.step("gives room back, timed out", |state, act| {
+                    give_back(state, act);
+                    complete(state, act, message, Fate::TimedOut);
+                });
+            }
+            if turn.own().again == 0 {
+                turn.step("gives room back, offers again", |state, act| {
+                    give_back(state, act);
+                    act.own(state).again = 1;
+                    act.idle(state, Operation::Idle, At::Rest);
+                });
+            }
+        }
+        _ => unreachable!("a receiver's step"),
+    }
+}
+
+/// Waiting for room is idle: the announcement comes before the attempt.
+fn rest(turn: &mut Turn, message: u8) {
+    if turn.before.room(turn.plan.capacity) <= 0 && !turn.before.admit.frozen {
+        return;
+    }
+    if turn.plan.is_broken(Broken::SenderUnannounced) {
+        return turn.step("takes a ticket unannounced", |state, act| admit(state, act, message));
+    }
+    if turn.plan.grain == Grain::Coarse && !turn.before.admit.frozen {
+        return turn.step("announces itself, takes a ticket", |state, act| {
+            act.busy(state, At::Admit);
+            admit(state, act, message);
+        });
+    }
+    turn.step("is about to send", |state, act| act.busy(state, At::Admit));
+}
+
+/// The limit may be read long before: it only grows. Opening the cell is the owner's own write; nobody looks
+/// for it before the owner has passed an idle point or pushed.
+fn admit(state: &mut State, act: &Act, message: u8) {
+    if state.admit.frozen || state.room(act.plan.capacity) <= 0 {
+        return act.idle(state, Operation::Idle, At::Rest);
+    }
+    let epoch = state.admit.epoch;
+    let ticket = state.admit.ticket;
+    state.admit.ticket += 1;
+    let own = act.own(state);
+    let mut turn = 0;
+    if act.plan.kind_of(message) != Kind::Send {
+        turn = own.cell.turn + 1;
+        own.cell = Cell { turn, state: CellState::Open, epoch };
+    }
+    own.hand = Some(Entry { message, ticket, epoch, turn });
+    own.at = At::Place;
+}
+
+fn finish(turn: &mut Turn, message: u8) {
+    if turn.plan.kind_of(message) == Kind::Send {
+        turn.step("has sent", |state, act| complete(state, act, message, Fate::Completed));
+    } else {
+        turn.step("waits for its receipt", |state, act| {
+            act.idle(state, Operation::Offering, At::Wait)
+        });
+    }
+}
+
+fn wait(turn: &mut Turn, message: u8) {
+    match turn.own().cell.state {
+        CellState::Taken => {
+            turn.step("has its receipt", |state, act| {
+                complete(state, act, message, Fate::Completed)
+            });
+        }
+        CellState::Lost => {
+            turn.step("learns that its offer was lost, offers again", |state, act| {
+                act.idle(state, Operation::Idle, At::Rest);
+            })
+        }
+        _ => {}
+    }
+    if turn.plan.kind_of(message) == Kind::DeliverTimed {
+        turn.step("is about to withdraw", |state, act| act.busy(state, At::Withdraw));
+    }
+}
+
+fn withdraw(state: &mut State, act: &Act, message: u8) {
+    let cell = &mut act.own(state).cell;
+    match cell.state {
+        CellState::Open => {
+            cell.state = CellState::Withdrawn;
+            act.go(state, At::GiveBack);
+        }
+        CellState::Lost => complete(state, act, message, Fate::TimedOut),
+        _ => complete(state, act, message, Fate::Completed),
+    }
+}
+
+fn give_back(state: &mut State, act: &Act) {
+    let epoch = act.hand(state).epoch;
+    state.gone[usize::from(epoch & 1)] += 1;
+}
+
+fn complete(state: &mut State, act: &Act, message: u8, fate: Fate) {
+    act.fate(state, message, fate);
+    let own = act.own(state);
+    own.next += 1;
+    own.again = 0;
+    own.cell = Cell { turn: own.cell.turn, ..Cell::default() };
+    act.idle(state, Operation::Idle, At::Rest);
+}

@@ -1,0 +1,99 @@
+//! Running cases, each in a process of its own.
+
+use crate::{Outcome, leaks};
+use libtest_mimic::{Arguments, Failed, Trial};
+use nix::errno::Errno;
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
+use std::io::{Read, Seek};
+use std::os::unix::process::CommandExt;
+use std::process::{Command, ExitCode, Stdio};
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::thread;
+use std::time::Duration;
+
+/// Names the case that this process is to run.
+const CASE: &str = "POSTBOX_CASE";
+/// How long a case may take on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// One test: a sentence and what proves it.
+pub struct Case {
+    name: String,
+    proof: Box<dyn Fn() -> Outcome + Send + Sync>,
+}
+
+impl Case {
+    /// A case with that sentence for a name.
+    pub fn new(
+        name: impl Into<String>,
+        proof: impl Fn() -> Outcome + Send + Sync + 'static,
+    ) -> Self {
+        Case { name: name.into(), proof: Box::new(proof) }
+    }
+}
+
+/// The `main` of a test program.
+pub fn run(cases: Vec<Case>) -> ExitCode {
+    match std::env::var(CASE) {
+        Ok(name) => prove(&cases, &name),
+        Err(_) => {
+            let arguments = Arguments::from_args();
+            let trials = cases
+                .into_iter()
+                .map(|case| Trial::test(case.name.clone(), move || watch(&case.name)))
+                .collect();
+            libtest_mimic::run(&arguments, trials).exit_code()
+        }
+    }
+}
+
+/// Runs one case here.
+fn prove(cases: &[Case], name: &str) -> ExitCode {
+    let Some(case) = cases.iter().find(|case| case.name == name) else {
+        eprintln!("there is no case '{name}'");
+        return ExitCode::from(2);
+    };
+    let before = leaks::count();
+    if let Err(error) = (case.proof)() {
+        eprintln!("{error}");
+        return ExitCode::FAILURE;
+    }
+    let after = leaks::count();
+    if before != after {
+        eprintln!("leaked: {before:?} before, {after:?} after");
+        return ExitCode::FAILURE;
+    }
+    ExitCode::SUCCESS
+}
+
+/// Runs one case in a process group of its own, for as long as our patience lasts.
+fn watch(name: &str) -> Result<(), Failed> {
+    let mut output = tempfile::tempfile()?;
+    let mut child = Command::new(std::env::current_exe()?)
+        .env(CASE, name)
+        .stdin(Stdio::null())
+        .stdout(output.try_clone()?)
+        .stderr(output.try_clone()?)
+        .process_group(0)
+        .spawn()?;
+    let group = Pid::from_raw(child.id() as i32);
+    let (ended, end) = channel();
+    let waiter = thread::spawn(move || ended.send(child.wait()));
+    let status = match end.recv_timeout(PATIENCE) {
+        Ok(status) => Some(status?),
+        Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => None,
+    };
+    // Whatever is left of the group is a leak, or stuck.
+    let leftovers = killpg(group, Signal::SIGKILL) != Err(Errno::ESRCH);
+    let _ = waiter.join();
+    let mut said = String::new();
+    output.rewind()?;
+    output.read_to_string(&mut said)?;
+    match status {
+        None => Err(format!("stuck for {PATIENCE:?}; it said: {said}").into()),
+        Some(status) if !status.success() => Err(format!("{status}; it said: {said}").into()),
+        Some(_) if leftovers => Err("it left processes behind".into()),
+        Some(_) => Ok(()),
+    }
+}

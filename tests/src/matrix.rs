@@ -1,0 +1,45 @@
+//! The same case over every mechanism and capacity.
+
+use crate::{Case, Outcome};
+use postbox::{Capacity, Mechanism};
+
+/// The four mechanisms.
+pub const MECHANISMS: [Mechanism; 4] = Mechanism::ALL;
+
+/// The capacities that the suite runs over.
+pub const CAPACITIES: [Capacity; 8] = [
+    Capacity::Zero,
+    Capacity::Bounded(1),
+    Capacity::Bounded(2),
+    Capacity::Bounded(3),
+    Capacity::Bounded(7),
+    Capacity::Bounded(64),
+    Capacity::Bounded(1000),
+    Capacity::Unbounded,
+];
+
+/// One case per mechanism.
+pub fn over(sentence: &str, proof: fn(Mechanism) -> Outcome) -> Vec<Case> {
+    MECHANISMS
+        .into_iter()
+        .map(|mechanism| Case::new(format!("{mechanism}::{sentence}"), move || proof(mechanism)))
+        .collect()
+}
+
+/// One case per mechanism and each of the capacities.
+pub fn over_capacities(
+    sentence: &str,
+    capacities: &[Capacity],
+    proof: fn(Mechanism, Capacity) -> Outcome,
+) -> Vec<Case> {
+    MECHANISMS
+        .into_iter()
+        .flat_map(|mechanism| {
+            capacities.iter().map(move |&capacity| {
+                Case::new(format!("{mechanism}::{capacity}::{sentence}"), move || {
+                    proof(mechanism, capacity)
+                })
+            })
+        })
+        .collect()
+}

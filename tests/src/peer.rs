@@ -1,0 +1,3 @@
+//! A program to be started by the tests with ends of channels.
+
+fn main() {}
