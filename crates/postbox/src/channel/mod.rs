@@ -80,7 +80,7 @@ impl ControlBlock {
     #[cfg(test)]
     fn on_heap() -> Self {
         let layout = options::Options::new(Mechanism::Pipe).config().layout();
-        ControlBlock::view(&Region::heap(layout.members + 1 << 20), &layout).unwrap()
+        ControlBlock::view(&Region::heap(layout.members + (1 << 20)), &layout).unwrap()
     }
 }
 
