@@ -6,13 +6,55 @@
 //!       │                                 └─ forks and spawns as it likes
 //!       └─ watchdog: kills the group; afterwards nothing of the group may be left
 //! ```
+//!
+//! Order between processes is made by a [`Gate`], by [`until_asleep`], or by the channels
+//! themselves, never by waiting for a while.
 
 mod cases;
+mod chance;
+mod gate;
 mod leaks;
+mod ledger;
 mod matrix;
+mod plain;
+mod watching;
 
 pub use cases::{Case, run};
-pub use matrix::{CAPACITIES, MECHANISMS, over, over_capacities};
+pub use chance::Chance;
+pub use gate::Gate;
+pub use ledger::{Entry, Ledger};
+pub use matrix::{BOUNDED, CAPACITIES, MECHANISMS, STRATEGIES, over, over_capacities};
+pub use plain::{Bystander, Storm, bystander, default_action, holder, on_signal};
+pub use watching::{cpu_time, is_asleep, own_thread, switches, until_asleep};
+
+use postbox::Wait;
+use std::time::{Duration, Instant};
 
 /// What a case returns: any error fails it.
 pub type Outcome = Result<(), Box<dyn std::error::Error>>;
+
+/// For what must happen: long enough for any machine, shorter than the watchdog.
+pub fn soon() -> Wait<'static> {
+    Wait::timeout(PATIENCE)
+}
+
+/// How long what must happen may take on a busy machine.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Repeats `attempt` until it yields something, for as long as [`PATIENCE`] lasts.
+pub fn eventually<R>(what: &str, mut attempt: impl FnMut() -> Option<R>) -> R {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        if let Some(result) = attempt() {
+            return result;
+        }
+        assert!(Instant::now() < deadline, "{what} did not happen within {PATIENCE:?}");
+        std::thread::yield_now();
+    }
+}
+
+/// The middle one of some measured times.
+pub fn median(mut times: Vec<Duration>) -> Duration {
+    times.sort();
+    times[times.len() / 2]
+}

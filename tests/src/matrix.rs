@@ -1,7 +1,7 @@
 //! The same case over every mechanism and capacity.
 
 use crate::{Case, Outcome};
-use postbox::{Capacity, Mechanism};
+use postbox::{Capacity, Mechanism, WaitStrategy};
 
 /// The four mechanisms.
 pub const MECHANISMS: [Mechanism; 4] = Mechanism::ALL;
@@ -17,6 +17,20 @@ pub const CAPACITIES: [Capacity; 8] = [
     Capacity::Bounded(1000),
     Capacity::Unbounded,
 ];
+
+/// Those of them that are a number of messages.
+pub const BOUNDED: [Capacity; 6] = [
+    Capacity::Bounded(1),
+    Capacity::Bounded(2),
+    Capacity::Bounded(3),
+    Capacity::Bounded(7),
+    Capacity::Bounded(64),
+    Capacity::Bounded(1000),
+];
+
+/// The three ways of waiting.
+pub const STRATEGIES: [WaitStrategy; 3] =
+    [WaitStrategy::Spin, WaitStrategy::Adaptive, WaitStrategy::Block];
 
 /// One case per mechanism.
 pub fn over(sentence: &str, proof: fn(Mechanism) -> Outcome) -> Vec<Case> {

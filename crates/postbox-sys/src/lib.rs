@@ -26,6 +26,7 @@ pub mod eventfd;
 pub mod fork;
 pub mod inherited;
 pub mod limits;
+pub mod membarrier;
 pub mod memfd;
 pub mod mqueue;
 pub mod pidfd;

@@ -82,9 +82,9 @@ pub fn len(fd: impl AsFd) -> Result<u64> {
 
 /// Backs `range` with memory, so that touching it later cannot fail.
 ///
-/// Pages that are backed already keep their contents. The kernel gives up at the first signal and
-/// undoes what it has done, so this asks piece by piece and repeats a piece that was interrupted:
-/// signals cannot keep it from ending. After an error, part of the range may be backed.
+/// Pages that are backed already keep their contents. Kernels may give up at a signal and undo what
+/// they have done (6.18 does not), so this asks piece by piece and repeats a piece that was
+/// interrupted: signals cannot keep it from ending. After an error, part of it may be backed.
 ///
 /// No SIGXFSZ can come of it: the kernel raises that only where a range ends beyond both the file
 /// and `RLIMIT_FSIZE`, and a range that ends beyond the file is refused here first.

@@ -1,7 +1,7 @@
 //! What needs a process with one thread, or one to spoil: forks, limits, interval timers.
 //!
-//! No harness, since a harness has threads. Each case runs in a child of its own, which an alarm
-//! ends should it hang.
+//! No harness, since a harness has threads. Each case runs in a child of its own, and an alarm ends
+//! each child that hangs.
 
 #![allow(unsafe_code)]
 
@@ -17,7 +17,7 @@ use std::os::fd::AsFd;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{ExitCode, ExitStatus};
 
-const WATCHDOG_SECONDS: u32 = 30;
+const WATCHDOG_SECONDS: u32 = 20;
 
 const CASES: &[(&str, fn())] = &[
     ("a_child_is_reported_with_the_code_it_exits_with", exit_code),
@@ -39,11 +39,7 @@ const CASES: &[(&str, fn())] = &[
 fn main() -> ExitCode {
     let mut failed = 0;
     for (name, case) in CASES {
-        let status = in_child(|| {
-            // SAFETY: the call takes a number; nothing here handles SIGALRM.
-            unsafe { libc::alarm(WATCHDOG_SECONDS) };
-            case();
-        });
+        let status = in_child(case);
         let verdict = if status.success() { "ok" } else { "FAILED" };
         println!("case {name} ... {verdict} ({status})");
         failed += usize::from(!status.success());
@@ -57,10 +53,17 @@ fn in_child(body: impl FnOnce()) -> ExitStatus {
     match fork(&[CTRL_C]).unwrap() {
         Forked::Parent { pid } => pidfd::wait(pidfd::open(pid).unwrap()).unwrap(),
         Forked::Child => {
+            watch();
             let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(body));
             exit_now(if outcome.is_ok() { 0 } else { 101 });
         }
     }
+}
+
+/// Ends this process by SIGALRM should it hang. A child does not inherit this.
+fn watch() {
+    // SAFETY: the call takes a number.
+    unsafe { libc::alarm(WATCHDOG_SECONDS) };
 }
 
 extern "C" fn nothing(_: libc::c_int) {}
@@ -105,6 +108,7 @@ fn prompt_signals() {
     handle(Signal::SIGINT, SigHandler::Handler(nothing));
     for _ in 0..200 {
         let Forked::Parent { pid } = fork(&[]).unwrap() else {
+            watch();
             loop {
                 // SAFETY: the call has no arguments.
                 unsafe { libc::pause() };
@@ -150,7 +154,7 @@ fn main_thread_only() {
 }
 
 fn joined_threads() {
-    for _ in 0..300 {
+    for _ in 0..5000 {
         std::thread::spawn(|| ()).join().unwrap();
         assert_eq!(threads::count(), Ok(1));
     }

@@ -2,6 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+mod buffer;
 mod channel;
 mod error;
 mod mechanism;
@@ -11,6 +12,8 @@ mod process;
 mod queue;
 mod wait;
 
+pub use buffer::{AttachError, Consumer, CorruptBuffer, Producer, SharedBuffer, TryProduceError};
+pub use bytemuck;
 pub use channel::{
     Delivery, Iter, Options, Pollable, Receipt, Receiver, Sender, Statistics, channel,
 };
@@ -25,6 +28,6 @@ pub use message::{Bytes, Message};
 pub use peer::Peer;
 pub use process::{
     Child, ChildError, Ends, ForkError, Group, GroupError, InheritError, Spawn, SpawnError, fork,
-    inherited,
+    inherited, inherited_fd,
 };
 pub use wait::{Cancel, Wait};

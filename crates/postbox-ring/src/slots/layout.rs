@@ -14,6 +14,7 @@
 use super::LayoutError;
 
 pub(super) const CONTROL_BYTES: usize = 3 * 128;
+#[cfg_attr(loom, allow(dead_code, reason = "loom has its own memory"))]
 pub(super) const WORD_BYTES: usize = 8;
 const LINE: usize = 64;
 

@@ -80,7 +80,7 @@ pub(crate) struct Pushed {
 enum Place {
     Slot(Position),
     /// In the kernel object or the overflow, with a ticket of that epoch.
-    Ticket(u8),
+    Ticket(u16),
     /// In the overflow of a ring, where nothing is counted.
     Overflow,
 }
@@ -95,8 +95,10 @@ pub(crate) struct Popped {
 enum Claimed {
     /// Show it to the application.
     Mine,
-    /// Drop it: withdrawn, or sent back to be offered again. Its sender counts it gone.
-    Drop,
+    /// Drop it: it was withdrawn or lost, and counted then.
+    Corpse,
+    /// Drop it and count it: it was sent back to be offered again.
+    Declined,
 }
 
 impl Channel {
@@ -152,7 +154,7 @@ impl Channel {
             self.block.date_cell(cell, ticket.epoch);
         }
         let envelope = Envelope {
-            epoch: ticket.epoch,
+            epoch: ticket.epoch as u8,
             ticket: ticket.number,
             sender_pid: Identity::own().pid(),
             len: message.bytes.len() as u32,
@@ -169,7 +171,7 @@ impl Channel {
                 if spilled || position.is_some() {
                     end.count(Statistic::Spilled, 1);
                 }
-                body.map(|body| self.bodies.publish(body, ticket.epoch));
+                body.map(|body| self.bodies.publish(body, ticket.epoch as u8));
                 Ok(Pushed { place: Place::Ticket(ticket.epoch), body: position })
             }
             Err(refused) => {
@@ -323,23 +325,25 @@ impl Channel {
 
     /// After an offer was withdrawn: its room comes back at once, the entry stays as a corpse.
     pub(crate) fn withdrawn(&self, pushed: Pushed) {
+        if let Place::Ticket(epoch) = pushed.place {
+            self.gone(epoch);
+        }
+        self.settled(pushed);
+    }
+
+    /// After an offer was declined or lost, and counted by others: what is left of it goes.
+    pub(crate) fn settled(&self, pushed: Pushed) {
         if let Some(position) = pushed.body {
             self.bodies.discard(position);
         }
-        match (pushed.place, &self.carrier) {
-            (Place::Ticket(epoch), _) => {
-                self.gone(epoch);
-            }
-            (Place::Slot(position), Carrier::Ring(ring)) => {
-                let _ = ring.withdraw(position);
-                self.made_room();
-            }
-            _ => {}
+        if let (Place::Slot(position), Carrier::Ring(ring)) = (pushed.place, &self.carrier) {
+            let _ = ring.withdraw(position);
+            self.made_room();
         }
     }
 
     /// A ticketed message counts no more.
-    fn gone(&self, epoch: u8) {
+    pub(crate) fn gone(&self, epoch: u16) {
         self.block.count_gone(epoch);
         self.bells.ring_one(&self.block.control, Awaited::Room);
     }
@@ -450,7 +454,11 @@ impl Channel {
         let ticketed = matches!(self.carrier, Carrier::Kernel(_));
         match self.claim_message(end, &envelope, engagement) {
             Claimed::Mine => {}
-            Claimed::Drop => {
+            Claimed::Corpse => return Ok(One::Dropped),
+            Claimed::Declined => {
+                if ticketed {
+                    self.gone(envelope.epoch.into());
+                }
                 return Ok(One::Dropped);
             }
         }
@@ -462,7 +470,7 @@ impl Channel {
             Some(position) => self.bodies.take(&self.region, position, envelope.len, end.seat.index, into)?,
         };
         if ticketed {
-            self.gone(envelope.epoch);
+            self.gone(envelope.epoch.into());
         }
         // A body that is gone was that of a sender which died before its send was done.
         Ok(if whole { One::Message(Popped { sender_pid: envelope.sender_pid }) } else { One::Dropped })
@@ -479,10 +487,15 @@ impl Channel {
         let offers = &self.block.control.offers;
         let _ = offers.fetch_update(Relaxed, Relaxed, |offers| offers.checked_sub(1));
         if !engagement.may_take(offer) {
-            if let Settled::Taken { wake: true } = self.block.decline_offer(offer) {
-                self.bells.ring_receipt();
-            }
-            return Claimed::Drop;
+            return match self.block.decline_offer(offer) {
+                Settled::Taken { wake } => {
+                    if wake {
+                        self.bells.ring_receipt();
+                    }
+                    Claimed::Declined
+                }
+                Settled::Corpse => Claimed::Corpse,
+            };
         }
         let taker = Taker { index: end.seat.index, pid: Identity::own().pid() };
         match self.block.settle_offer(offer, taker) {
@@ -494,7 +507,7 @@ impl Channel {
             }
             Settled::Corpse => {
                 engagement.resume();
-                Claimed::Drop
+                Claimed::Corpse
             }
         }
     }
@@ -531,7 +544,7 @@ impl Channel {
                 return Err(Fault::Corrupt("a slot holds no envelope"));
             };
             let whole = match (self.claim_message(end, &envelope, engagement), envelope.body) {
-                (Claimed::Drop, _) => Ok(false),
+                (Claimed::Corpse | Claimed::Declined, _) => Ok(false),
                 (Claimed::Mine, None) => self
                     .region
                     .read_append(offset + at, envelope.len as usize, into)

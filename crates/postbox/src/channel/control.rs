@@ -50,24 +50,18 @@ postbox_ring::shared! {
     /// The counters of the channel.
     #[repr(C, align(128))]
     pub struct Control {
-        /// frozen (1 bit) · epoch (8) · tickets given out (48). CAS by senders.
+        /// epoch (16) · tickets given out (48). CAS by senders.
         pub admit: Lone,
         /// Messages of even and odd epochs that count no more: taken, withdrawn or never sent.
         pub gone: [Lone; 2],
-        /// phase (3 bits) · epoch (8) · room returned for the dead (48). CAS by repairers.
+        /// phase (3 bits) · epoch (16) · room returned for the dead (45). CAS by repairers.
         pub repair: Lone,
-        /// epoch (8) · ticket (48) at the freeze of that epoch.
-        pub flip_ticket: AtomicU64,
-        /// epoch (8) · `gone` of the other parity (48) at the freeze of that epoch.
-        pub flip_gone: AtomicU64,
-        /// epoch (8) · ticket (48) past which every older entry must have been popped.
+        /// epoch (16) · what `gone` of that epoch's parity is to come to (48), when it is over.
+        pub debt: AtomicU64,
+        /// epoch (16) · ticket (48) past which every older entry must have been popped.
         pub mark: AtomicU64,
-        /// Deaths that may have left room behind; raised before the dead record is freed.
-        pub deaths: AtomicU64,
-        /// Deaths that finished repairs have covered.
-        pub repaired: AtomicU64,
-        /// The value of `deaths` that the running repair covers: epoch (8) · deaths (48).
-        pub covering: AtomicU64,
+        /// One more than the last epoch in which a death may have left room behind; 0 for none.
+        pub due: AtomicU64,
         /// Grows with every join, leave, transfer and death.
         pub roster: Lone,
         /// Member records ever used: none beyond is live.
@@ -93,7 +87,8 @@ postbox_ring::shared! {
         pub owner: AtomicU64,
         /// 1 while the owner sleeps for the receipt.
         pub asleep: AtomicU64,
-        /// Epoch of the offer's ticket, so that a repair can free what a death left.
+        /// Epoch of the offer's ticket, so that a repair can tell what a death left; `UNDATED` before
+        /// it has one.
         pub epoch: AtomicU64,
     }
 }
@@ -108,9 +103,9 @@ postbox_ring::shared! {
         pub status: AtomicU64,
         /// sequence (62 bits) · state (2): idle, offering, busy.
         pub op: AtomicU64,
-        /// repair passage (16 bits) · the low bits of `op` seen then (48).
+        /// repair's phase and epoch (19 bits) · the low bits of `op`'s sequence seen then (45).
         pub snapshot: AtomicU64,
-        /// Receivers: epoch (8) · ticket (48) of the entry popped last.
+        /// Receivers: one more than the ticket of the entry popped last; 0 for none.
         pub last_ticket: AtomicU64,
         /// Receivers with capacity zero: 0, waiting, or committed.
         pub turn: AtomicU64,

@@ -12,6 +12,8 @@
 //! `cell` is index (16) · generation (27) of a receipt cell, `position` that of a run in the log
 //! of bodies. Whoever reads one trusts nothing in it.
 
+use super::admission::TICKET_MASK;
+
 /// The offer's cell is to be settled before the application sees the message.
 const OFFER: u64 = 1;
 /// The body lies in the log of bodies.
@@ -40,7 +42,7 @@ impl CellRef {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Envelope {
-    /// Kernel mechanisms only.
+    /// The low bits of the ticket's epoch. Kernel mechanisms only.
     pub epoch: u8,
     /// Kernel mechanisms only; 48 bits.
     pub ticket: u64,
@@ -52,9 +54,6 @@ pub(crate) struct Envelope {
     pub body: Option<u64>,
 }
 
-/// Bits of a ticket.
-pub(crate) const TICKET_BITS: u32 = 48;
-pub(crate) const TICKET_MASK: u64 = (1 << TICKET_BITS) - 1;
 const PID_BITS: u32 = 22;
 
 impl Envelope {

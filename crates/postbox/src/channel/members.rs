@@ -158,8 +158,8 @@ impl ControlBlock {
             }
             // From here a death leaves `owner` set and `status` free: see `reap`.
             let generation = member.status().generation().wrapping_add(1);
-            member.op.store(0, Relaxed);
-            member.snapshot.store(0, Relaxed);
+            // The sequence goes on: a snapshot of the record's last owner must not fit this one.
+            member.end(Doing::Idle);
             member.last_ticket.store(0, Relaxed);
             member.turn.store(0, Relaxed);
             member.reaper.store(0, Relaxed);

@@ -90,11 +90,16 @@ impl Channel {
     pub(crate) fn mend(&self) {
         let Carrier::Kernel(queue) = &self.carrier else { return };
         let drained = || queue.is_empty() && self.overflow.is_empty();
+        let lost = |epoch| {
+            if self.block.lose_offers(epoch) {
+                self.bells.ring_receipt();
+            }
+        };
         let release = |epoch| {
-            self.bodies.discard_labelled(epoch);
+            self.bodies.discard_labelled(epoch as u8);
             self.block.free_lost_cells(epoch);
         };
-        if self.block.pump(&drained, &release) {
+        if self.block.pump(&drained, &lost, &release) {
             self.bells.ring_news();
         }
     }

@@ -7,6 +7,8 @@
 //!                          ├───────────────────────► withdrawn ──► free
 //!                          │ decline (receiver engaged elsewhere)
 //!                          ├───────────────────────► declined ──► offered again
+//!                          │ lose (repair: its entry died with the receiver that had popped it)
+//!                          ├───────────────────────► lost ──► offered again
 //!                          │ commit (try_send that engaged a receiver)
 //!                          └───────────────────────► committed ──► free (by the taker)
 //! ```
@@ -28,12 +30,15 @@ pub(crate) enum State {
     Withdrawn = 3,
     Declined = 4,
     Committed = 5,
+    Lost = 6,
 }
 
 /// The cell's word: state (3 bits) · generation (27) · taker's index (12) · taker's pid (22).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Word(u64);
 
+/// The date of a cell whose offer has no ticket yet.
+const UNDATED: u64 = u64::MAX;
 const GENERATION_MASK: u32 = (1 << 27) - 1;
 const PID_MASK: u64 = (1 << 22) - 1;
 
@@ -54,6 +59,7 @@ impl Word {
             3 => State::Withdrawn,
             4 => State::Declined,
             5 => State::Committed,
+            6 => State::Lost,
             _ => State::Free,
         }
     }
@@ -90,7 +96,9 @@ pub(crate) enum Standing {
     Taken(Taker),
     /// The receiver that popped it was engaged elsewhere: it is to be offered again.
     Declined,
-    /// A repair found that it can no longer be taken.
+    /// The receiver that popped it died before it took it: it is to be offered again.
+    Lost,
+    /// Not this offer's cell any more.
     Void,
 }
 
@@ -131,6 +139,8 @@ impl ControlBlock {
             claimed.then(|| {
                 let generation = cell.word().generation().wrapping_add(1) & GENERATION_MASK;
                 cell.asleep.store(0, Relaxed);
+                // Before the word: a repair that finds it open must not see an older date.
+                cell.epoch.store(UNDATED, Relaxed);
                 // Published to the taker by the push that follows.
                 cell.word
                     .store(Word::new(State::Open, generation, Taker::default()).0, Release);
@@ -144,7 +154,7 @@ impl ControlBlock {
     }
 
     /// Remembers the epoch of the offer's ticket, for a repair that has to free the cell.
-    pub(crate) fn date_cell(&self, cell: CellRef, epoch: u8) {
+    pub(crate) fn date_cell(&self, cell: CellRef, epoch: u16) {
         if let Some(cell) = self.cell(cell) {
             cell.epoch.store(epoch.into(), Relaxed);
         }
@@ -193,6 +203,7 @@ impl ControlBlock {
             State::Open => Standing::Open,
             State::Taken => Standing::Taken(word.taker()),
             State::Declined => Standing::Declined,
+            State::Lost => Standing::Lost,
             _ => Standing::Void,
         }
     }
@@ -239,12 +250,34 @@ impl ControlBlock {
         }
     }
 
-    /// Frees the committed cells whose entries died with the receivers that had popped them:
-    /// those dated before the epoch that a repair has just drained, or of it.
-    pub(crate) fn free_lost_cells(&self, drained: u8) {
-        for cell in self.cells.iter().filter(|c| c.owner.load(Acquire) != 0) {
-            let word = cell.word();
-            if word.state() == State::Committed && cell.epoch.load(Relaxed) == u64::from(drained) {
+    /// The epoch of an offer's ticket, if it has one.
+    pub(crate) fn offer_epoch(&self, offer: CellRef) -> Option<u16> {
+        u16::try_from(self.cell(offer)?.epoch.load(Acquire)).ok()
+    }
+
+    /// The cells in use by offers of a drained epoch, with their words.
+    fn cells_of(&self, drained: u16) -> impl Iterator<Item = (&Cell, Word)> {
+        self.cells
+            .iter()
+            .filter(|cell| cell.owner.load(Acquire) != 0)
+            // The word first: the compare-and-swap on it then proves that the date was its own.
+            .map(|cell| (cell, cell.word()))
+            .filter(move |(cell, _)| cell.epoch.load(Acquire) == u64::from(drained))
+    }
+
+    /// Every entry of that epoch has been popped: offers that are still open died with their
+    /// poppers. A popper that lives and is about to settle is too late, and drops its entry.
+    pub(crate) fn lose_offers(&self, drained: u16) -> bool {
+        self.cells_of(drained).fold(false, |any, (cell, word)| {
+            any | (word.state() == State::Open
+                && cell.settle(word.generation(), State::Lost, Taker::default()))
+        })
+    }
+
+    /// Frees the committed cells whose entries died with the receivers that had popped them.
+    pub(crate) fn free_lost_cells(&self, drained: u16) {
+        for (cell, word) in self.cells_of(drained) {
+            if word.state() == State::Committed {
                 cell.release();
             }
         }

@@ -19,7 +19,7 @@ use super::control::Member;
 use super::end::End;
 use super::envelope::CellRef;
 use super::members::{Doing, Role};
-use super::receipts::Standing;
+use super::receipts::{Settled, Standing};
 use super::{Channel, ControlBlock};
 use crate::error::Fault;
 use crate::mechanism::Capacity;
@@ -125,7 +125,13 @@ impl<'e> Turn<'e> {
         }
         if let Some(offer) = engager(member.turn()) {
             // Not counted on yet: send it back before it is. Else stay while the message waits.
-            block.decline_offer(offer);
+            member.begin();
+            let epoch = block.offer_epoch(offer);
+            if let (Settled::Taken { .. }, Some(epoch)) = (block.decline_offer(offer), epoch) {
+                end.channel.gone(epoch);
+            }
+            member.end(Doing::Idle);
+            end.mend();
             if block.is_committed(offer) {
                 return false;
             }
@@ -184,7 +190,7 @@ impl Channel {
             } else if let Standing::Taken(_) = self.block.standing(offer) {
                 Some(true)
             } else {
-                self.withdrawn(pushed);
+                self.settled(pushed);
                 None
             };
             self.block.close_cell(offer);

@@ -3,48 +3,66 @@
 //! A sender may die between its ticket and the end of its push, a receiver between popping and
 //! counting. Nobody can look into a kernel queue to see which, so a repair waits until it knows,
 //! and then it is arithmetic. It is pumped, a step at a time, by whichever member happens to be at
-//! an idle point; every step is one compare-and-swap on shared words, so a pumper that dies or
-//! sleeps leaves nothing half done and cannot disturb the next repair (each word that a step
-//! writes carries the epoch that it belongs to).
+//! an idle point; every step is one compare-and-swap on words that carry their epoch, so a pumper
+//! that dies or sleeps leaves nothing half done and cannot disturb the next repair.
 //!
 //! | phase | until | then |
 //! | --- | --- | --- |
-//! | idle | a death is reported that may have left room behind | |
-//! | freeze | tickets stand still for a moment: their number is noted, the next epoch begins | |
+//! | idle | a death is due that may have left room behind in this epoch | |
+//! | flip | what the epoch owes is noted: its tickets, less what is settled | the next epoch begins |
 //! | senders pass | every live member has been at an idle point: older tickets are pushed | |
-//! | drain | a ticket given out after that was popped, or all was seen empty: older entries are popped | |
-//! | members pass | every live member has been at an idle point again: they are counted | give back *older tickets − older gone* |
+//! | drain | a ticket given out after that was popped, or all was seen empty: older entries are popped | offers that are still open have vanished: they are declared lost |
+//! | members pass | every live member has been at an idle point again: they are counted | give back *debt − gone* |
 //!
-//! `tests/model.rs` explores this exhaustively; leaving out any one phase admits too much.
+//! **The debt.** When epoch *e* ends at ticket *t*, everything before it has been settled by the
+//! repair of *e − 1*. What `gone` of its parity has to come to is therefore *t − gone of the other
+//! parity − returned*, both of which stand still by then. The note is only right if nobody took a
+//! ticket meanwhile, and that is what the compare-and-swap that ends the epoch makes sure of.
+//!
+//! **Lost offers** are settled before the second passage, not after: their senders must not count
+//! them gone once their room has been given back.
+//!
+//! `tests/model` explores all of it exhaustively, with deaths at every step, and shows for each
+//! phase and each of these orders what goes wrong without it.
 
 use super::ControlBlock;
-use super::admission::Admit;
-use super::envelope::TICKET_MASK;
+use super::admission::Dated;
+use super::control::Member;
 use super::members::{Doing, Life};
 use postbox_ring::sync::AtomicU64;
-use postbox_ring::sync::Ordering::{AcqRel, Acquire, Relaxed, SeqCst};
+use postbox_ring::sync::Ordering::{AcqRel, Acquire, SeqCst};
+use postbox_sys::membarrier;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
     Idle = 0,
-    Freeze = 1,
+    Flip = 1,
     SendersPass = 2,
     Drain = 3,
     MembersPass = 4,
 }
 
-/// The `repair` word: phase (3 bits) · epoch (8) · room returned for the dead (48).
+const RETURNED_BITS: u32 = 45;
+const RETURNED_MASK: u64 = (1 << RETURNED_BITS) - 1;
+
+/// Steps that one pump takes at most: two repairs' worth, so that a member which hammers these
+/// words cannot keep anybody here.
+const STEPS: usize = 16;
+
+/// The `repair` word: phase (3 bits) · epoch (16) · room returned for the dead (45).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Repair(u64);
 
 impl Repair {
-    fn new(phase: Phase, epoch: u8, returned: u64) -> Self {
-        Repair((phase as u64) << 56 | u64::from(epoch) << 48 | returned & TICKET_MASK)
+    fn new(phase: Phase, epoch: u16, returned: u64) -> Self {
+        Repair(
+            (phase as u64) << 61 | u64::from(epoch) << RETURNED_BITS | returned & RETURNED_MASK,
+        )
     }
 
     fn phase(self) -> Phase {
-        match self.0 >> 56 & 7 {
-            1 => Phase::Freeze,
+        match self.0 >> 61 {
+            1 => Phase::Flip,
             2 => Phase::SendersPass,
             3 => Phase::Drain,
             4 => Phase::MembersPass,
@@ -52,12 +70,12 @@ impl Repair {
         }
     }
 
-    fn epoch(self) -> u8 {
-        (self.0 >> 48) as u8
+    fn epoch(self) -> u16 {
+        (self.0 >> RETURNED_BITS) as u16
     }
 
     fn returned(self) -> u64 {
-        self.0 & TICKET_MASK
+        self.0 & RETURNED_MASK
     }
 
     fn at(self, phase: Phase) -> Self {
@@ -65,26 +83,15 @@ impl Repair {
     }
 }
 
-/// A word that belongs to the repair of one epoch: it is written once per epoch, by whoever comes
-/// first, and a pumper left over from an earlier repair cannot write it.
-fn note(word: &AtomicU64, epoch: u8, value: impl FnOnce() -> u64) -> u64 {
-    let tag = u64::from(epoch.wrapping_add(1));
-    // Pairs with itself.
-    let old = word.load(Acquire);
-    if old >> 48 == tag {
-        return old & TICKET_MASK;
-    }
-    let new = tag << 48 | value() & TICKET_MASK;
-    match word.compare_exchange(old, new, AcqRel, Acquire) {
-        Ok(_) => new & TICKET_MASK,
-        Err(now) => now & TICKET_MASK,
-    }
+/// Whether epoch `a` comes after `b`, going the nearer way round.
+fn is_after(a: u16, b: u16) -> bool {
+    (a.wrapping_sub(b) as i16) > 0
 }
 
 impl ControlBlock {
     fn repair_word(&self) -> Repair {
-        // Pairs with the compare-and-swap in `advance`. SeqCst: part of the limit that a sender
-        // reads after it has announced its sleep.
+        // SeqCst: part of the limit that a sender reads after it has announced its sleep; pairs
+        // with the compare-and-swap in `advance`.
         Repair(self.control.repair.word.load(SeqCst))
     }
 
@@ -99,137 +106,157 @@ impl ControlBlock {
 
     /// Whether a repair is under way or due: cheap enough for the end of every operation.
     pub(crate) fn repair_due(&self) -> bool {
-        let idle = Repair(self.control.repair.word.load(Relaxed)).phase() == Phase::Idle;
-        !idle || self.control.deaths.load(Relaxed) != self.control.repaired.load(Relaxed)
+        let repair = self.repair_word();
+        // Pairs with the compare-and-swap in `report_death`.
+        let due = self.control.due.load(Acquire) as u16;
+        repair.phase() != Phase::Idle || is_after(due, repair.epoch())
     }
 
-    /// A member died in the middle of something.
+    /// A member died in the middle of something. To be called after its record is marked dead and
+    /// before it is freed, by everybody who sees it so.
     pub(crate) fn report_death(&self) {
-        // Pairs with the load in `pump`.
-        self.control.deaths.fetch_add(1, AcqRel);
+        let due = self.admitted_so_far().epoch().wrapping_add(1);
+        let later = |now: u64| is_after(due, now as u16).then_some(u64::from(due));
+        // Pairs with the load in `repair_due`.
+        let _ = self.control.due.fetch_update(AcqRel, Acquire, later);
     }
 
     /// Does what can be done of a repair now; true if one was completed.
     ///
-    /// `drained` tells whether kernel object and overflow are both seen empty; `release` frees
-    /// what else the entries of an epoch held that nobody can pop any more (it may run twice).
-    pub(crate) fn pump(&self, drained: &dyn Fn() -> bool, release: &dyn Fn(u8)) -> bool {
+    /// `drained` tells whether kernel object and overflow are both seen empty; `lost` declares the
+    /// open offers of an epoch lost, `release` frees what else its vanished entries held (each may
+    /// run twice).
+    pub(crate) fn pump(
+        &self,
+        drained: &dyn Fn() -> bool,
+        lost: &dyn Fn(u16),
+        release: &dyn Fn(u16),
+    ) -> bool {
         let mut completed = false;
-        // Two repairs' worth of steps: a member that hammers these words cannot keep us here.
-        for _ in 0..10 {
+        for _ in 0..STEPS {
             let repair = self.repair_word();
             let epoch = repair.epoch();
-            match repair.phase() {
+            let moved = match repair.phase() {
                 Phase::Idle => {
-                    let deaths = self.control.deaths.load(Acquire);
-                    if deaths == self.control.repaired.load(Acquire) {
-                        break;
+                    self.repair_due() && {
+                        self.advance(repair, repair.at(Phase::Flip));
+                        true
                     }
-                    let epoch = self.admit_word().epoch();
-                    note(&self.control.covering, epoch, || deaths);
-                    self.advance(repair, Repair::new(Phase::Freeze, epoch, repair.returned()));
                 }
-                Phase::Freeze => self.finish_freeze(),
-                Phase::SendersPass => {
-                    if !self.all_passed(repair) {
-                        break;
-                    }
+                Phase::Flip => {
+                    self.flip(repair);
+                    true
+                }
+                Phase::SendersPass => self.all_passed(repair) && {
                     self.advance(repair, repair.at(Phase::Drain));
-                }
-                Phase::Drain => {
-                    let mark =
-                        note(&self.control.mark, epoch, || self.admit_word().tickets());
-                    // `last_ticket` is one more than the ticket, so that none at all is 0.
-                    let popped_past = || {
-                        self.records().any(|(_, m)| m.last_ticket.load(Acquire) > mark)
-                    };
-                    if !popped_past() && !drained() {
-                        break;
+                    true
+                },
+                Phase::Drain => (self.popped_past_mark(epoch) || drained()) && {
+                    lost(epoch);
+                    if self.advance(repair, repair.at(Phase::MembersPass)) {
+                        membarrier::all();
                     }
-                    self.advance(repair, repair.at(Phase::MembersPass));
-                }
-                Phase::MembersPass => {
-                    if !self.all_passed(repair) {
-                        break;
-                    }
+                    true
+                },
+                Phase::MembersPass => self.all_passed(repair) && {
                     release(epoch);
                     completed |= self.give_back(repair);
-                }
+                    true
+                },
+            };
+            if !moved {
+                break;
             }
         }
         completed
     }
 
-    /// Ends an epoch: its tickets are noted while they stand still, then the next begins. Helped by
-    /// every sender that finds them frozen.
-    pub(crate) fn finish_freeze(&self) {
-        let repair = self.repair_word();
-        if repair.phase() != Phase::Freeze {
+    /// Ends an epoch, noting what it owes.
+    fn flip(&self, repair: Repair) {
+        let epoch = repair.epoch();
+        let control = &self.control;
+        // In this order: the tickets last, so that the note is true at the moment of the flip.
+        let seen = control.debt.load(Acquire);
+        let gone = control.gone[usize::from(epoch.wrapping_add(1) & 1)].word.load(Acquire);
+        let admit = self.admitted_so_far();
+        if admit.epoch() != epoch {
+            if self.advance(repair, repair.at(Phase::SendersPass)) {
+                // Ends publish what they are doing by plain stores and then look at the repair
+                // word: from here on each has either seen this phase, or its store is seen.
+                membarrier::all();
+            }
             return;
         }
-        let epoch = repair.epoch();
-        let swap = |from: Admit, to: Admit| {
-            // Pairs with the compare-and-swap in `admit`.
-            self.control.admit.word.compare_exchange(from.0, to.0, AcqRel, Acquire).is_ok()
-        };
-        loop {
-            let admit = self.admit_word();
-            if admit.epoch() != epoch {
-                break;
-            }
-            if !admit.is_frozen() {
-                swap(admit, admit.frozen());
-                continue;
-            }
-            note(&self.control.flip_ticket, epoch, || admit.tickets());
-            // The other parity holds epochs that are all settled, and no ticket of the next yet.
-            let other = &self.control.gone[usize::from(epoch.wrapping_add(1) & 1)].word;
-            note(&self.control.flip_gone, epoch, || other.load(Acquire));
-            swap(admit, admit.next_epoch());
+        let owed = admit.number().wrapping_sub(gone).wrapping_sub(repair.returned());
+        let note = Dated::new(epoch, owed);
+        if seen != note.0
+            && control.debt.compare_exchange(seen, note.0, AcqRel, Acquire).is_err()
+        {
+            return;
         }
-        self.advance(repair, repair.at(Phase::SendersPass));
+        let next = Dated::new(epoch.wrapping_add(1), admit.number());
+        // Pairs with the compare-and-swap in `admit`; fails if a ticket was taken meanwhile.
+        let _ = control.admit.word.compare_exchange(admit.0, next.0, AcqRel, Acquire);
+    }
+
+    /// Whether a ticket given out after the senders' passage has been popped.
+    fn popped_past_mark(&self, epoch: u16) -> bool {
+        let mark = &self.control.mark;
+        let mut noted = Dated(mark.load(Acquire));
+        if noted.epoch() != epoch.wrapping_add(1) {
+            // By a read-modify-write: whoever takes the next ticket then sees what was seen here,
+            // an empty overflow for one.
+            let tickets = Dated(self.control.admit.word.fetch_add(0, AcqRel)).number();
+            let note = Dated::new(epoch.wrapping_add(1), tickets);
+            match mark.compare_exchange(noted.0, note.0, AcqRel, Acquire) {
+                Ok(_) => noted = note,
+                Err(now) => noted = Dated(now),
+            }
+        }
+        noted.epoch() == epoch.wrapping_add(1)
+            && self.records().any(|(_, member)| {
+                // Pairs with the store after a pop.
+                member.last_ticket.load(Acquire) > noted.number()
+            })
     }
 
     /// Whether every live member has been at an idle point since this phase began. The snapshots
     /// lie in the members' records, so that one pumper can go on where another stopped.
     fn all_passed(&self, repair: Repair) -> bool {
-        let passage = (repair.0 >> 48) & 0x7ff;
-        let mut all = true;
-        for (_, member) in self.records() {
-            if member.status().life() != Life::Live {
-                continue;
-            }
-            let (sequence, doing) = member.op();
-            if doing != Doing::Busy {
-                continue;
-            }
-            let seen = passage << 48 | sequence & TICKET_MASK;
-            // Pairs with the store below.
-            let snapshot = member.snapshot.load(Acquire);
-            if snapshot >> 48 != passage {
-                member.snapshot.store(seen, SeqCst);
-                all = false;
-            } else if snapshot == seen {
-                all = false;
-            }
-        }
-        all
+        let passage = repair.0 & !RETURNED_MASK;
+        // No short cut: every record gets its snapshot now.
+        self.records().fold(true, |all, (_, member)| has_passed(member, passage) && all)
     }
 
     fn give_back(&self, repair: Repair) -> bool {
-        let control = &self.control;
         let epoch = repair.epoch();
-        let tickets = note(&control.flip_ticket, epoch, || 0);
-        let gone_before = note(&control.flip_gone, epoch, || 0);
-        let gone = control.gone[usize::from(epoch & 1)].word.load(Acquire);
-        let counted = gone.wrapping_add(gone_before).wrapping_add(repair.returned());
-        let leaked = tickets.saturating_sub(counted);
-        let covered = note(&control.covering, epoch, || 0);
-        let done = Repair::new(Phase::Idle, epoch, repair.returned().wrapping_add(leaked));
-        let applied = self.advance(repair, done);
-        if applied {
-            control.repaired.fetch_max(covered, AcqRel);
-        }
-        applied
+        let debt = Dated(self.control.debt.load(Acquire));
+        let gone = self.control.gone[usize::from(epoch & 1)].word.load(Acquire);
+        let leaked = Dated::new(0, debt.number().wrapping_sub(gone)).number();
+        // More than there can be: memory that lies returns nothing.
+        let leaked = if leaked > RETURNED_MASK >> 1 { 0 } else { leaked };
+        let next = epoch.wrapping_add(1);
+        let done = Repair::new(Phase::Idle, next, repair.returned().wrapping_add(leaked));
+        self.advance(repair, done)
     }
+}
+
+fn has_passed(member: &Member, passage: u64) -> bool {
+    if member.status().life() != Life::Live {
+        return true;
+    }
+    let (sequence, doing) = member.op();
+    if doing != Doing::Busy {
+        return true;
+    }
+    let seen = passage | sequence & RETURNED_MASK;
+    // Pairs with the exchange below.
+    let snapshot: &AtomicU64 = &member.snapshot;
+    let before = snapshot.load(Acquire);
+    if before & !RETURNED_MASK == passage {
+        return before != seen;
+    }
+    // A pumper left over from another phase may be first: then it is taken again.
+    let _ = snapshot.compare_exchange(before, seen, SeqCst, Acquire);
+    false
 }

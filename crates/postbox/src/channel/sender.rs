@@ -12,7 +12,7 @@ use crate::mechanism::{Capacity, Mechanism};
 use crate::message::Message;
 use crate::peer::Peer;
 use crate::wait::Wait;
-use postbox_ring::sync::Ordering::{Acquire, Relaxed};
+use postbox_ring::sync::Ordering::Relaxed;
 use std::cell::RefCell;
 use std::marker::PhantomData;
 use std::time::Duration;
@@ -46,8 +46,6 @@ impl Receipt {
 struct Offer {
     cell: CellRef,
     pushed: Pushed,
-    /// Deaths reported before it was pushed.
-    deaths: u64,
 }
 
 /// How an offer ended.
@@ -312,9 +310,8 @@ impl<T: Message> Sender<T> {
         }
         let Some(cell) = channel.block.open_cell(self.end.seat) else { return Ok(None) };
         let message = Outgoing { bytes, cell: Some(cell), engaging: false };
-        let deaths = channel.block.control.deaths.load(Acquire);
         match channel.push(&self.end, &self.outbox, message) {
-            Ok(pushed) => Ok(Some(Offer { cell, pushed, deaths })),
+            Ok(pushed) => Ok(Some(Offer { cell, pushed })),
             Err(refused) => {
                 channel.block.close_cell(cell);
                 self.end.mend();
@@ -324,16 +321,14 @@ impl<T: Message> Sender<T> {
     }
 
     fn await_receipt(&self, offer: Offer, wait: &Wait) -> Result<Outcome, SendError> {
-        let Offer { cell: offer, pushed, deaths: deaths_before } = offer;
+        let Offer { cell: offer, pushed } = offer;
         let channel = &self.end.channel;
         let block = &channel.block;
-        let deaths = || block.control.deaths.load(Acquire);
         block.sleep_for_receipt(offer, true);
         let outcome = self.end.wait_for(Awaited::Receipt, wait, || match block.standing(offer) {
             Standing::Taken(taker) => Ok(Some(Outcome::Taken(taker))),
-            Standing::Declined | Standing::Void => Ok(Some(Outcome::Again)),
-            // Whoever died may have popped it: whether it did, nobody can tell, so take it back.
-            Standing::Open if deaths() != deaths_before => Ok(Some(Outcome::Again)),
+            Standing::Declined | Standing::Lost => Ok(Some(Outcome::Again)),
+            Standing::Void => Err(Fault::Corrupt("a receipt cell was overwritten").into()),
             Standing::Open => {
                 self.end.mend();
                 self.has_receivers().map(|()| None)
@@ -350,7 +345,7 @@ impl<T: Message> Sender<T> {
                 } else if let Standing::Taken(taker) = block.standing(offer) {
                     Ok(Outcome::Taken(taker))
                 } else {
-                    channel.withdrawn(pushed);
+                    channel.settled(pushed);
                     other
                 }
             }

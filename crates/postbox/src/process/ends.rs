@@ -1,12 +1,14 @@
 //! Ends that can be passed to another process.
 
+use crate::buffer::{Consumer, Producer, SharedBuffer};
 use crate::channel::{End, Receiver, Role, Sender};
 use crate::message::Message;
 
 /// Ends of channels, alone or together, to be passed to a child.
 ///
 /// Senders, receivers, and `Option`s, vectors, arrays and tuples (up to six) of them; `()` for a
-/// child that gets none. The trait is sealed.
+/// child that gets none. A [`SharedBuffer`] and its two sides go the same way, though nobody keeps
+/// account of them. The trait is sealed.
 pub trait Ends: sealed::Visit {}
 
 impl<E: sealed::Visit> Ends for E {}
@@ -43,7 +45,7 @@ impl<T: Message> OneEnd for Receiver<T> {
 }
 
 pub(crate) mod sealed {
-    use super::{End, Message, Receiver, Sender};
+    use super::{Consumer, End, Message, Producer, Receiver, Sender, SharedBuffer};
 
     pub trait Visit {
         #[allow(private_interfaces, reason = "the trait cannot be named outside the crate")]
@@ -74,6 +76,18 @@ pub(crate) mod sealed {
             }
         )+};
     }
+
+    /// Shared memory as such has no members: a copy of what was mapped is all that a child needs.
+    macro_rules! visit_nothing {
+        ($($of:ident)+) => {$(
+            impl<T> Visit for $of<T> {
+                #[allow(private_interfaces, reason = "the trait cannot be named outside the crate")]
+                fn visit(&self, _: &mut dyn FnMut(&End)) {}
+            }
+        )+};
+    }
+
+    visit_nothing! { Producer Consumer SharedBuffer }
 
     visit_each! {
         impl [E: Visit] Option<E>;

@@ -10,15 +10,18 @@ use std::fmt;
 use std::os::fd::RawFd;
 use std::sync::Arc;
 
-/// Names the ends passed to a program: entries of [`Offered`], separated by semicolons.
+/// Names what was passed to a program: entries of [`Offered`] and of
+/// [`OfferedFd`](super::descriptor::OfferedFd), separated by semicolons.
 pub(super) const ENVIRONMENT: &str = "POSTBOX_ENDS";
 
-/// Why an end was not picked up.
+/// Why an end or a descriptor was not picked up.
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum InheritError {
-    /// No end of that name was passed, or it has been picked up already.
-    #[error("no end named '{0}' was passed to this program, or it was picked up before")]
+    /// Nothing of that kind and name was passed, or it has been picked up already.
+    #[error(
+        "no end or descriptor named '{0}' was passed to this program, or it was picked up before"
+    )]
     Missing(String),
     /// It faces the other way.
     #[error("the end named '{0}' is of the other direction")]

@@ -6,9 +6,11 @@
 //! ```text
 //!  fork    giver ── fork ──► child runs the closure with the ends; the giver's are dead wood
 //!  spawn   giver ── exec ──► POSTBOX_ENDS names descriptors; inherited("name") takes them over
+//!                            inherited_fd("name") likewise, for a descriptor that is no end
 //! ```
 
 mod child;
+mod descriptor;
 mod ends;
 mod fork;
 mod group;
@@ -17,6 +19,7 @@ mod inherit;
 mod spawn;
 
 pub use child::{Child, ChildError};
+pub use descriptor::inherited_fd;
 pub use ends::Ends;
 pub use fork::{ForkError, fork};
 pub use group::{Group, GroupError};

@@ -1,6 +1,7 @@
 //! Starting a program with ends of channels, which it picks up by name.
 
 use super::child::Child;
+use super::descriptor::OfferedFd;
 use super::ends::OneEnd;
 use super::identity::Identity;
 use super::inherit::{ENVIRONMENT, Offered};
@@ -10,6 +11,7 @@ use command_fds::{CommandFdExt, FdMapping};
 use postbox_sys::Errno;
 use std::ffi::OsStr;
 use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::process::Command;
 
 /// The first descriptor number that a program finds passed ends at.
@@ -43,16 +45,32 @@ const FIRST_FD: i32 = 10;
 #[must_use = "nothing runs before spawn"]
 pub struct Spawn {
     command: Command,
-    ends: Vec<(String, End)>,
+    passed: Vec<(String, Passed)>,
+}
+
+/// What goes along.
+#[derive(Debug)]
+enum Passed {
+    End(End),
+    Descriptor(OwnedFd),
+}
+
+impl Passed {
+    fn fds(&self) -> Vec<BorrowedFd<'_>> {
+        match self {
+            Passed::End(end) => end.channel.fds(),
+            Passed::Descriptor(fd) => vec![fd.as_fd()],
+        }
+    }
 }
 
 /// Why a program was not started.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SpawnError {
-    /// A name that no end can have, or that is taken.
+    /// A name that nothing passed can have, or that is taken.
     #[error(
-        "'{0}' cannot name a passed end: use 1 to 64 letters, digits, '-', '_' or '.', each once"
+        "'{0}' cannot name what is passed: use 1 to 64 letters, digits, '-', '_' or '.', each once"
     )]
     Name(String),
     /// An end is not this process's to give.
@@ -92,15 +110,30 @@ impl Spawn {
     ///
     /// [`SpawnError::Name`], or an end that was not passed to this process.
     #[allow(private_bounds, reason = "senders and receivers alone are ends")]
-    pub fn pass<E: OneEnd>(mut self, name: &str, end: E) -> Result<Self, SpawnError> {
+    pub fn pass<E: OneEnd>(self, name: &str, end: E) -> Result<Self, SpawnError> {
+        let end = end.to_end();
+        end.check()?;
+        self.pass_as(name, Passed::End(end))
+    }
+
+    /// Passes a descriptor, which the program finds under `name` with
+    /// [`inherited_fd`](crate::inherited_fd): a [`SharedBuffer`](crate::SharedBuffer), a file, or
+    /// whatever else the two agree on.
+    ///
+    /// # Errors
+    ///
+    /// [`SpawnError::Name`].
+    pub fn pass_fd(self, name: &str, fd: impl Into<OwnedFd>) -> Result<Self, SpawnError> {
+        self.pass_as(name, Passed::Descriptor(fd.into()))
+    }
+
+    fn pass_as(mut self, name: &str, passed: Passed) -> Result<Self, SpawnError> {
         let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
-        let taken = self.ends.iter().any(|(other, _)| other == name);
+        let taken = self.passed.iter().any(|(other, _)| other == name);
         if taken || !(1..=64).contains(&name.len()) || !name.bytes().all(fits) {
             return Err(SpawnError::Name(name.to_owned()));
         }
-        let end = end.to_end();
-        end.check()?;
-        self.ends.push((name.to_owned(), end));
+        self.passed.push((name.to_owned(), passed));
         Ok(self)
     }
 
@@ -113,15 +146,17 @@ impl Spawn {
         let giver = Identity::own();
         let mut mappings = Vec::new();
         let mut offered = Vec::new();
-        for (name, end) in &self.ends {
+        for (name, passed) in &self.passed {
             let first = FIRST_FD + mappings.len() as i32;
-            let fds = end.channel.fds();
-            offered.push(Offered::new(name, end, giver, first, fds.len()).to_string());
+            let fds = passed.fds();
+            offered.push(match passed {
+                Passed::End(end) => Offered::new(name, end, giver, first, fds.len()).to_string(),
+                Passed::Descriptor(fd) => {
+                    OfferedFd::new(name, fd.as_fd(), first).map_err(failed_call("fstat"))?.to_string()
+                }
+            });
             for fd in fds {
-                let parent_fd = fd.try_clone_to_owned().map_err(|error| Fault::System {
-                    call: "dup",
-                    errno: Errno::from_raw(error.raw_os_error().unwrap_or(0)),
-                })?;
+                let parent_fd = fd.try_clone_to_owned().map_err(failed_call("dup"))?;
                 let child_fd = FIRST_FD + mappings.len() as i32;
                 mappings.push(FdMapping { parent_fd, child_fd });
             }
@@ -136,16 +171,22 @@ impl Spawn {
         // The standard library neither waits for it nor minds that somebody else does.
         let pid = started.id();
         let taker = Identity::of(pid);
-        for (_, end) in &self.ends {
-            end.hand_over(taker);
+        for (_, passed) in &self.passed {
+            if let Passed::End(end) = passed {
+                end.hand_over(taker);
+            }
         }
         Child::new(pid).map_err(|errno| failed(errno.into()))
     }
 }
 
+fn failed_call(call: &'static str) -> impl FnOnce(io::Error) -> Fault {
+    move |error| Fault::System { call, errno: Errno::from_raw(error.raw_os_error().unwrap_or(0)) }
+}
+
 impl From<Command> for Spawn {
     /// A command set up by other means: environment, directory, standard streams.
     fn from(command: Command) -> Self {
-        Spawn { command, ends: Vec::new() }
+        Spawn { command, passed: Vec::new() }
     }
 }

@@ -1,0 +1,226 @@
+//! The log under loom: every interleaving of a few operations, units modelled as cells that report
+//! any race.
+#![cfg(loom)]
+#![allow(unsafe_code, reason = "loom's cells hand out raw pointers")]
+
+use loom::{
+    cell::UnsafeCell,
+    sync::{Arc, atomic::AtomicU64},
+    thread,
+};
+use postbox_ring::{
+    ClaimError,
+    log::{Head, LogMemory, Run, Runs},
+};
+
+/// A log's memory as loom sees it. A unit is one number.
+#[derive(Clone)]
+struct Modelled(Arc<Parts>);
+
+struct Parts {
+    tail: AtomicU64,
+    free: AtomicU64,
+    head: AtomicU64,
+    words: Vec<AtomicU64>,
+    data: Vec<UnsafeCell<u64>>,
+    soft: u32,
+}
+
+// SAFETY: loom reports every race on a unit, which is the point of the test.
+unsafe impl Sync for Parts {}
+// SAFETY: plain values.
+unsafe impl Send for Parts {}
+
+impl LogMemory for Modelled {
+    fn units(&self) -> u32 {
+        self.0.words.len() as u32
+    }
+    fn soft(&self) -> u32 {
+        self.0.soft
+    }
+    fn tail(&self) -> &AtomicU64 {
+        &self.0.tail
+    }
+    fn free(&self) -> &AtomicU64 {
+        &self.0.free
+    }
+    fn head(&self) -> &AtomicU64 {
+        &self.0.head
+    }
+    fn word(&self, index: u32) -> &AtomicU64 {
+        &self.0.words[index as usize]
+    }
+}
+
+/// A log with its memory.
+#[derive(Clone)]
+struct Log {
+    memory: Modelled,
+    runs: Runs<Modelled>,
+}
+
+impl Log {
+    fn new(units: usize, soft: u32) -> Log {
+        let memory = Modelled(Arc::new(Parts {
+            tail: AtomicU64::new(0),
+            free: AtomicU64::new(0),
+            head: AtomicU64::new(0),
+            words: (0..units).map(|_| AtomicU64::new(0)).collect(),
+            data: (0..units).map(|_| UnsafeCell::new(0)).collect(),
+            soft,
+        }));
+        Log { runs: Runs::over(memory.clone()).expect("a power of two"), memory }
+    }
+
+    fn write(&self, range: std::ops::Range<u32>, value: u64) {
+        for unit in range {
+            // SAFETY: the owner of the run alone writes; loom checks.
+            self.memory.0.data[unit as usize].with_mut(|data| unsafe { *data = value });
+        }
+    }
+
+    /// Every unit of a run must hold the same value.
+    fn read(&self, run: &Run) -> u64 {
+        let mut values = self.runs.unit_range(run).map(|unit| {
+            // SAFETY: the owner of the run alone reads; loom checks.
+            self.memory.0.data[unit as usize].with(|data| unsafe { *data })
+        });
+        let value = values.next().expect("a run has a unit");
+        assert!(values.all(|other| other == value));
+        value
+    }
+
+    /// Publishes a run full of `value`; what is jumped over is written to, as a hook may.
+    fn push(&self, units: u32, value: u64) -> Option<Run> {
+        match self.runs.claim(units, value as u16, |rest| self.write(rest, u64::MAX)) {
+            Ok(run) => {
+                self.write(self.runs.unit_range(&run), value);
+                Some(self.runs.publish(run, 0).expect("nobody settles a living member"))
+            }
+            Err(ClaimError::Full) => None,
+            Err(ClaimError::Corrupt) => panic!("corrupt"),
+        }
+    }
+
+    fn pop(&self, member: u16) -> Option<u64> {
+        match self.runs.take(member).expect("honest memory") {
+            Head::Entry(run) => {
+                let value = self.read(&run);
+                assert!(self.runs.release(run));
+                Some(value)
+            }
+            Head::Empty | Head::Busy { .. } => None,
+        }
+    }
+
+    fn drain(&self) -> Vec<u64> {
+        std::iter::from_fn(|| self.pop(8)).collect()
+    }
+}
+
+fn sorted(mut values: Vec<u64>) -> Vec<u64> {
+    values.sort_unstable();
+    values
+}
+
+#[test]
+fn two_producers_claim_take_and_jump_without_sharing_a_unit() {
+    loom::model(|| {
+        let log = Log::new(4, 4);
+        // Stands at 3: a run of two does not fit before the end.
+        assert!(log.push(3, 7).is_some());
+        assert_eq!(log.pop(8), Some(7));
+        let other = {
+            let log = log.clone();
+            thread::spawn(move || log.push(2, 1).is_some())
+        };
+        let ours = log.push(1, 2).is_some();
+        let early = log.pop(9);
+        let mut sent = if ours { vec![2] } else { vec![] };
+        if other.join().unwrap() {
+            sent.push(1);
+        }
+        let mut got: Vec<u64> = early.into_iter().collect();
+        got.extend(log.drain());
+        assert!(!sent.is_empty());
+        assert_eq!(sorted(got), sorted(sent));
+        assert!(log.runs.is_empty_queue());
+    });
+}
+
+#[test]
+fn a_log_restarts_at_its_soft_limit_while_a_consumer_takes() {
+    loom::model(|| {
+        let log = Log::new(4, 2);
+        assert!(log.push(2, 1).is_some());
+        let consumer = {
+            let log = log.clone();
+            thread::spawn(move || (0..2).filter_map(|_| log.pop(9)).collect::<Vec<_>>())
+        };
+        let mut sent = vec![1];
+        sent.extend([2, 3].into_iter().filter(|&value| log.push(1, value).is_some()));
+        let mut got = consumer.join().unwrap();
+        got.extend(log.drain());
+        assert_eq!(got, sent);
+    });
+}
+
+#[test]
+fn two_consumers_take_each_entry_once() {
+    loom::model(|| {
+        let log = Log::new(4, 4);
+        assert!(log.push(1, 1).is_some() && log.push(2, 2).is_some());
+        let consumers = [8, 9].map(|member| {
+            let log = log.clone();
+            thread::spawn(move || log.pop(member))
+        });
+        let more = log.push(2, 3).map(|_| 3);
+        let mut got: Vec<u64> = consumers.into_iter().filter_map(|c| c.join().unwrap()).collect();
+        got.extend(log.drain());
+        assert_eq!(sorted(got), [1, 2].into_iter().chain(more).collect::<Vec<_>>());
+    });
+}
+
+#[test]
+fn a_heap_gives_each_body_to_one_of_two_who_release_it() {
+    loom::model(|| {
+        let log = Log::new(2, 2);
+        let run = log.push(1, 5).expect("room");
+        let at = run.position();
+        let other = {
+            let log = log.clone();
+            thread::spawn(move || {
+                let run = log.runs.run(at).and_then(|run| log.runs.capture(run, 9));
+                run.is_some_and(|run| log.read(&run) == 5 && log.runs.release(run))
+            })
+        };
+        let ours = log.runs.release(run);
+        let reused = log.push(1, 6);
+        assert!(ours ^ other.join().unwrap(), "exactly one");
+        assert!(reused.is_some());
+    });
+}
+
+#[test]
+fn a_producer_that_dies_is_settled_while_others_go_on() {
+    loom::model(|| {
+        let log = Log::new(4, 4);
+        let claim = log.runs.claim(2, 9, |_| {}).expect("room");
+        log.write(log.runs.unit_range(&claim), 99);
+        let producer = {
+            let log = log.clone();
+            thread::spawn(move || log.push(1, 1).is_some())
+        };
+        let settler = {
+            let log = log.clone();
+            thread::spawn(move || log.runs.settle(9, 1, |_| panic!("read nothing")).unwrap())
+        };
+        log.runs.settle(9, 2, |_| panic!("read nothing")).unwrap();
+        let mut got: Vec<u64> = log.pop(2).into_iter().collect();
+        settler.join().unwrap();
+        assert!(producer.join().unwrap());
+        got.extend(log.drain());
+        assert_eq!(got, [1]);
+        assert!(log.push(3, 3).is_some(), "all room is back");
+    });
+}

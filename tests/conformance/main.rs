@@ -1,0 +1,32 @@
+//! The contract, run in real processes over every mechanism and capacity.
+//!
+//! Each file tells one part of it; each case is a sentence and its proof.
+
+mod capacity;
+mod delivery;
+mod ends;
+mod pollable;
+mod rendezvous;
+mod streams;
+mod survivors;
+mod traffic;
+mod waiting;
+mod wakeups;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let parts = [
+        capacity::cases(),
+        rendezvous::cases(),
+        delivery::cases(),
+        streams::cases(),
+        traffic::cases(),
+        waiting::cases(),
+        wakeups::cases(),
+        ends::cases(),
+        survivors::cases(),
+        pollable::cases(),
+    ];
+    postbox_tests::run(parts.into_iter().flatten().collect())
+}

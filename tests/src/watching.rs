@@ -1,0 +1,51 @@
+//! What `/proc` says of another process or thread: whether it sleeps, and what it has cost.
+
+use nix::unistd::{Pid, gettid};
+use std::fs::read_to_string;
+use std::time::Duration;
+
+/// The calling thread, as the others here know it.
+pub fn own_thread() -> u32 {
+    gettid().as_raw() as u32
+}
+
+/// Returns once that process or thread sleeps in a wait of Postbox.
+pub fn until_asleep(task: u32) {
+    crate::eventually("falling asleep", || is_asleep(task).then_some(()));
+}
+
+/// Whether that process or thread sleeps in epoll, which is how Postbox waits.
+///
+/// Where the kernel does not tell in which call a task sleeps, sleeping at all counts.
+pub fn is_asleep(task: u32) -> bool {
+    let state = || {
+        let stat = read_to_string(format!("/proc/{task}/stat")).ok()?;
+        let (_, rest) = stat.rsplit_once(')')?;
+        rest.trim_start().chars().next()
+    };
+    let before = state();
+    assert!(
+        !matches!(before, None | Some('Z' | 'X')),
+        "process {task} ended instead of falling asleep"
+    );
+    let place = read_to_string(format!("/proc/{task}/wchan")).unwrap_or_default();
+    before == Some('S')
+        && (matches!(place.as_str(), "" | "0") || place.contains("epoll") || place.contains("ep_"))
+        && state() == Some('S')
+}
+
+/// Times that it went to sleep of its own accord.
+pub fn switches(task: u32) -> u64 {
+    let status = read_to_string(format!("/proc/{task}/status")).unwrap_or_default();
+    status
+        .lines()
+        .find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"))
+        .and_then(|count| count.trim().parse().ok())
+        .expect("a live process has a count of its switches")
+}
+
+/// The time that it has spent on any core.
+pub fn cpu_time(process: u32) -> Duration {
+    let clock = nix::time::clock_getcpuclockid(Pid::from_raw(process as i32));
+    clock.and_then(nix::time::ClockId::now).expect("a live process has a clock").into()
+}
