@@ -37,6 +37,17 @@ pub fn pipe_user_pages_soft() -> Result<u64> {
     number("/proc/sys/fs/pipe-user-pages-soft")
 }
 
+/// Bytes of memory that could be taken now without swapping: `MemAvailable` of `/proc/meminfo`.
+///
+/// `fallocate(2)` of more than that is not refused: the kernel kills processes, anybody's, to find
+/// it. So whoever takes much at once asks first. `None` where `/proc` is not mounted.
+pub fn memory_available() -> Option<u64> {
+    let facts = read("/proc/meminfo").ok()?;
+    let line = facts.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
+    let kibibytes: u64 = line.trim().strip_suffix(" kB")?.parse().ok()?;
+    kibibytes.checked_mul(1024)
+}
+
 /// Bytes of memory that the control groups of this process allow it: the least on the way from its
 /// own group to the root; `None` if no group sets a limit or none can be read.
 ///

@@ -38,7 +38,7 @@ pub use producer::Producer;
 use crate::error::{CreateError, Fault};
 use bytemuck::Pod;
 use layout::Memory;
-use postbox_sys::{Errno, memfd};
+use postbox_sys::{Errno, limits, memfd};
 use std::fmt;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
@@ -148,6 +148,11 @@ impl<T: Pod> SharedBuffer<T> {
             range: "2 to what memory and RLIMIT_FSIZE (ulimit -f) have room for",
         };
         let Some(length) = Memory::<T>::length(buffer_size) else { return Err(out_of_range) };
+        let room = [limits::memory_available(), limits::cgroup_memory_max()];
+        if room.into_iter().flatten().any(|room| length > room) {
+            let errno = Errno::ENOMEM;
+            return Err(Fault::System { call: "the buffer's memory", errno }.into());
+        }
         let created = memfd::create_sealed("postbox-buffer", length).and_then(|fd| {
             memfd::allocate(&fd, 0..length)?;
             let region = memfd::map(&fd)?;
