@@ -5,11 +5,11 @@
 mod capacity;
 mod delivery;
 mod ends;
+mod passing;
 mod pollable;
 mod rendezvous;
 mod streams;
 mod survivors;
-mod traffic;
 mod waiting;
 mod wakeups;
 
@@ -21,7 +21,7 @@ fn main() -> ExitCode {
         rendezvous::cases(),
         delivery::cases(),
         streams::cases(),
-        traffic::cases(),
+        passing::cases(),
         waiting::cases(),
         wakeups::cases(),
         ends::cases(),

@@ -215,7 +215,7 @@ fn spinning(mechanism: Mechanism) -> Outcome {
                 }
                 Ok(())
             })?;
-            ping(&there, &back, 1000)?;
+            ping(&there, &back, if wait == WaitStrategy::Spin { 200 } else { 1000 })?;
             drop(there);
             child.wait()?;
         }

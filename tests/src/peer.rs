@@ -1,3 +1,140 @@
-//! A program to be started by the tests with ends of channels.
+//! A program to be started by the tests with ends of channels: the first argument says what it
+//! does with them, and the status tells how that went.
 
-fn main() {}
+use postbox::{Bytes, InheritError, Receiver, Sender, inherited};
+use postbox_tests::Outcome;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let outcome = match arguments[..] {
+        ["hold", ..] => hold(&arguments[1..]),
+        ["echo"] => echo(),
+        ["send", count] => send(count),
+        ["drain"] => drain(),
+        ["wait for the end"] => wait_for_the_end(),
+        ["numbers"] => numbers(),
+        ["mistakes"] => mistakes(),
+        ["payloads", count, len] => payloads(count, len),
+        ["traffic", count, warm_up] => traffic(count, warm_up),
+        _ => Err(format!("no task {arguments:?}").into()),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("postbox-peer {arguments:?}: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Keeps its ends until it is killed; says so by a message where it can.
+fn hold(names: &[&str]) -> Outcome {
+    let mut senders = Vec::new();
+    let mut receivers = Vec::new();
+    for name in names {
+        match inherited::<Sender<Bytes>>(name) {
+            Ok(sender) => senders.push(sender),
+            Err(InheritError::Direction(_)) => receivers.push(inherited::<Receiver<Bytes>>(name)?),
+            Err(error) => return Err(error.into()),
+        }
+    }
+    for sender in &senders {
+        let _ = sender.try_send(b"here");
+    }
+    loop {
+        nix::unistd::pause();
+    }
+}
+
+/// Sends on to `out` what comes from `in`.
+fn echo() -> Outcome {
+    let (rx, tx) = (inherited::<Receiver<Bytes>>("in")?, inherited::<Sender<Bytes>>("out")?);
+    for delivery in &rx {
+        tx.send(&delivery?)?;
+    }
+    Ok(())
+}
+
+/// Sends that many numbers to `out` and ends without ado.
+fn send(count: &str) -> Outcome {
+    let tx = inherited::<Sender<u64>>("out")?;
+    for i in 0..count.parse()? {
+        tx.send(&i)?;
+    }
+    std::process::exit(0)
+}
+
+/// Takes what comes from `in` until all senders are gone.
+fn drain() -> Outcome {
+    let rx = inherited::<Receiver<Bytes>>("in")?;
+    for delivery in &rx {
+        delivery?;
+    }
+    Ok(())
+}
+
+/// Waits in a receive at `in` until it says that the senders are gone.
+fn wait_for_the_end() -> Outcome {
+    match inherited::<Receiver<Bytes>>("in")?.receive() {
+        Err(error) if error.is_disconnected() => Ok(()),
+        other => Err(format!("not disconnected but {other:?}").into()),
+    }
+}
+
+/// Takes numbers from `in`, where other things come too: each of those is an error of its own.
+fn numbers() -> Outcome {
+    let rx = inherited::<Receiver<u32>>("in")?;
+    let tx = inherited::<Sender<String>>("out")?;
+    for number in &rx {
+        tx.send(&match number {
+            Ok(number) => number.to_string(),
+            Err(error) => error.to_string(),
+        })?;
+    }
+    Ok(())
+}
+
+/// Picks up its end `in` wrongly in every way, then rightly, then once more.
+fn mistakes() -> Outcome {
+    let missing = inherited::<Receiver<Bytes>>("nowhere").unwrap_err();
+    assert!(matches!(&missing, InheritError::Missing(name) if name == "nowhere"), "{missing:?}");
+    let direction = inherited::<Sender<Bytes>>("in").unwrap_err();
+    assert!(matches!(&direction, InheritError::Direction(name) if name == "in"), "{direction:?}");
+    let rx = inherited::<Receiver<Bytes>>("in")?;
+    let again = inherited::<Receiver<Bytes>>("in").unwrap_err();
+    assert!(matches!(again, InheritError::Missing(_) | InheritError::Lost(_)), "{again:?}");
+    assert_eq!(&**rx.receive()?, b"once");
+    drop(rx);
+    assert!(inherited::<Receiver<Bytes>>("in").is_err());
+    Ok(())
+}
+
+/// Sends that many messages to `out`, each filled with its number and a mark to search for.
+fn payloads(count: &str, len: &str) -> Outcome {
+    let tx = inherited::<Sender<Bytes>>("out")?;
+    let len: usize = len.parse()?;
+    for i in 0..count.parse::<u32>()? {
+        let mut message = format!("payload-{i:06}-").into_bytes();
+        message.resize(len, b'~');
+        tx.send(&message)?;
+    }
+    Ok(())
+}
+
+/// Sends messages to `out` as fast as they are taken, announcing by a call to `getppid` when it is
+/// warm and when it is done.
+fn traffic(count: &str, warm_up: &str) -> Outcome {
+    let tx = inherited::<Sender<Bytes>>("out")?;
+    let message = [1; 64];
+    for _ in 0..warm_up.parse::<u64>()? {
+        tx.send(&message)?;
+    }
+    nix::unistd::getppid();
+    for _ in 0..count.parse::<u64>()? {
+        tx.send(&message)?;
+    }
+    nix::unistd::getppid();
+    Ok(())
+}

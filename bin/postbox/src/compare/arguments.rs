@@ -1,5 +1,6 @@
 //! What to compare.
 
+use super::chunks;
 use super::records::{Cut, RECORD_LIMIT};
 use crate::command_line::EXIT_CODES;
 use postbox::{Capacity, Mechanism};
@@ -96,26 +97,40 @@ pub enum Manner {
 
 /// One row to be run.
 #[derive(Debug, Clone, Copy)]
-pub enum Contest {
-    /// A channel.
-    Channel {
-        /// What carries the messages.
-        mechanism: Mechanism,
-        /// How many of them may wait.
-        capacity: Capacity,
-        /// Processes that send.
-        producers: u32,
-        /// Processes that receive.
-        consumers: u32,
-        /// How they are sent.
-        manner: Manner,
-    },
+pub struct Contest {
+    /// What carries the messages.
+    pub carrier: Carrier,
+    /// Processes that send.
+    pub producers: u32,
+    /// Processes that receive.
+    pub consumers: u32,
+    /// How messages are sent.
+    pub manner: Manner,
 }
 
-impl fmt::Display for Contest {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Contest::Channel { mechanism, capacity, .. } => write!(f, "{mechanism} {capacity}"),
+/// What carries the messages of a row.
+#[derive(Debug, Clone, Copy)]
+pub enum Carrier {
+    /// A channel over that mechanism, with that capacity.
+    Channel(Mechanism, Capacity),
+    /// The textbook's shared buffer.
+    Buffer,
+}
+
+impl Contest {
+    /// `pipe`, `socket`, `mqueue`, `shm` or `buffer`.
+    pub fn mechanism(&self) -> String {
+        match self.carrier {
+            Carrier::Channel(mechanism, _) => mechanism.to_string(),
+            Carrier::Buffer => "buffer".to_owned(),
+        }
+    }
+
+    /// `0`, a number or `unbounded`.
+    pub fn capacity(&self) -> String {
+        match self.carrier {
+            Carrier::Channel(_, capacity) => capacity.to_string(),
+            Carrier::Buffer => (chunks::BUFFER_SIZE - 1).to_string(),
         }
     }
 }
@@ -133,10 +148,14 @@ impl Arguments {
         let mut contests = Vec::new();
         for mechanism in Mechanism::ALL.into_iter().filter(|&m| chosen(Choice::Channel(m))) {
             for &capacity in &capacities {
-                let contest =
-                    Contest::Channel { mechanism, capacity, producers, consumers, manner };
-                contests.push(contest);
+                let carrier = Carrier::Channel(mechanism, capacity);
+                contests.push(Contest { carrier, producers, consumers, manner });
             }
+        }
+        if chosen(Choice::Buffer) {
+            // One of each is all that it can do, and it knows no receipts.
+            let manner = Manner::Send;
+            contests.push(Contest { carrier: Carrier::Buffer, producers: 1, consumers: 1, manner });
         }
         contests
     }

@@ -9,18 +9,22 @@
 //!   record i % P == p                  measurement          latency
 //! ```
 //!
-//! In reading order: [`arguments`], [`source`] and [`records`] (the file), [`message`] and
-//! [`tally`] (what travels and what is made of it), [`report`] (what workers tell), [`worker`],
-//! [`run`] (one row), [`row`] and [`table`] (what is shown).
+//! In reading order: [`arguments`], [`source`] and [`records`] (the file), [`message`], [`chunks`]
+//! and [`tally`] (what travels and what is made of it), [`worker`], [`producer`], [`consumer`] and
+//! [`report`] (the processes), [`crew`] and [`course`] (one row), [`row`] and [`table`] (what is
+//! shown).
 
 mod arguments;
+mod chunks;
+mod consumer;
+mod course;
 mod crew;
 mod message;
+mod producer;
 mod progress;
 mod records;
 mod report;
 mod row;
-mod run;
 mod source;
 mod table;
 mod tally;
@@ -47,7 +51,7 @@ fn compare(arguments: &Arguments) -> Result<Ending, Ending> {
     let mut rows = Vec::new();
     for contest in contests {
         progress.begin(&contest);
-        rows.push(run::run(&contest, &source, &stop, &progress));
+        rows.push(course::run(&contest, &source, &stop, &progress));
         if stop.code().is_some() {
             break;
         }

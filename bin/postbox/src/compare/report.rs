@@ -1,7 +1,6 @@
 //! What workers tell the parent, over a channel of their own.
 
 use super::tally::Total;
-use postbox::Statistics;
 use serde::{Deserialize, Serialize};
 
 /// The name under which a worker finds the end of the channel under measurement.
@@ -20,7 +19,7 @@ pub struct Go;
 pub enum Report {
     /// It waits for the start signal.
     Ready,
-    /// A consumer is alive and has taken this many messages and bytes since it last said so.
+    /// A consumer has taken this much so far.
     Progress {
         /// Messages taken.
         messages: u64,
@@ -65,12 +64,4 @@ pub struct Received {
     pub waits: u64,
     /// Messages that went beside the mechanism, as seen now.
     pub spilled: u64,
-}
-
-impl Received {
-    /// Notes what the channel says about itself.
-    pub fn note(&mut self, statistics: Statistics) {
-        self.waits = statistics.waits;
-        self.spilled = statistics.spilled;
-    }
 }

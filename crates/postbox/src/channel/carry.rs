@@ -12,6 +12,7 @@
 //! the overflow only entry *h* that it saw published, then found the object empty, and then still
 //! found at the head: whatever the sender of *h* had put into the object before has been taken.
 
+use super::admission::Ticket;
 use super::end::End;
 use super::envelope::{CellRef, Envelope};
 use super::members::{Doing, Role, Statistic};
@@ -21,7 +22,6 @@ use super::spool::{Body, Entry, NoSpace};
 use super::{Awaited, Carrier, Channel};
 use crate::error::Fault;
 use crate::mechanism::{Capacity, Form};
-use crate::process::Identity;
 use crate::queue::{KernelQueue, Refused};
 use postbox_ring::slots::{ClaimCache, ClaimError, Position, SlotRing, Take, Taken};
 use postbox_ring::slots::MappedSlots;
@@ -139,43 +139,83 @@ impl Channel {
         outbox: &Outbox,
         message: Outgoing<'_>,
     ) -> Result<Pushed, NotPushed> {
-        let window = self.config.window();
         let overhead = Envelope::entry_overhead(message.cell.is_some());
-        let elsewhere = overhead + message.bytes.len() > self.config.entry_limit;
-        if elsewhere && window.is_some_and(|n| self.block.admitted() >= n) {
+        if overhead + message.bytes.len() > self.config.entry_limit {
+            return self.push_large(queue, end, outbox, message);
+        }
+        let ticket = self.admit(outbox, message.cell)?;
+        self.put_message(queue, end, outbox, message, ticket, None)
+    }
+
+    /// A message whose body does not fit an entry.
+    #[cold]
+    fn push_large(
+        &self,
+        queue: &KernelQueue,
+        end: &End,
+        outbox: &Outbox,
+        message: Outgoing<'_>,
+    ) -> Result<Pushed, NotPushed> {
+        // No body is written for a channel that is full anyway.
+        if self.config.window().is_some_and(|n| self.block.admitted() >= n) {
             return Err(NotPushed::Full);
         }
-        let body = elsewhere.then(|| self.store_body(end, message.bytes)).transpose()?;
-        let Some(ticket) = self.block.admit(window, &outbox.limit) else {
-            body.map(|body| self.bodies.abandon(body));
-            return Err(NotPushed::Full);
-        };
-        if let Some(cell) = message.cell {
+        let body = self.store_body(end, message.bytes)?;
+        let pushed = self.admit(outbox, message.cell).and_then(|ticket| {
+            self.put_message(queue, end, outbox, message, ticket, Some(body.position()))
+                .map(|pushed| (pushed, ticket.epoch as u8))
+        });
+        match pushed {
+            Ok((pushed, label)) => {
+                self.bodies.publish(body, label);
+                Ok(pushed)
+            }
+            Err(refused) => {
+                self.bodies.abandon(body);
+                Err(refused)
+            }
+        }
+    }
+
+    #[inline]
+    fn admit(&self, outbox: &Outbox, cell: Option<CellRef>) -> Result<Ticket, NotPushed> {
+        let ticket = self.block.admit(self.window, &outbox.limit).ok_or(NotPushed::Full)?;
+        if let Some(cell) = cell {
             self.block.date_cell(cell, ticket.epoch);
         }
+        Ok(ticket)
+    }
+
+    /// Pushes the entry of an admitted message; gives the room back if that fails.
+    #[inline]
+    fn put_message(
+        &self,
+        queue: &KernelQueue,
+        end: &End,
+        outbox: &Outbox,
+        message: Outgoing<'_>,
+        ticket: Ticket,
+        body: Option<u64>,
+    ) -> Result<Pushed, NotPushed> {
         let envelope = Envelope {
             epoch: ticket.epoch as u8,
             ticket: ticket.number,
-            sender_pid: Identity::own().pid(),
+            sender_pid: end.pid(),
             len: message.bytes.len() as u32,
             cell: message.cell,
             engaging: message.engaging,
-            body: body.as_ref().map(Body::position),
+            body,
         };
         let mut entry = outbox.entry.borrow_mut();
         envelope.write_entry(message.bytes, &mut entry);
-        let outcome = self.put_entry(queue, end, &entry);
-        match outcome {
+        match self.put_entry(queue, end, &entry) {
             Ok(spilled) => {
-                let position = envelope.body;
-                if spilled || position.is_some() {
+                if spilled || body.is_some() {
                     end.count(Statistic::Spilled, 1);
                 }
-                body.map(|body| self.bodies.publish(body, ticket.epoch as u8));
-                Ok(Pushed { place: Place::Ticket(ticket.epoch), body: position })
+                Ok(Pushed { place: Place::Ticket(ticket.epoch), body })
             }
             Err(refused) => {
-                body.map(|body| self.bodies.abandon(body));
                 self.gone(ticket.epoch);
                 Err(refused)
             }
@@ -245,7 +285,7 @@ impl Channel {
         let envelope = Envelope {
             epoch: 0,
             ticket: 0,
-            sender_pid: Identity::own().pid(),
+            sender_pid: end.pid(),
             len: message.bytes.len() as u32,
             cell: message.cell,
             engaging: message.engaging,
@@ -370,14 +410,17 @@ impl Channel {
                 end.count(Statistic::Messages, 1);
                 end.count(Statistic::Bytes, into.len() as u64);
             }
-            None if self.block.control.offers.load(Relaxed) != 0 && self.is_drained() => {
-                // A throttle that deaths may have left too high; nothing lies here now.
-                self.block.control.offers.store(0, Relaxed);
-            }
-            None => {}
+            None => self.right_offers(),
         }
         self.lower_level();
         Ok(popped)
+    }
+
+    /// A throttle that deaths may have left too high, when nothing lies here.
+    fn right_offers(&self) {
+        if self.block.control.offers.load(Relaxed) != 0 && self.is_drained() {
+            self.block.control.offers.store(0, Relaxed);
+        }
     }
 
     fn pop_entry(
@@ -390,7 +433,9 @@ impl Channel {
     ) -> Result<Option<Popped>, Fault> {
         let member = end.member();
         let mut buffer = inbox.entry.borrow_mut();
-        buffer.resize(self.config.entry_limit, 0);
+        if buffer.len() != self.config.entry_limit {
+            buffer.resize(self.config.entry_limit, 0);
+        }
         loop {
             member.begin();
             let outcome = self.pop_one(queue, end, &mut buffer, into, engagement);
@@ -497,7 +542,7 @@ impl Channel {
                 Settled::Corpse => Claimed::Corpse,
             };
         }
-        let taker = Taker { index: end.seat.index, pid: Identity::own().pid() };
+        let taker = Taker { index: end.seat.index, pid: end.pid() };
         match self.block.settle_offer(offer, taker) {
             Settled::Taken { wake } => {
                 if wake {

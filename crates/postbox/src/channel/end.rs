@@ -1,11 +1,13 @@
 //! One end of a channel: its seat among the members and its private state.
 
+use super::control::Member;
 use super::members::{Doing, Role, Seat, Statistic};
 use super::waiting::{Patience, WaitSet};
 use super::{Awaited, Channel};
 use crate::error::Fault;
 use crate::mechanism::{Form, WaitStrategy};
 use crate::process::Identity;
+use postbox_ring::region::View;
 use postbox_sys::{clock, wipe_on_fork};
 use std::cell::{Cell, RefCell};
 use std::sync::Arc;
@@ -21,7 +23,11 @@ const NOBODY: u64 = u64::MAX;
 pub(crate) struct End {
     pub(crate) channel: Arc<Channel>,
     pub(crate) seat: Seat,
+    /// The record behind the seat.
+    record: View<Member>,
     pub(crate) role: Role,
+    /// The pid that goes into envelopes.
+    pid: Cell<u32>,
     pub(crate) patience: Patience,
     /// The fork generation of the process that the end belongs to.
     born: Cell<u64>,
@@ -54,7 +60,7 @@ impl End {
         let seat = channel.block.join(role, Identity::own()).ok_or(full)?;
         // Those asleep now have one more to watch.
         channel.bells.ring_news();
-        Ok(End::seated(channel, seat, role, strategy))
+        End::seated(channel, seat, role, strategy)
     }
 
     /// An end whose seat has been taken already.
@@ -63,10 +69,12 @@ impl End {
         seat: Seat,
         role: Role,
         strategy: WaitStrategy,
-    ) -> Self {
-        End {
+    ) -> Result<Self, Fault> {
+        Ok(End {
+            record: channel.record(seat)?,
             channel,
             seat,
+            pid: Cell::new(Identity::own().pid()),
             role,
             patience: Patience::new(strategy),
             born: Cell::new(wipe_on_fork::generation()),
@@ -74,7 +82,7 @@ impl End {
             sets: RefCell::default(),
             looked: Cell::new(clock::coarse()),
             partners_at: Cell::new(u64::MAX),
-        }
+        })
     }
 
     /// One more end of the same kind; one that refuses everything if there can be no more.
@@ -83,28 +91,38 @@ impl End {
         let joined = self
             .check()
             .and_then(|()| End::join(self.channel.clone(), self.role, strategy));
-        joined.unwrap_or_else(|fault| {
-            let seat = Seat { index: u16::MAX, generation: 0 };
-            let mut end = End::seated(self.channel.clone(), seat, self.role, strategy);
-            end.refused = Some(fault);
-            end
+        joined.unwrap_or_else(|fault| End {
+            channel: self.channel.clone(),
+            seat: self.seat,
+            record: self.record.clone(),
+            role: self.role,
+            pid: self.pid.clone(),
+            patience: Patience::new(strategy),
+            born: Cell::new(NOBODY),
+            refused: Some(fault),
+            sets: RefCell::default(),
+            looked: self.looked.clone(),
+            partners_at: Cell::new(u64::MAX),
         })
     }
 
     /// Whether this process may use the end.
     #[inline]
     pub(crate) fn check(&self) -> Result<(), Fault> {
-        if self.born.get() != wipe_on_fork::generation() {
-            return Err(Fault::NotPassed);
-        }
-        match &self.refused {
-            None => Ok(()),
-            Some(fault) => Err(fault.clone()),
+        if self.born.get() == wipe_on_fork::generation() {
+            Ok(())
+        } else {
+            Err(self.refused.clone().unwrap_or(Fault::NotPassed))
         }
     }
 
-    pub(crate) fn member(&self) -> &super::control::Member {
-        self.channel.block.member(self.seat)
+    #[inline]
+    pub(crate) fn member(&self) -> &Member {
+        &self.record
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.pid.get()
     }
 
     pub(crate) fn count(&self, which: Statistic, by: u64) {
@@ -137,6 +155,11 @@ impl End {
         if now.wrapping_sub(self.looked.get()) < LOOK_EVERY {
             return Ok(());
         }
+        self.look_now(now)
+    }
+
+    #[cold]
+    fn look_now(&self, now: u64) -> Result<(), Fault> {
         self.looked.set(now);
         let awaited = match self.role {
             Role::Sender => Awaited::Room,
@@ -146,6 +169,7 @@ impl End {
     }
 
     /// Does what can be done of a repair, at an idle point.
+    #[inline]
     pub(crate) fn mend(&self) {
         if self.channel.block.repair_due() {
             self.channel.mend();
@@ -165,6 +189,7 @@ impl End {
     pub(crate) fn take_over(&self, from: Identity) -> bool {
         // The descriptors of the epoll sets are the giver's: closing ours leaves them alone.
         self.sets.take();
+        self.pid.set(Identity::own().pid());
         self.partners_at.set(u64::MAX);
         let taken = self.channel.block.transfer(self.seat, from, Identity::own());
         self.born.set(if taken { wipe_on_fork::generation() } else { NOBODY });

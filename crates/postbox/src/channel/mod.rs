@@ -100,6 +100,10 @@ pub(crate) struct Channel {
     pub(crate) bells: Bells,
     region: Region,
     memory: OwnedFd,
+    /// Where the members' records begin.
+    members_at: usize,
+    /// How many messages may be admitted at a time.
+    window: Option<u64>,
 }
 
 /// The smallest byte cap that a low RLIMIT_FSIZE or RLIMIT_AS may shrink a channel to.
@@ -160,6 +164,7 @@ impl Channel {
             ),
             _ => return Err(Fault::Corrupt("the descriptors are not those of the mechanism")),
         };
+        let window = config.window();
         Ok(Channel {
             block: ControlBlock::view(&region, &layout)?,
             overflow: Overflow::new(&region, &layout.overflow)?,
@@ -169,6 +174,8 @@ impl Channel {
             bells,
             region,
             memory,
+            members_at: layout.members,
+            window,
         })
     }
 
@@ -193,6 +200,12 @@ impl Channel {
         let bells = Bells::from_fds(bells.try_into().map_err(|_| too_few)?);
         let queue = KernelQueue::from_fds(config.mechanism, fds.collect())?;
         Self::assemble(config, memory, region, queue, bells)
+    }
+
+    /// The record of a seat.
+    fn record(&self, seat: Seat) -> Result<View<Member>, Fault> {
+        let offset = self.members_at + usize::from(seat.index) * size_of::<Member>();
+        self.region.view(offset).map_err(|_| Fault::Corrupt("a seat lies outside the memory"))
     }
 
     /// Messages that wait now.

@@ -232,6 +232,7 @@ impl End {
     }
 
     /// Repeats `attempt` until it yields something, sleeping in between for as long as `wait` says.
+    #[inline]
     pub(crate) fn wait_for<R, E>(
         &self,
         awaited: Awaited,
@@ -241,9 +242,25 @@ impl End {
     where
         E: From<Ended> + From<Fault>,
     {
-        if let Some(done) = attempt()? {
-            return Ok(done);
+        match attempt() {
+            Ok(Some(done)) => Ok(done),
+            Ok(None) => self.wait_on(awaited, wait, attempt),
+            Err(error) => Err(error),
         }
+    }
+
+    /// The first attempt has failed.
+    #[cold]
+    #[inline(never)]
+    fn wait_on<R, E>(
+        &self,
+        awaited: Awaited,
+        wait: &Wait,
+        mut attempt: impl FnMut() -> Result<Option<R>, E>,
+    ) -> Result<R, E>
+    where
+        E: From<Ended> + From<Fault>,
+    {
         let spins = self.patience.spins(&self.channel.carrier);
         let mut spun = 0;
         while spun < spins {

@@ -122,7 +122,7 @@ pub fn inherited<E: OneEnd>(name: &str) -> Result<E, InheritError> {
     if !channel.is_seat_of(offer.seat, offer.role, [offer.giver, Identity::own()]) {
         return Err(InheritError::Lost(name.to_owned()));
     }
-    let end = End::seated(Arc::new(channel), offer.seat, offer.role, offer.strategy);
+    let end = End::seated(Arc::new(channel), offer.seat, offer.role, offer.strategy)?;
     if !end.take_over(offer.giver) {
         return Err(InheritError::Lost(name.to_owned()));
     }

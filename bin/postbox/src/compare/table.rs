@@ -1,0 +1,99 @@
+//! The rows as a table for people.
+
+use super::row::{Row, Taken};
+use comfy_table::{CellAlignment, Table, presets};
+
+/// The columns; each is explained in the help.
+const COLUMNS: [&str; 14] = [
+    "mechanism",
+    "capacity",
+    "P×M",
+    "messages",
+    "bytes",
+    "seconds",
+    "messages/s",
+    "MB/s",
+    "p50 µs",
+    "p99 µs",
+    "CPU s",
+    "waits",
+    "spilled",
+    "verified",
+];
+
+/// The table, with a line end.
+pub fn render(rows: &[Row]) -> String {
+    let receipts = rows.iter().any(|row| row.taken.is_some());
+    let mut header = COLUMNS.to_vec();
+    header.extend(receipts.then_some("taken by"));
+    let mut table = Table::new();
+    table.load_preset(presets::UTF8_FULL_CONDENSED).set_header(header);
+    for row in rows {
+        let mut cells = vec![
+            row.mechanism.clone(),
+            row.capacity.clone(),
+            format!("{}×{}", row.producers, row.consumers),
+            grouped(row.messages),
+            grouped(row.bytes),
+            format!("{:.4}", row.seconds),
+            grouped(row.messages_per_second as u64),
+            format!("{:.1}", row.bytes_per_second / 1e6),
+            microseconds(row.p50_ns),
+            microseconds(row.p99_ns),
+            format!("{:.3}", row.cpu_seconds),
+            grouped(row.waits),
+            grouped(row.spilled),
+            if row.verified { "yes" } else { "NO" }.to_owned(),
+        ];
+        cells.extend(receipts.then(|| takers(row.taken.as_deref().unwrap_or_default())));
+        table.add_row(cells);
+    }
+    for column in table.column_iter_mut().skip(1).take(12) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    format!("{table}\n")
+}
+
+fn takers(taken: &[Taken]) -> String {
+    let each = |taker: &Taken| format!("#{}: {}", taker.consumer, grouped(taker.messages));
+    taken.iter().map(each).collect::<Vec<_>>().join(", ")
+}
+
+fn microseconds(nanoseconds: u64) -> String {
+    format!("{:.1}", nanoseconds as f64 / 1e3)
+}
+
+/// A number with its thousands set apart.
+fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn thousands_are_set_apart() {
+        let cases = [(0, "0"), (999, "999"), (1000, "1,000"), (1_234_567, "1,234,567")];
+        for (number, text) in cases {
+            assert_eq!(grouped(number), text);
+        }
+    }
+
+    #[test]
+    fn the_column_of_takers_is_there_only_with_receipts() {
+        let row = Row { mechanism: "pipe".into(), ..Row::default() };
+        assert!(!render(std::slice::from_ref(&row)).contains("taken by"));
+        let taken = Some(vec![Taken { consumer: 1, pid: 7, messages: 1000 }]);
+        let shown = render(&[Row { taken, ..row }]);
+        assert!(shown.contains("taken by") && shown.contains("#1: 1,000"));
+    }
+}
