@@ -166,7 +166,7 @@ fn too_large(mechanism: Mechanism, capacity: Capacity) -> Outcome {
             tx.send_batch([&over[..]]).unwrap_err().reason,
             match tx.try_send(&over).unwrap_err() {
                 TrySendError::Send(error) => error,
-                TrySendError::Full => panic!("full, not too large"),
+                other => panic!("{other}"),
             },
         ] {
             let SendError::TooLarge(too_large) = error else { panic!("{error}") };

@@ -36,10 +36,14 @@ pub fn refuse(error: &clap::Error) -> Ending {
         let _ = error.print();
         return Ending::Done;
     }
+    if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+        return Ending::BadInput(
+            "a command is missing: try postbox compare FILE, or --help".into(),
+        );
+    }
     let text = error.to_string();
-    let said = text.split("\n\nUsage").next().unwrap_or(&text);
-    let said = said.split("\n\nFor more").next().unwrap_or(said);
-    let words: Vec<&str> = said.split_whitespace().collect();
-    let line = words.join(" ");
+    // Tips and usage follow after an empty line.
+    let said = text.split("\n\n").next().unwrap_or(&text);
+    let line = said.split_whitespace().collect::<Vec<_>>().join(" ");
     Ending::BadInput(format!("{} (see --help)", line.strip_prefix("error: ").unwrap_or(&line)))
 }

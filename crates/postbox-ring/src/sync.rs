@@ -9,5 +9,56 @@ pub use core::{
 #[cfg(loom)]
 pub use loom::{
     hint::spin_loop,
-    sync::atomic::{AtomicU32, AtomicU64, Ordering, fence},
+    sync::atomic::{AtomicU32, Ordering, fence},
 };
+#[cfg(loom)]
+pub use witnessed::AtomicU64;
+
+#[cfg(loom)]
+mod witnessed {
+    use loom::sync::atomic::{AtomicU64 as Explored, Ordering, Ordering::Relaxed};
+
+    /// Loom's atomic with a witness beside it, so that no order of two accesses stays untried.
+    ///
+    /// Alone, loom 0.7 remembers one last access to an atomic: where a thread reads a word and then
+    /// writes it, its own read hides the earlier reads of others, and they are never tried behind
+    /// the write (tokio-rs/loom issue 392). The witness is exchanged before each read, and
+    /// exchanges hide nothing. It is relaxed and orders nothing, and the read itself still sees
+    /// every old value it may.
+    pub struct AtomicU64 {
+        value: Explored,
+        witness: Explored,
+    }
+
+    impl AtomicU64 {
+        /// As `core`'s.
+        pub fn new(value: u64) -> AtomicU64 {
+            AtomicU64 { value: Explored::new(value), witness: Explored::new(0) }
+        }
+
+        /// As `core`'s.
+        pub fn load(&self, order: Ordering) -> u64 {
+            self.witness.swap(0, Relaxed);
+            self.value.load(order)
+        }
+
+        /// As `core`'s.
+        pub fn store(&self, value: u64, order: Ordering) {
+            self.value.store(value, order);
+        }
+
+        /// As `core`'s.
+        ///
+        /// # Errors
+        /// The value found, where it is not `current`.
+        pub fn compare_exchange(
+            &self,
+            current: u64,
+            new: u64,
+            success: Ordering,
+            failure: Ordering,
+        ) -> Result<u64, u64> {
+            self.value.compare_exchange(current, new, success, failure)
+        }
+    }
+}

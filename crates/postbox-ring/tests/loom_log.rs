@@ -3,14 +3,13 @@
 #![cfg(loom)]
 #![allow(unsafe_code, reason = "loom's cells hand out raw pointers")]
 
-use loom::{
-    cell::UnsafeCell,
-    sync::{Arc, atomic::AtomicU64},
-    thread,
-};
+use std::sync::Arc;
+
+use loom::{cell::UnsafeCell, thread};
 use postbox_ring::{
     ClaimError,
     log::{Head, LogMemory, Run, Runs},
+    sync::AtomicU64,
 };
 
 /// A log's memory as loom sees it. A unit is one number.
@@ -118,6 +117,15 @@ impl Log {
     }
 }
 
+/// Every interleaving of `model` in which threads are interrupted up to `preemptions` times.
+fn explore(preemptions: usize, model: impl Fn() + Sync + Send + 'static) {
+    static ROUNDS: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(0);
+    let mut builder = loom::model::Builder::new();
+    builder.preemption_bound.get_or_insert(preemptions);
+    builder.check(move || { ROUNDS.fetch_add(1, std::sync::atomic::Ordering::Relaxed); model() });
+    eprintln!("{ROUNDS:?} interleavings");
+}
+
 fn sorted(mut values: Vec<u64>) -> Vec<u64> {
     values.sort_unstable();
     values
@@ -125,7 +133,7 @@ fn sorted(mut values: Vec<u64>) -> Vec<u64> {
 
 #[test]
 fn two_producers_claim_take_and_jump_without_sharing_a_unit() {
-    loom::model(|| {
+    explore(2, || {
         let log = Log::new(4, 4);
         // Stands at 3: a run of two does not fit before the end.
         assert!(log.push(3, 7).is_some());
@@ -150,7 +158,7 @@ fn two_producers_claim_take_and_jump_without_sharing_a_unit() {
 
 #[test]
 fn a_log_restarts_at_its_soft_limit_while_a_consumer_takes() {
-    loom::model(|| {
+    explore(2, || {
         let log = Log::new(4, 2);
         assert!(log.push(2, 1).is_some());
         let consumer = {
@@ -167,7 +175,7 @@ fn a_log_restarts_at_its_soft_limit_while_a_consumer_takes() {
 
 #[test]
 fn two_consumers_take_each_entry_once() {
-    loom::model(|| {
+    explore(2, || {
         let log = Log::new(4, 4);
         assert!(log.push(1, 1).is_some() && log.push(2, 2).is_some());
         let consumers = [8, 9].map(|member| {
@@ -183,7 +191,7 @@ fn two_consumers_take_each_entry_once() {
 
 #[test]
 fn a_heap_gives_each_body_to_one_of_two_who_release_it() {
-    loom::model(|| {
+    explore(2, || {
         let log = Log::new(2, 2);
         let run = log.push(1, 5).expect("room");
         let at = run.position();
@@ -203,7 +211,7 @@ fn a_heap_gives_each_body_to_one_of_two_who_release_it() {
 
 #[test]
 fn a_producer_that_dies_is_settled_while_others_go_on() {
-    loom::model(|| {
+    explore(2, || {
         let log = Log::new(4, 4);
         let claim = log.runs.claim(2, 9, |_| {}).expect("room");
         log.write(log.runs.unit_range(&claim), 99);

@@ -1,20 +1,17 @@
 //! The slot ring under loom: every interleaving of a few operations, bodies modelled as cells that
 //! report any race.
 //!
-//! `RUSTFLAGS="--cfg loom" LOOM_MAX_PREEMPTIONS=3 cargo test --release -p postbox-ring --test 'loom_*'`
+//! `RUSTFLAGS="--cfg loom" cargo test --release -p postbox-ring --test 'loom_*'`
 #![cfg(loom)]
 #![allow(unsafe_code, reason = "loom's cells hand out raw pointers")]
 
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
-use loom::{
-    cell::UnsafeCell,
-    sync::{Arc, atomic::AtomicU64},
-    thread,
-};
+use loom::{cell::UnsafeCell, thread};
 use postbox_ring::{
     ClaimCache, ClaimError, SpscReceiver, SpscSender, Take,
     slots::{SlotMemory, Slots, Taken},
+    sync::AtomicU64,
 };
 
 /// A ring's memory as loom sees it. A body is one number.
@@ -126,6 +123,15 @@ impl Ring {
     }
 }
 
+/// Every interleaving of `model` in which threads are interrupted up to `preemptions` times.
+fn explore(preemptions: usize, model: impl Fn() + Sync + Send + 'static) {
+    static ROUNDS: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(0);
+    let mut builder = loom::model::Builder::new();
+    builder.preemption_bound.get_or_insert(preemptions);
+    builder.check(move || { ROUNDS.fetch_add(1, std::sync::atomic::Ordering::Relaxed); model() });
+    eprintln!("{ROUNDS:?} interleavings");
+}
+
 fn sorted(mut values: Vec<u64>) -> Vec<u64> {
     values.sort_unstable();
     values
@@ -133,7 +139,7 @@ fn sorted(mut values: Vec<u64>) -> Vec<u64> {
 
 #[test]
 fn two_producers_and_two_consumers_pass_each_message_once() {
-    loom::model(|| {
+    explore(2, || {
         let ring = Ring::new(2, 2);
         // The lap turns inside the model.
         assert!(ring.send(0, 1));
@@ -158,7 +164,7 @@ fn two_producers_and_two_consumers_pass_each_message_once() {
 
 #[test]
 fn a_ring_of_one_slot_passes_messages_lap_after_lap_in_order() {
-    loom::model(|| {
+    explore(2, || {
         let ring = Ring::new(1, 1);
         let producer = {
             let ring = ring.clone();
@@ -173,7 +179,7 @@ fn a_ring_of_one_slot_passes_messages_lap_after_lap_in_order() {
 
 #[test]
 fn two_producers_never_get_more_than_the_window_in() {
-    loom::model(|| {
+    explore(2, || {
         let ring = Ring::new(3, 1);
         let other = {
             let ring = ring.clone();
@@ -187,7 +193,7 @@ fn two_producers_never_get_more_than_the_window_in() {
 
 #[test]
 fn room_of_a_withdrawn_entry_is_given_out_once_while_it_is_taken() {
-    loom::model(|| {
+    explore(2, || {
         let ring = Ring::new(3, 1);
         let claim = ring.slots.claim(0, &mut ClaimCache::new()).unwrap();
         let position = claim.position();
@@ -214,7 +220,7 @@ fn room_of_a_withdrawn_entry_is_given_out_once_while_it_is_taken() {
 
 #[test]
 fn a_producer_that_dies_at_any_step_is_settled_by_two_members_at_once() {
-    loom::model(|| {
+    explore(2, || {
         let ring = Ring::new(2, 2);
         // Dead in the middle of its first message: claimed, never published.
         let claim = ring.slots.claim(9, &mut ClaimCache::new()).unwrap();
@@ -242,7 +248,7 @@ fn a_producer_that_dies_at_any_step_is_settled_by_two_members_at_once() {
 
 #[test]
 fn what_a_dead_consumer_took_is_handed_to_one_settler_and_its_slot_used_again() {
-    loom::model(|| {
+    explore(2, || {
         let ring = Ring::new(1, 1);
         assert!(ring.send(0, 1));
         let Ok(Take::Entry(_dead)) = ring.slots.take(9) else { panic!() };
@@ -269,7 +275,7 @@ fn what_a_dead_consumer_took_is_handed_to_one_settler_and_its_slot_used_again() 
 
 #[test]
 fn one_producer_and_one_consumer_pass_messages_in_order_without_exchanges() {
-    loom::model(|| {
+    explore(2, || {
         let ring = Ring::new(2, 1);
         let mut sender = SpscSender::attach(ring.slots.clone()).unwrap();
         let mut receiver = SpscReceiver::attach(ring.slots.clone()).unwrap();

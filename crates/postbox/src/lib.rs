@@ -1,4 +1,263 @@
-//! Message passing between Unix processes.
+//! Message passing between Unix processes, with one exact contract over four mechanisms: pipes,
+//! Unix sockets, POSIX message queues and shared memory.
+//!
+//! A [`channel`](channel()) is a queue of whole messages. Its ends, [`Sender`] and [`Receiver`], are
+//! passed to other processes by [`fork`] or [`Spawn`]; from then on sender and receiver touch the
+//! kernel object, or the shared memory, directly: nobody stands in between. What a call means does
+//! not depend on the [`Mechanism`]; what it costs does.
+//!
+//! ```no_run
+//! use postbox::{Capacity, Mechanism};
+//!
+//! let (tx, rx) = postbox::channel::<(u32, String)>(Mechanism::Pipe, Capacity::Bounded(64))?;
+//! let child = postbox::fork(tx, |tx| {
+//!     for n in 0..3 {
+//!         tx.send(&(n, format!("line {n}")))?;
+//!     }
+//!     Ok(())
+//! })?;
+//! for message in &rx {
+//!     let message = message?;
+//!     println!("{}: {} from {}", message.0, message.1, message.sender());
+//! }
+//! child.wait()?; // an error unless the child ended with status 0
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # Capacity
+//!
+//! [`Capacity`] says how many messages wait in the channel, and is kept to the message whatever the
+//! kernel object holds by itself. With `Bounded(n)` and nobody receiving, exactly `n` messages go in;
+//! each one that is received makes room for exactly one. What a POSIX queue of ten messages cannot
+//! hold waits in shared memory beside it, in order, and [`Statistics::spilled`] counts it.
+//!
+//! ```
+//! use postbox::{Bytes, Capacity, Mechanism};
+//!
+//! let (tx, rx) = postbox::channel::<Bytes>(Mechanism::MessageQueue, Capacity::Bounded(100))?;
+//! for _ in 0..100 {
+//!     tx.try_send(b"job")?;
+//! }
+//! assert!(tx.try_send(b"one too many").unwrap_err().is_full());
+//! rx.receive()?;
+//! tx.try_send(b"room for one")?;
+//! assert_eq!((tx.len(), tx.capacity()), (100, Capacity::Bounded(100)));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! `Unbounded` never makes a sender wait. Memory has an end all the same: at the
+//! [byte cap](Options::byte_cap) a send returns [`SendError::ByteCap`], and nothing is lost. The cap
+//! also bounds what *large* messages may take in a bounded channel: where their bytes do not fit, it
+//! is full before it holds `n` of them. A message counts as large when it does not fit an entry of
+//! the mechanism; see [`Options::max_message`].
+//!
+//! # Synchrony
+//!
+//! Sending has three degrees, receiving two:
+//!
+//! | call | returns when |
+//! | --- | --- |
+//! | [`try_send`](Sender::try_send) | at once; [`Full`](TrySendError::Full): nothing was sent |
+//! | [`send`](Sender::send) | the channel holds the message |
+//! | [`deliver`](Sender::deliver) | a receiver has taken it; the [`Receipt`] says who |
+//! | [`try_receive`](Receiver::try_receive) | at once, with a message or `None` |
+//! | [`receive`](Receiver::receive) | there is a message |
+//!
+//! A `deliver` that fails is exact. One compare-and-swap decides whether a message was taken or
+//! withdrawn, before the receiving application sees a byte of it: after a timeout no application has
+//! seen it or ever will, so sending it again cannot double it. Its room comes back at once.
+//!
+//! With capacity `Zero` nothing waits and the two sides meet: `send` means `deliver`, `try_send`
+//! succeeds only while a receiver is inside a waiting call, and `try_receive` takes the offer of a
+//! sender that waits.
+//!
+//! ```
+//! use postbox::{Capacity, Mechanism};
+//!
+//! let (tx, rx) = postbox::channel::<u32>(Mechanism::Socket, Capacity::Zero)?;
+//! assert!(tx.try_send(&6).unwrap_err().is_full()); // nobody waits for it
+//!
+//! let receiver = std::thread::spawn(move || rx.receive().map(|n| *n));
+//! let receipt = tx.deliver(&7)?;
+//! assert_eq!(receipt.receiver().pid(), std::process::id());
+//! assert_eq!(receiver.join().unwrap()?, 7);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # Waiting
+//!
+//! `send`, `deliver` and `receive` wait for as long as it takes; their `_with` forms take a [`Wait`]:
+//! a deadline on the monotonic clock, a [`Cancel`], or both. A deadline is never early, and a signal
+//! alone never ends a wait. [`Cancel::fire`] is async-signal-safe; nothing here installs a signal
+//! handler.
+//!
+//! ```
+//! use postbox::{Bytes, Cancel, Capacity, Mechanism, Wait};
+//! use std::time::Duration;
+//!
+//! let (_tx, rx) = postbox::channel::<Bytes>(Mechanism::Pipe, Capacity::Bounded(1))?;
+//! let late = rx.receive_with(&Wait::timeout(Duration::from_millis(5)));
+//! assert!(late.unwrap_err().is_timeout());
+//!
+//! let cancel = Cancel::new()?;
+//! cancel.fire();
+//! let cancelled = rx.receive_with(&Wait::forever().cancelled_by(&cancel));
+//! assert!(cancelled.unwrap_err().is_cancelled());
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! What an end does before it sleeps is its channel's [`WaitStrategy`]: `Adaptive` (spin while that
+//! has lately paid, then sleep), `Block` (sleep at once) or `Spin` (never sleep). A sleeping end costs
+//! no processor time, and a message wakes one of the sleeping receivers. For an event loop of your
+//! own, [`Receiver::pollable`] gives a descriptor that is readable while a receive could return
+//! something.
+//!
+//! # Sharing
+//!
+//! Ends are `Send` and `Clone`, not `Sync`: each thread, and each process, has its own. A message is
+//! taken by exactly one receiver, once; which one is left to whoever is first. The messages of one
+//! sender stay in order for any one receiver.
+//!
+//! ```
+//! use postbox::{Capacity, Mechanism, ReceiveError};
+//!
+//! let (tx, rx) = postbox::channel::<u32>(Mechanism::SharedMemory, Capacity::Bounded(8))?;
+//! let workers = [rx.clone(), rx].map(|rx| {
+//!     std::thread::spawn(move || rx.iter().map(|n| n.map(|n| *n)).sum::<Result<u32, ReceiveError>>())
+//! });
+//! let more = tx.clone();
+//! (1..=50).try_for_each(|n| tx.send(&n))?;
+//! (51..=100).try_for_each(|n| more.send(&n))?;
+//! drop((tx, more)); // the workers drain what is left and end
+//! let mut total = 0;
+//! for worker in workers {
+//!     total += worker.join().unwrap()?;
+//! }
+//! assert_eq!(total, 5050);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! Where there is one sender and one receiver, [`Form::OneToOne`] says so at creation: shared memory
+//! then needs no read-modify-write instruction per message.
+//!
+//! # Ends, and deaths
+//!
+//! When the last sender is gone, receivers drain what is left and then get
+//! [`Disconnected`](ReceiveError::Disconnected); when the last receiver is gone, senders get it. An
+//! end goes when it is dropped, or with its process, SIGKILL included: members watch each other by
+//! pidfd, so a call that waits learns of a death within milliseconds, and an end that only ever tries
+//! looks round every 50 ms. A process that merely inherited descriptors by a plain `fork` is no member
+//! and keeps nothing alive.
+//!
+//! A member may be killed between any two instructions. The others go on; nothing is doubled;
+//! nothing is lost but what a dead receiver had taken; and the room that the dead held comes back, at
+//! the latest once the older messages have been taken.
+//!
+//! ```
+//! use postbox::{Bytes, Capacity, Mechanism};
+//!
+//! let (tx, rx) = postbox::channel::<Bytes>(Mechanism::Socket, Capacity::Bounded(4))?;
+//! tx.send(b"last words")?;
+//! drop(tx);
+//! assert_eq!(&**rx.receive()?, b"last words");
+//! assert!(rx.receive().unwrap_err().is_disconnected());
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # Processes
+//!
+//! [`fork`] runs a closure in a child with the ends that are moved into it. All other ends that the
+//! child inherited answer [`Fault::NotPassed`] there, and dropping them does nothing. `fork` works
+//! from a process without other threads (the `ctrlc` crate's apart); with threads, start a program
+//! with [`Spawn`] and let it pick the ends up by name with [`inherited`]. A [`Child`] is never left
+//! behind: wait for it, or it is ended and reaped when dropped; a [`Group`] does that for several.
+//!
+//! ```no_run
+//! use postbox::{Capacity, Group, Mechanism, Receiver, Spawn};
+//!
+//! let (tx, rx) = postbox::channel::<u64>(Mechanism::MessageQueue, Capacity::Bounded(8))?;
+//! let mut group = Group::new();
+//! group.fork(tx, |tx| (1..=10).try_for_each(|n| tx.send(&n)).map_err(Into::into))?;
+//! group.spawn(Spawn::new("./adder").pass("numbers", rx)?)?;
+//! group.wait()?;
+//!
+//! // in ./adder
+//! let numbers: Receiver<u64> = postbox::inherited("numbers")?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # Messages
+//!
+//! Any serde type is a [`Message`], in postcard's format; both sides must mean the same type, since
+//! the bytes do not name it. `send` borrows, so after an error the caller still has the message. The
+//! raw face is [`Bytes`]: `send(&[u8])` and [`receive_into`](Receiver::receive_into) a buffer of the
+//! caller's, without an allocation per message. Lengths from 0 to
+//! [`max_message`](Options::max_message) go over every mechanism; anything over it is refused before
+//! a byte is sent.
+//!
+//! ```
+//! use postbox::{Bytes, Mechanism, Options};
+//! use serde::{Deserialize, Serialize};
+//!
+//! #[derive(Serialize, Deserialize, PartialEq, Debug)]
+//! enum Job {
+//!     Resize { width: u32, height: u32 },
+//!     Quit,
+//! }
+//!
+//! let (tx, rx) = Options::new(Mechanism::Socket).max_message(1024).channel::<Job>()?;
+//! tx.send(&Job::Resize { width: 640, height: 480 })?;
+//! let job = rx.receive()?; // a Delivery: derefs to the message, and knows its sender
+//! assert_eq!(*job, Job::Resize { width: 640, height: 480 });
+//! assert_eq!(job.sender().pid(), std::process::id());
+//!
+//! let (tx, rx) = Options::default().max_message(16).channel::<Bytes>()?;
+//! let mut buffer = Vec::with_capacity(16);
+//! tx.send(b"raw")?;
+//! rx.receive_into(&mut buffer)?;
+//! assert_eq!(buffer, b"raw");
+//! assert!(tx.send(&[0; 17]).is_err());
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # The other model: shared memory
+//!
+//! [`SharedBuffer`] is the textbook's bounded buffer: a region that one process creates and others
+//! attach, with `in`, `out` and busy waiting. It has no receipts, no ends and no sleep; what its two
+//! processes do with it is their own affair.
+//!
+//! ```
+//! let (mut producer, mut consumer) = postbox::SharedBuffer::<u64>::create(4)?.split()?;
+//! for n in 0..3 {
+//!     producer.produce(n)?; // BUFFER_SIZE - 1 items fit
+//! }
+//! assert!(producer.try_produce(3).unwrap_err().is_full());
+//! assert_eq!(consumer.consume()?, 0);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # Trust
+//!
+//! Whoever is given an end can write to everything of its channel: the members of a channel trust
+//! each other to keep its contract. They need not trust each other with more. Every word and byte
+//! that comes out of shared memory or a kernel object is read once and checked before use; what makes
+//! no sense is [`Fault::Corrupt`], or a [`DecodeError`], in the channel concerned. The sender's pid in
+//! a [`Delivery`] and the taker's in a [`Receipt`] are what that member wrote. This crate forbids
+//! unsafe code; what needs it is in `postbox-ring` and `postbox-sys`, each use with its reason.
+//!
+//! # Errors
+//!
+//! Each operation has a small error type of its own, `'static`, `Send` and `Sync`. It says what
+//! happened and, where a limit of the machine was met, which one and what to do about it; the errno
+//! stays as its [source](std::error::Error::source). What is wrong with the process, the machine or
+//! another member rather than with the call is a [`Fault`].
+//!
+//! ```
+//! use postbox::{Capacity, CreateError, Mechanism};
+//!
+//! let refused = postbox::channel::<u8>(Mechanism::Pipe, Capacity::Bounded(u32::MAX)).unwrap_err();
+//! assert!(matches!(refused, CreateError::Option { option: "capacity", .. }));
+//! ```
 
 #![forbid(unsafe_code)]
 
@@ -31,3 +290,8 @@ pub use process::{
     inherited, inherited_fd,
 };
 pub use wait::{Cancel, Wait};
+
+/// The README's examples are compiled with the documentation tests.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;

@@ -45,19 +45,19 @@ pub struct Arguments {
     #[arg(long = "mechanism", value_name = "NAME")]
     mechanisms: Vec<Choice>,
     /// 0, a number of messages, or unbounded; may be repeated [default: 8]
-    #[arg(long = "capacity", value_name = "0|N|unbounded")]
+    #[arg(long = "capacity", value_name = "0|N|unbounded", allow_hyphen_values = true)]
     capacities: Vec<Capacity>,
     /// How many processes send
-    #[arg(long, value_name = "P", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=128))]
+    #[arg(long, value_name = "P", allow_negative_numbers = true, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=128))]
     producers: u32,
     /// How many processes receive
-    #[arg(long, value_name = "M", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=128))]
+    #[arg(long, value_name = "M", allow_negative_numbers = true, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=128))]
     consumers: u32,
     /// How the file is cut into records: every line, the whole file, or every N bytes
     #[arg(long, value_name = "lines|whole|bytes:N", default_value_t = Cut::Lines)]
     pub records: Cut,
     /// Send the file that many times
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     pub repeat: u32,
     /// Send synchronously: each send waits for the receipt that says who took the message
     #[arg(long)]

@@ -43,10 +43,7 @@ pub fn produce_end(buffer: &mut Producer<Chunk>) -> Result<(), CorruptBuffer> {
 }
 
 /// Replaces what `message` holds by the next one; false when the producer has ended.
-pub fn consume(
-    buffer: &mut Consumer<Chunk>,
-    message: &mut Vec<u8>,
-) -> Result<bool, CorruptBuffer> {
+pub fn consume(buffer: &mut Consumer<Chunk>, message: &mut Vec<u8>) -> Result<bool, CorruptBuffer> {
     message.clear();
     loop {
         let chunk = buffer.consume()?;

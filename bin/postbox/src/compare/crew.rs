@@ -92,31 +92,35 @@ impl Crew {
             Err(ReceiveError::Cancelled) => return Err(Trouble::Stopped),
             Err(error) => return Err(error.into()),
         };
+        if heard.is_none() || self.looked.elapsed() > TICK {
+            self.look(stop, heard.is_none())?;
+        }
         if let Some((_, Report::Failed(reason))) = heard {
             // It may have failed only because another one died, which then is the reason.
-            self.look(stop)?;
+            self.look(stop, false)?;
             return Err(Trouble::Failed(reason));
-        }
-        if self.looked.elapsed() > TICK {
-            self.look(stop)?;
         }
         Ok(heard)
     }
 
-    /// Finds workers that were killed.
-    fn look(&mut self, stop: &Stop) -> Result<(), Trouble> {
+    /// Finds workers that were killed, or, if it is `quiet`, that ended without telling why.
+    fn look(&mut self, stop: &Stop, quiet: bool) -> Result<(), Trouble> {
         self.looked = Instant::now();
         for child in &mut self.children {
             let Some(status) = child.try_wait()? else { continue };
-            let Some(signal) = status.signal() else { continue };
-            // One from the terminal is meant for all of us.
-            if stop.code_soon().is_some() {
-                return Err(Trouble::Stopped);
-            }
             let pid = child.pid();
-            return Err(Trouble::Failed(format!(
-                "its process {pid} was ended by signal {signal}: run it again"
-            )));
+            if let Some(signal) = status.signal() {
+                // One from the terminal is meant for all of us.
+                return Err(match stop.code_soon() {
+                    Some(_) => Trouble::Stopped,
+                    None => Trouble::Failed(format!(
+                        "its process {pid} was ended by signal {signal}: run it again"
+                    )),
+                });
+            }
+            if quiet && !status.success() {
+                return Err(Trouble::Failed(format!("its process {pid} ended early: {status}")));
+            }
         }
         Ok(())
     }

@@ -69,9 +69,7 @@ impl Records {
                 }
                 read
             }
-            Cut::Whole => {
-                (&mut self.reader).take(RECORD_LIMIT as u64 + 1).read_to_end(into)?
-            }
+            Cut::Whole => (&mut self.reader).take(RECORD_LIMIT as u64 + 1).read_to_end(into)?,
             Cut::Bytes(bytes) => (&mut self.reader).take(bytes as u64).read_to_end(into)?,
         };
         if into.len() - before > RECORD_LIMIT {

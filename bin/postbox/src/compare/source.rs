@@ -58,7 +58,8 @@ impl Source {
     fn read(path: &Path, cut: Cut, repeat: u32) -> Result<Self, Ending> {
         let (name, file) = if path == Path::new("-") {
             let input = io::stdin().as_fd().try_clone_to_owned();
-            let file = input.map(File::from).map_err(|error| unreadable("standard input", &error))?;
+            let file =
+                input.map(File::from).map_err(|error| unreadable("standard input", &error))?;
             ("standard input".to_owned(), file)
         } else {
             let name = format!("'{}'", path.display());
@@ -70,11 +71,12 @@ impl Source {
             let remedy = "give a file, or - for standard input";
             return Err(Ending::BadInput(format!("{name} is a directory: {remedy}")));
         }
-        // Several processes read the file several times; standard input need not be at its start.
-        let file = if kind.is_file() && path != Path::new("-") { file } else { spool(&name, file)? };
+        // Several processes read the file several times. Standard input need not be at its start;
+        // files of /proc have bytes but no length.
+        let direct = kind.is_file() && kind.len() > 0 && path != Path::new("-");
+        let file = if direct { file } else { spool(&name, file)? };
         let length = file.metadata().map_err(|error| unreadable(&name, &error))?.len();
-        let mut source =
-            Source { file, length, cut, repeat, survey: Total::default(), largest: 0 };
+        let mut source = Source { file, length, cut, repeat, survey: Total::default(), largest: 0 };
         source.survey(&name)?;
         Ok(source)
     }

@@ -85,7 +85,9 @@ impl<M: LogMemory> Runs<M> {
             // Only where it helps: the run then fits at the start, at once or (when all is free)
             // as soon as the rest is freed.
             if start_is_free || free == tail { Plan::Jump(rest) } else { Plan::Full }
-        } else if index >= self.memory.soft() && index > 0 && start_is_free {
+        } else if index >= self.memory.soft() && index > 0 && free == tail {
+            // Only when nothing is in use: the units jumped over count as used until `free` passes
+            // them, so that behind a backlog a jump would make the log seem full long before it is.
             Plan::Jump(rest)
         } else if fits(tail + u64::from(units)) {
             Plan::Run

@@ -24,7 +24,7 @@ pub struct LogLayout {
     pub units: u32,
     /// Bytes in a unit: a power of two, at least 64.
     pub unit: usize,
-    /// From this index on, a claimer restarts the circle as soon as its start is free: it keeps the
+    /// From this index on, a claimer restarts the circle when it finds nothing in use: it keeps the
     /// footprint small and warm. `units` or more: never; must not be 0.
     pub soft: u32,
 }

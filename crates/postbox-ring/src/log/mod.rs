@@ -23,7 +23,7 @@
 //! freed in this very lap, before the tail was moved on.
 //!
 //! **Jumps.** A run does not wrap. Where it does not fit before the end of the circle, or where the
-//! circle has been used beyond [`soft`](LogLayout::soft) and its start is free again, the claimer
+//! circle has been used beyond [`soft`](LogLayout::soft) and nothing is in use, the claimer
 //! takes the rest of the circle as a run of its own, lets a hook give its pages back, and frees it.
 
 mod chunks;

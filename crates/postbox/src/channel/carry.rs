@@ -459,22 +459,21 @@ impl Channel {
         into: &mut Vec<u8>,
         engagement: &Engagement<'_>,
     ) -> Result<One, Fault> {
+        // The head is seen before the object is seen empty: see the order across the overflow.
+        let head = if self.overflow.is_empty() { None } else { self.overflow.first()? };
         let mut taken: Option<Entry> = None;
-        let len = match queue.pop(buffer)? {
-            Some(len) => len,
-            None => {
-                let Some(head) = self.overflow.first()? else { return Ok(One::None) };
-                match queue.pop(buffer)? {
-                    Some(len) => len,
-                    None => {
-                        let Some(entry) = self.overflow.take_if(head, end.seat.index) else {
-                            return Ok(One::Dropped);
-                        };
-                        let len = self.overflow.read(&self.region, &entry, buffer)?;
-                        taken = Some(entry);
-                        len
-                    }
-                }
+        let len = match (queue.pop(buffer)?, head) {
+            (Some(len), _) => len,
+            (None, None) if self.overflow.first()?.is_none() => return Ok(One::None),
+            // Published just now: look again, in the right order.
+            (None, None) => return Ok(One::Dropped),
+            (None, Some(head)) => {
+                let Some(entry) = self.overflow.take_if(head, end.seat.index) else {
+                    return Ok(One::Dropped);
+                };
+                let len = self.overflow.read(&self.region, &entry, buffer)?;
+                taken = Some(entry);
+                len
             }
         };
         let one = self.open_entry(end, &buffer[..len], into, engagement);

@@ -1,0 +1,144 @@
+//! What comes out when all goes well.
+
+use super::support::{Run, file, lines};
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
+use std::io::Write;
+use std::path::Path;
+use std::process::Stdio;
+
+fn compare(path: &Path, arguments: &[&str]) -> Vec<Value> {
+    let path = path.to_str().unwrap();
+    Run::start([&["--json", path], arguments].concat()).finish().good_rows()
+}
+
+#[test]
+fn every_mechanism_and_capacity_carries_every_line() {
+    let (text, bytes) = lines(500);
+    let file = file(&text);
+    let capacities = ["--capacity=0", "--capacity=3", "--capacity=unbounded"];
+    let rows = compare(file.path(), &capacities);
+    let seen: Vec<(&str, &str)> = rows
+        .iter()
+        .map(|row| (row["mechanism"].as_str().unwrap(), row["capacity"].as_str().unwrap()))
+        .collect();
+    let mut expected = Vec::new();
+    for mechanism in ["pipe", "socket", "mqueue", "shm"] {
+        expected.extend(["0", "3", "unbounded"].map(|capacity| (mechanism, capacity)));
+    }
+    expected.push(("buffer", "8"));
+    assert_eq!(seen, expected);
+    for row in &rows {
+        assert_eq!((&row["messages"], &row["bytes"]), (&json!(501), &json!(bytes)), "{row}");
+        assert_eq!((&row["producers"], &row["consumers"]), (&json!(1), &json!(1)));
+        assert!(row["seconds"].as_f64().unwrap() > 0.0);
+        assert!(row["cpu_seconds"].as_f64().unwrap() >= 0.0);
+        let [p50, p99] = ["p50_ns", "p99_ns"].map(|key| row[key].as_u64().unwrap());
+        assert!(0 < p50 && p50 <= p99);
+        assert!(row["waits"].is_u64() && row["spilled"].is_u64());
+        assert!(row.get("taken").is_none() && row.get("error").is_none());
+    }
+}
+
+#[test]
+fn within_its_native_capacity_nothing_goes_beside_the_mechanism() {
+    let file = file(&lines(500).0);
+    for row in compare(file.path(), &[]) {
+        assert_eq!((&row["capacity"], &row["spilled"]), (&json!("8"), &json!(0)), "{row}");
+    }
+}
+
+#[test]
+fn many_producers_and_consumers_share_the_lines() {
+    let (text, bytes) = lines(400);
+    let file = file(&text);
+    for (producers, consumers) in [(2, 2), (4, 3)] {
+        let arguments = [format!("--producers={producers}"), format!("--consumers={consumers}")];
+        let arguments = arguments.each_ref().map(String::as_str);
+        let rows =
+            compare(file.path(), &[&arguments[..], &["--repeat=3", "--capacity=3"]].concat());
+        for row in rows.iter().filter(|row| row["mechanism"] != "buffer") {
+            let processes = (&row["producers"], &row["consumers"]);
+            assert_eq!(processes, (&json!(producers), &json!(consumers)));
+            assert_eq!((&row["messages"], &row["bytes"]), (&json!(1203), &json!(3 * bytes)));
+        }
+    }
+}
+
+#[test]
+fn receipts_say_who_took_how_many() {
+    let file = file(&lines(300).0);
+    let capacities = ["--deliver", "--consumers=3", "--capacity=0", "--capacity=8"];
+    for row in compare(file.path(), &capacities) {
+        if row["mechanism"] == "buffer" {
+            assert!(row.get("taken").is_none());
+            continue;
+        }
+        let taken = row["taken"].as_array().unwrap();
+        let numbers: Vec<u64> =
+            taken.iter().map(|taker| taker["consumer"].as_u64().unwrap()).collect();
+        assert_eq!(numbers, [0, 1, 2]);
+        let pids: BTreeSet<u64> =
+            taken.iter().map(|taker| taker["pid"].as_u64().unwrap()).collect();
+        assert_eq!(pids.len(), 3);
+        let all: u64 = taken.iter().map(|taker| taker["messages"].as_u64().unwrap()).sum();
+        assert_eq!(all, 301, "{row}");
+    }
+}
+
+#[test]
+fn a_file_is_cut_as_asked() {
+    let text = vec![b'\n'; 100_001];
+    let file = file(&text);
+    for (records, messages) in [("whole", 1), ("bytes:10", 10_001), ("bytes:65536", 2)] {
+        let cut = format!("--records={records}");
+        for row in compare(file.path(), &[&cut, "--capacity=3"]) {
+            assert_eq!((&row["messages"], &row["bytes"]), (&json!(messages), &json!(100_001)));
+        }
+    }
+}
+
+#[test]
+fn more_producers_than_records_and_a_file_sent_many_times() {
+    let file = file(b"a\n\r\n");
+    for row in compare(file.path(), &["--producers=5", "--consumers=2", "--repeat=7"]) {
+        assert_eq!((&row["messages"], &row["bytes"]), (&json!(14), &json!(14)));
+    }
+}
+
+#[test]
+fn an_empty_file_is_no_message_and_verified() {
+    let file = file(b"");
+    for cut in ["lines", "whole", "bytes:3"] {
+        let rows = compare(file.path(), &[&format!("--records={cut}")]);
+        assert_eq!(rows.len(), 5);
+        for row in rows {
+            assert_eq!((&row["messages"], &row["p50_ns"]), (&json!(0), &json!(0)));
+        }
+    }
+}
+
+#[test]
+fn standard_input_is_read_once_and_sent_every_time() {
+    let (text, bytes) = lines(300);
+    let mut run = Run::with(["--json", "-"], Stdio::piped(), Stdio::piped());
+    let mut input = run.input();
+    input.write_all(&text).unwrap();
+    drop(input);
+    let rows = run.finish().good_rows();
+    assert_eq!(rows.len(), 5);
+    for row in rows {
+        assert_eq!((&row["messages"], &row["bytes"]), (&json!(301), &json!(bytes)));
+    }
+}
+
+#[test]
+fn the_table_is_for_people() {
+    let file = file(&lines(100).0);
+    let ended = Run::start([file.path()]).finish();
+    assert_eq!((ended.code(), ended.err()), (Some(0), String::new()));
+    let table = ended.out();
+    for word in ["mechanism", "P×M", "p99 µs", "pipe", "mqueue", "buffer", "1×1", "yes"] {
+        assert!(table.contains(word), "{table}");
+    }
+}

@@ -1,0 +1,324 @@
+//! Who is woken: one for each message, never all, and nobody is forgotten.
+
+use postbox::{
+    Cancel, Capacity, Group, Mechanism, Options, Receiver, Sender, Wait, WaitStrategy, channel,
+    fork,
+};
+use postbox_tests::{
+    BOUNDED, Case, Chance, Gate, Ledger, Outcome, cpu_time, holder, is_asleep, over,
+    over_capacities, soon, switches, until_asleep,
+};
+use std::time::Duration;
+
+pub fn cases() -> Vec<Case> {
+    let few = [Capacity::Zero, Capacity::Bounded(1), Capacity::Bounded(64), Capacity::Unbounded];
+    [
+        over_capacities(
+            "with two hundred receivers waiting a message wakes at most two",
+            &few,
+            two_hundred_receivers,
+        ),
+        over_capacities(
+            "with a hundred senders waiting a receive wakes at most two",
+            &BOUNDED[..1],
+            hundred_senders,
+        ),
+        over_capacities("a waiting receiver costs no cpu time", &few, waiting_is_free),
+        over_capacities("two sleepers that answer each other never miss a wake-up", &few, ping_pong),
+        over_capacities(
+            "a wake-up that came to one who leaves is passed on",
+            &few,
+            passed_on,
+        ),
+        over_capacities(
+            "room that came to a sender who leaves is passed on",
+            &BOUNDED[..3],
+            room_passed_on,
+        ),
+        over_capacities("every waiting receiver is woken when each has a message", &few, all_of_them),
+        over("a killed sleeper takes no wake-up with it", killed_sleepers),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
+
+/// Receivers that each wait for one message, then stay aside until the gate opens.
+fn waiting_receivers(
+    group: &mut Group,
+    rx: &Receiver<u32>,
+    count: usize,
+    taken: &Gate,
+    end: &Gate,
+) -> Outcome {
+    for _ in 0..count {
+        group.fork(rx.clone(), |rx| {
+            rx.receive()?;
+            taken.open()?;
+            Ok(end.pass()?)
+        })?;
+    }
+    group.children().iter().for_each(|child| until_asleep(child.pid()));
+    Ok(())
+}
+
+fn two_hundred_receivers(mechanism: Mechanism, capacity: Capacity) -> Outcome {
+    const MESSAGES: u64 = 30;
+    let options = Options::new(mechanism).capacity(capacity).wait_strategy(WaitStrategy::Block);
+    let (tx, rx) = options.channel::<u32>()?;
+    let (taken, end) = (Gate::new()?, Gate::new()?);
+    let mut group = Group::new();
+    waiting_receivers(&mut group, &rx, 200, &taken, &end)?;
+    drop(rx);
+    let pids: Vec<u32> = group.children().iter().map(|child| child.pid()).collect();
+    // What the last of them stirred up by joining has settled when all sleep and none has stirred.
+    let counts = || pids.iter().map(|pid| switches(*pid)).collect::<Vec<_>>();
+    let mut before = counts();
+    loop {
+        pids.iter().for_each(|pid| until_asleep(*pid));
+        let now = counts();
+        if now == before {
+            break;
+        }
+        before = now;
+    }
+    let waits = tx.statistics().waits;
+    for i in 0..MESSAGES {
+        tx.send(&(i as u32))?;
+        taken.pass()?;
+    }
+    // Takers sleep at the gate now; whoever was woken in vain sleeps again.
+    for pid in &pids {
+        postbox_tests::eventually("sleep", || {
+            let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+            stat.rsplit_once(')')?.1.trim_start().starts_with('S').then_some(())
+        });
+    }
+    let woken: u64 = counts().iter().zip(&before).map(|(now, before)| now - before).sum();
+    let again = tx.statistics().waits - waits;
+    println!("{MESSAGES} messages: {woken} switches, {again} went back to sleep");
+    // A taker switches twice: it sleeps at the gate afterwards. The sender may wait in a rendezvous.
+    let senders = if capacity == Capacity::Zero { MESSAGES } else { 0 };
+    assert!(again <= MESSAGES + senders, "{again} went back to sleep for {MESSAGES} messages");
+    assert!(woken <= 4 * MESSAGES, "{woken} switches for {MESSAGES} messages");
+    for _ in MESSAGES..200 {
+        tx.send(&0)?;
+    }
+    (0..200).try_for_each(|_| end.open())?;
+    Ok(group.wait()?)
+}
+
+fn hundred_senders(mechanism: Mechanism, capacity: Capacity) -> Outcome {
+    const SENDERS: u64 = 100;
+    let options = Options::new(mechanism).capacity(capacity).wait_strategy(WaitStrategy::Block);
+    let (tx, rx) = options.channel::<u32>()?;
+    let (sent, end) = (Gate::new()?, Gate::new()?);
+    tx.try_send(&0)?;
+    let mut group = Group::new();
+    for _ in 0..SENDERS {
+        group.fork(tx.clone(), |tx| {
+            tx.send(&1)?;
+            sent.open()?;
+            Ok(end.pass()?)
+        })?;
+    }
+    group.children().iter().for_each(|child| until_asleep(child.pid()));
+    let before = rx.statistics().waits;
+    for _ in 0..SENDERS {
+        rx.receive_with(&soon())?;
+        sent.pass()?;
+    }
+    let again = rx.statistics().waits - before;
+    println!("{again} went back to sleep for {SENDERS} places");
+    assert!(again <= SENDERS, "{again} went back to sleep for {SENDERS} places");
+    assert_eq!(*rx.receive()?, 1);
+    (0..SENDERS).try_for_each(|_| end.open())?;
+    Ok(group.wait()?)
+}
+
+fn waiting_is_free(mechanism: Mechanism, capacity: Capacity) -> Outcome {
+    let (tx, rx) = channel::<u32>(mechanism, capacity)?;
+    let mut group = Group::new();
+    for _ in 0..5 {
+        group.fork(rx.clone(), |rx| Ok(drop(rx.receive()?)))?;
+    }
+    drop(rx);
+    // Others are busy meanwhile.
+    let (other_tx, other_rx) = channel::<u32>(mechanism, capacity)?;
+    let busy = fork(other_tx, |tx| (0..5000).try_for_each(|i| Ok(tx.send(&i)?)))?;
+    group.children().iter().for_each(|child| until_asleep(child.pid()));
+    let pids: Vec<u32> = group.children().iter().map(|child| child.pid()).collect();
+    let costs = || pids.iter().map(|pid| (cpu_time(*pid), switches(*pid))).collect::<Vec<_>>();
+    let before = costs();
+    assert_eq!(other_rx.iter().filter(Result::is_ok).count(), 5000);
+    busy.wait()?;
+    let after = costs();
+    for ((cpu, slept), (cpu_after, slept_after)) in before.iter().zip(&after) {
+        assert_eq!(slept_after, slept, "it woke although there was nothing for it");
+        assert!(*cpu_after - *cpu < Duration::from_millis(1), "it cost {:?}", *cpu_after - *cpu);
+    }
+    (0..5).try_for_each(|i| tx.send(&i))?;
+    Ok(group.wait()?)
+}
+
+fn ping_pong(mechanism: Mechanism, capacity: Capacity) -> Outcome {
+    let options = Options::new(mechanism).capacity(capacity).wait_strategy(WaitStrategy::Block);
+    let (there, requests) = options.channel::<u32>()?;
+    let (answers, back) = options.channel::<u32>()?;
+    let child = fork((requests, answers), |(requests, answers)| {
+        for request in &requests {
+            answers.send_with(&*request?, &soon())?;
+        }
+        Ok(())
+    })?;
+    for i in 0..3000 {
+        there.send_with(&i, &soon())?;
+        assert_eq!(*back.receive_with(&soon())?, i);
+    }
+    drop(there);
+    Ok(child.wait()?)
+}
+
+fn passed_on(mechanism: Mechanism, capacity: Capacity) -> Outcome {
+    let options = Options::new(mechanism).capacity(capacity).wait_strategy(WaitStrategy::Block);
+    let (tx, rx) = options.channel::<u32>()?;
+    let (round, taken) = (Gate::new()?, Gate::new()?);
+    let mut chance = Chance::new();
+    const ROUNDS: u32 = 400;
+    let mut group = Group::new();
+    // Leaves when its time is over and does not come back before somebody has the message.
+    let mut of_leaver = chance.branch();
+    group.fork(rx.clone(), |rx| {
+        for _ in 0..ROUNDS {
+            round.pass()?;
+            let patience = Duration::from_micros(of_leaver.below(400));
+            match rx.receive_with(&Wait::timeout(patience)) {
+                Ok(_) => taken.open()?,
+                Err(error) if error.is_timeout() => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(())
+    })?;
+    let stayer = group.fork(rx, |rx| {
+        for delivery in &rx {
+            delivery?;
+            taken.open()?;
+        }
+        Ok(())
+    })?;
+    for i in 0..ROUNDS {
+        until_asleep(stayer);
+        round.open()?;
+        for _ in 0..chance.below(20_000) {
+            std::hint::spin_loop();
+        }
+        tx.send_with(&i, &soon())?;
+        taken.pass()?;
+    }
+    drop(tx);
+    Ok(group.wait()?)
+}
+
+fn room_passed_on(mechanism: Mechanism, capacity: Capacity) -> Outcome {
+    let Capacity::Bounded(n) = capacity else { return Ok(()) };
+    let options = Options::new(mechanism).capacity(capacity).wait_strategy(WaitStrategy::Block);
+    let (tx, rx) = options.channel::<u32>()?;
+    (0..n).try_for_each(|i| tx.try_send(&i))?;
+    let (round, sent) = (Gate::new()?, Gate::new()?);
+    let mut chance = Chance::new();
+    const ROUNDS: u32 = 400;
+    let mut of_leaver = chance.branch();
+    let mut group = Group::new();
+    group.fork(tx.clone(), |tx| {
+        for i in 0..ROUNDS {
+            round.pass()?;
+            let patience = Wait::timeout(Duration::from_micros(of_leaver.below(400)));
+            match if i % 2 == 0 { tx.send_with(&i, &patience) } else { leave_cancelled(&tx, &patience) } {
+                Ok(()) => sent.open()?,
+                Err(error) if error.is_timeout() || error.is_cancelled() => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(())
+    })?;
+    let stayer = group.fork(tx, |tx| {
+        loop {
+            match tx.send(&0) {
+                Ok(()) => sent.open()?,
+                Err(error) if error.is_disconnected() => return Ok(()),
+                Err(error) => return Err(error.into()),
+            }
+        }
+    })?;
+    for _ in 0..ROUNDS {
+        until_asleep(stayer);
+        round.open()?;
+        for _ in 0..chance.below(20_000) {
+            std::hint::spin_loop();
+        }
+        rx.receive_with(&soon())?;
+        sent.pass()?;
+    }
+    drop(rx);
+    Ok(group.wait()?)
+}
+
+/// As a send that is cancelled from the start would do: it tries once more and leaves.
+fn leave_cancelled(tx: &Sender<u32>, patience: &Wait<'_>) -> Result<(), postbox::SendError> {
+    let cancel = Cancel::new().expect("an eventfd");
+    cancel.fire();
+    tx.send_with(&0, &patience.cancelled_by(&cancel))
+}
+
+fn all_of_them(mechanism: Mechanism, capacity: Capacity) -> Outcome {
+    let (tx, rx) = channel::<u32>(mechanism, capacity)?;
+    let (taken, end) = (Gate::new()?, Gate::new()?);
+    for _ in 0..10 {
+        let mut group = Group::new();
+        waiting_receivers(&mut group, &rx, 20, &taken, &end)?;
+        // As fast as the channel takes them: one ring may not stand for two messages.
+        (0..20).try_for_each(|i| tx.send_with(&i, &soon()))?;
+        (0..20).try_for_each(|_| taken.pass())?;
+        (0..20).try_for_each(|_| end.open())?;
+        group.wait()?;
+    }
+    Ok(())
+}
+
+fn killed_sleepers(mechanism: Mechanism) -> Outcome {
+    let (tx, rx) = channel::<u64>(mechanism, Capacity::Bounded(8))?;
+    let ledger = Ledger::new()?;
+    let _hold = holder(rx.clone())?;
+    let mut chance = Chance::new();
+    for round in 0..30 {
+        let mut dying = fork(rx.clone(), |rx| {
+            let delivery = rx.receive()?;
+            ledger.note(postbox_tests::Entry { by: 1, sender: 0, seq: *delivery })?;
+            Ok(())
+        })?;
+        until_asleep(dying.pid());
+        let living = fork(rx.clone(), |rx| {
+            let delivery = rx.receive_with(&soon())?;
+            ledger.note(postbox_tests::Entry { by: 2, sender: 0, seq: *delivery })?;
+            Ok(())
+        })?;
+        until_asleep(living.pid());
+        // It may be the one that is woken, and dies of it.
+        if chance.once_in(2) {
+            tx.send(&(2 * round))?;
+            dying.signal(9)?;
+        } else {
+            dying.signal(9)?;
+            tx.send(&(2 * round))?;
+        }
+        dying.wait_status()?;
+        // One of the two messages may have been taken by the dead.
+        tx.send(&(2 * round + 1))?;
+        living.wait()?;
+        while rx.try_receive()?.is_some() {}
+        assert!(!is_asleep(std::process::id()));
+    }
+    ledger.in_order_and_nothing_twice()?;
+    Ok(())
+}
