@@ -103,9 +103,11 @@ fn exactly_one_less() -> Outcome {
 
 fn a_killed_producer_is_followed() -> Outcome {
     let buffer = SharedBuffer::<u64>::create(16)?;
-    let mut consumer = SharedBuffer::<u64>::attach(buffer.as_fd().try_clone_to_owned()?)?.into_consumer()?;
+    let mut consumer =
+        SharedBuffer::<u64>::attach(buffer.as_fd().try_clone_to_owned()?)?.into_consumer()?;
     for round in 0..50 {
-        let producer = SharedBuffer::<u64>::attach(buffer.as_fd().try_clone_to_owned()?)?.into_producer()?;
+        let producer =
+            SharedBuffer::<u64>::attach(buffer.as_fd().try_clone_to_owned()?)?.into_producer()?;
         let mut child = fork(producer, |mut producer| {
             for n in 0.. {
                 producer.produce(n)?;
@@ -140,10 +142,8 @@ fn programs() -> Outcome {
 }
 
 fn ends_and_descriptors_together() -> Outcome {
-    let (tx, rx) = postbox::channel::<u32>(
-        postbox::Mechanism::Pipe,
-        postbox::Capacity::Bounded(4),
-    )?;
+    let (tx, rx) =
+        postbox::channel::<u32>(postbox::Mechanism::Pipe, postbox::Capacity::Bounded(4))?;
     let (reading, writing) = std::io::pipe()?;
     let child = Spawn::new(std::env::current_exe()?)
         .arg(PICK_UP)
@@ -196,8 +196,12 @@ fn sizes_that_cannot_be() -> Outcome {
 
 fn main() -> ExitCode {
     let program: fn() -> Outcome = match std::env::args().nth(1).as_deref() {
-        Some(PRODUCE) => || produce_all(SharedBuffer::attach(inherited_fd("items")?)?.into_producer()?),
-        Some(CONSUME) => || consume_all(SharedBuffer::attach(inherited_fd("items")?)?.into_consumer()?),
+        Some(PRODUCE) => {
+            || produce_all(SharedBuffer::attach(inherited_fd("items")?)?.into_producer()?)
+        }
+        Some(CONSUME) => {
+            || consume_all(SharedBuffer::attach(inherited_fd("items")?)?.into_consumer()?)
+        }
         Some(PICK_UP) => pick_up,
         _ => return run(cases()),
     };
@@ -212,7 +216,10 @@ fn main() -> ExitCode {
 
 fn cases() -> Vec<Case> {
     vec![
-        Case::new("a million items of a forked producer arrive whole and in order", order_from_a_child),
+        Case::new(
+            "a million items of a forked producer arrive whole and in order",
+            order_from_a_child,
+        ),
         Case::new("a million items reach a forked consumer whole and in order", order_to_a_child),
         Case::new("two children share a buffer that holds one item", order_between_children),
         Case::new("another process can put in exactly one item less than slots", exactly_one_less),

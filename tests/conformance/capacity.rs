@@ -1,7 +1,9 @@
 //! How many messages wait: exactly as many as was asked for.
 
 use postbox::{Bytes, Capacity, Form, Mechanism, Options, SendError, TrySendError, channel, fork};
-use postbox_tests::{BOUNDED, CAPACITIES, Case, Chance, Gate, Outcome, over, over_capacities, soon};
+use postbox_tests::{
+    BOUNDED, CAPACITIES, Case, Chance, Gate, Outcome, over, over_capacities, soon,
+};
 use std::collections::VecDeque;
 
 pub fn cases() -> Vec<Case> {

@@ -2,8 +2,8 @@
 
 use postbox::{Bytes, Cancel, Capacity, Group, Mechanism, Sender, Wait, channel, fork};
 use postbox_tests::{
-    BOUNDED, CAPACITIES, Case, Chance, Entry, Gate, Ledger, Outcome, holder, over,
-    over_capacities, own_thread, soon, until_asleep,
+    BOUNDED, CAPACITIES, Case, Chance, Entry, Gate, Ledger, Outcome, holder, over, over_capacities,
+    own_thread, soon, until_asleep,
 };
 use std::thread;
 use std::time::Duration;
@@ -161,9 +161,7 @@ fn raced(mechanism: Mechanism, capacity: Capacity) -> Outcome {
     let mut chance = Chance::new();
     let ledger = Ledger::new()?;
     let mut of_child = chance.branch();
-    let child = fork(rx.clone(), |rx| {
-        Ok(ledger.note_all(&receive_somehow(&rx, &mut of_child)?)?)
-    })?;
+    let child = fork(rx.clone(), |rx| Ok(ledger.note_all(&receive_somehow(&rx, &mut of_child)?)?))?;
     let delivering = tx.clone();
     drop(tx);
     let delivered = deliver_impatiently(&delivering, 0, 3000, &mut chance)?;
@@ -227,7 +225,9 @@ fn room_is_back(mechanism: Mechanism, capacity: Capacity) -> Outcome {
     }
     tx.try_send(&n)?;
     assert!(tx.try_send(&0).unwrap_err().is_full());
-    assert!(tx.deliver_with(&0, &Wait::timeout(Duration::from_millis(1))).unwrap_err().is_timeout());
+    assert!(
+        tx.deliver_with(&0, &Wait::timeout(Duration::from_millis(1))).unwrap_err().is_timeout()
+    );
     for i in 1..=n {
         assert_eq!(*rx.try_receive()?.ok_or("one was lost")?, i);
     }

@@ -11,7 +11,11 @@ pub fn cases() -> Vec<Case> {
         over_capacities("the end stays the end for every receive", &CAPACITIES, stays_the_end),
         over_capacities("senders see at once that no receiver is left", &CAPACITIES, senders_see),
         over_capacities("a waiting sender sees the last receiver go", &CAPACITIES, waiting_sender),
-        over_capacities("a waiting receiver sees the last sender go", &CAPACITIES, waiting_receiver),
+        over_capacities(
+            "a waiting receiver sees the last sender go",
+            &CAPACITIES,
+            waiting_receiver,
+        ),
         over_capacities("only the last sender's end is the end", &CAPACITIES, only_the_last),
         over_capacities("a program sees the end of what it was started with", &CAPACITIES, program),
     ]

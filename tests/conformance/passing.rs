@@ -42,8 +42,7 @@ pub fn cases() -> Vec<Case> {
 fn through_exec(mechanism: Mechanism, capacity: Capacity) -> Outcome {
     let (there, peer_in) = channel::<Bytes>(mechanism, capacity)?;
     let (peer_out, back) = channel::<Bytes>(mechanism, capacity)?;
-    let child =
-        Spawn::new(PEER).arg("echo").pass("in", peer_in)?.pass("out", peer_out)?.spawn()?;
+    let child = Spawn::new(PEER).arg("echo").pass("in", peer_in)?.pass("out", peer_out)?.spawn()?;
     for len in [0usize, 1, 64, 4096, 8193, 200_000] {
         let message: Vec<u8> = (0..len).map(|i| i as u8).collect();
         there.send_with(&message, &soon())?;

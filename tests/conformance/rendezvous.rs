@@ -69,7 +69,8 @@ fn receiver_waits(mechanism: Mechanism) -> Outcome {
 
 fn strategies_meet(mechanism: Mechanism) -> Outcome {
     for wait in STRATEGIES {
-        let (tx, rx) = Options::new(mechanism).capacity(ZERO).wait_strategy(wait).channel::<u32>()?;
+        let (tx, rx) =
+            Options::new(mechanism).capacity(ZERO).wait_strategy(wait).channel::<u32>()?;
         let child = fork(tx, |tx| {
             for i in 0..300 {
                 tx.send(&i)?;
@@ -156,7 +157,10 @@ fn try_receive_takes_an_offer(mechanism: Mechanism) -> Outcome {
         for i in 0..50 {
             match i % 2 {
                 0 => tx.send(&i)?,
-                _ => assert_eq!(tx.deliver(&i)?.receiver().pid(), nix::unistd::getppid().as_raw() as u32),
+                _ => assert_eq!(
+                    tx.deliver(&i)?.receiver().pid(),
+                    nix::unistd::getppid().as_raw() as u32
+                ),
             }
             next.pass()?;
         }

@@ -175,7 +175,11 @@ fn lengths(mechanism: Mechanism, capacity: Capacity) -> Outcome {
         next[sender] += 1;
         let which = if sender == 0 { i } else { (i * 3 + 5) % LENGTHS.len() };
         assert_eq!(buffer.len(), LENGTHS[which], "sender {sender}, message {i}");
-        assert!(buffer == pattern[sender + which..][..buffer.len()], "{} bytes spoilt", buffer.len());
+        assert!(
+            buffer == pattern[sender + which..][..buffer.len()],
+            "{} bytes spoilt",
+            buffer.len()
+        );
     }
     assert!(rx.receive_into(&mut buffer).unwrap_err().is_disconnected());
     Ok(group.wait()?)

@@ -212,7 +212,11 @@ fn bystanders_live_for_triers(mechanism: Mechanism, capacity: Capacity) -> Outco
 }
 
 /// A program that holds `end` under that name, once it has taken the end over.
-fn program(mechanism: Mechanism, name: &str, spawn: Spawn) -> Result<Child, Box<dyn std::error::Error>> {
+fn program(
+    mechanism: Mechanism,
+    name: &str,
+    spawn: Spawn,
+) -> Result<Child, Box<dyn std::error::Error>> {
     let (ready_tx, ready) = channel::<Bytes>(mechanism, Capacity::Bounded(1))?;
     let child = spawn.args(["hold", name, "ready"]).pass("ready", ready_tx)?.spawn()?;
     ready.receive_with(&soon())?;

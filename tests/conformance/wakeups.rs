@@ -24,18 +24,22 @@ pub fn cases() -> Vec<Case> {
             hundred_senders,
         ),
         over_capacities("a waiting receiver costs no cpu time", &few, waiting_is_free),
-        over_capacities("two sleepers that answer each other never miss a wake-up", &few, ping_pong),
         over_capacities(
-            "a wake-up that came to one who leaves is passed on",
+            "two sleepers that answer each other never miss a wake-up",
             &few,
-            passed_on,
+            ping_pong,
         ),
+        over_capacities("a wake-up that came to one who leaves is passed on", &few, passed_on),
         over_capacities(
             "room that came to a sender who leaves is passed on",
             &BOUNDED[..3],
             room_passed_on,
         ),
-        over_capacities("every waiting receiver is woken when each has a message", &few, all_of_them),
+        over_capacities(
+            "every waiting receiver is woken when each has a message",
+            &few,
+            all_of_them,
+        ),
         over("a killed sleeper takes no wake-up with it", killed_sleepers),
     ]
     .into_iter()
@@ -182,7 +186,7 @@ fn ping_pong(mechanism: Mechanism, capacity: Capacity) -> Outcome {
 fn passed_on(mechanism: Mechanism, capacity: Capacity) -> Outcome {
     let options = Options::new(mechanism).capacity(capacity).wait_strategy(WaitStrategy::Block);
     let (tx, rx) = options.channel::<u32>()?;
-    let (round, taken) = (Gate::new()?, Gate::new()?);
+    let (round, taken, left) = (Gate::new()?, Gate::new()?, Gate::new()?);
     let mut chance = Chance::new();
     const ROUNDS: u32 = 400;
     let mut group = Group::new();
@@ -197,6 +201,7 @@ fn passed_on(mechanism: Mechanism, capacity: Capacity) -> Outcome {
                 Err(error) if error.is_timeout() => {}
                 Err(error) => return Err(error.into()),
             }
+            left.open()?;
         }
         Ok(())
     })?;
@@ -215,6 +220,7 @@ fn passed_on(mechanism: Mechanism, capacity: Capacity) -> Outcome {
         }
         tx.send_with(&i, &soon())?;
         taken.pass()?;
+        left.pass()?;
     }
     drop(tx);
     Ok(group.wait()?)
@@ -225,7 +231,7 @@ fn room_passed_on(mechanism: Mechanism, capacity: Capacity) -> Outcome {
     let options = Options::new(mechanism).capacity(capacity).wait_strategy(WaitStrategy::Block);
     let (tx, rx) = options.channel::<u32>()?;
     (0..n).try_for_each(|i| tx.try_send(&i))?;
-    let (round, sent) = (Gate::new()?, Gate::new()?);
+    let (round, sent, left) = (Gate::new()?, Gate::new()?, Gate::new()?);
     let mut chance = Chance::new();
     const ROUNDS: u32 = 400;
     let mut of_leaver = chance.branch();
@@ -234,11 +240,16 @@ fn room_passed_on(mechanism: Mechanism, capacity: Capacity) -> Outcome {
         for i in 0..ROUNDS {
             round.pass()?;
             let patience = Wait::timeout(Duration::from_micros(of_leaver.below(400)));
-            match if i % 2 == 0 { tx.send_with(&i, &patience) } else { leave_cancelled(&tx, &patience) } {
+            let outcome = match i % 2 {
+                0 => tx.send_with(&i, &patience),
+                _ => leave_cancelled(&tx, &patience),
+            };
+            match outcome {
                 Ok(()) => sent.open()?,
                 Err(error) if error.is_timeout() || error.is_cancelled() => {}
                 Err(error) => return Err(error.into()),
             }
+            left.open()?;
         }
         Ok(())
     })?;
@@ -259,6 +270,7 @@ fn room_passed_on(mechanism: Mechanism, capacity: Capacity) -> Outcome {
         }
         rx.receive_with(&soon())?;
         sent.pass()?;
+        left.pass()?;
     }
     drop(rx);
     Ok(group.wait()?)

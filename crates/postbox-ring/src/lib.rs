@@ -28,7 +28,7 @@ pub use corrupt::Corrupt;
 pub use log::Log;
 pub use log::LogLayout;
 pub use region::{OutOfBounds, Region, Shared, StridedView, View, ViewSlice};
-pub use slots::{ClaimCache, ClaimError, LayoutError, SlotLayout, Take};
 #[cfg(not(loom))]
 pub use slots::SlotRing;
+pub use slots::{ClaimCache, ClaimError, LayoutError, SlotLayout, Take};
 pub use spsc::{SpscReceiver, SpscSender};

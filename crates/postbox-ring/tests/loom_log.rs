@@ -122,7 +122,10 @@ fn explore(preemptions: usize, model: impl Fn() + Sync + Send + 'static) {
     static ROUNDS: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(0);
     let mut builder = loom::model::Builder::new();
     builder.preemption_bound.get_or_insert(preemptions);
-    builder.check(move || { ROUNDS.fetch_add(1, std::sync::atomic::Ordering::Relaxed); model() });
+    builder.check(move || {
+        ROUNDS.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        model()
+    });
     eprintln!("{ROUNDS:?} interleavings");
 }
 

@@ -51,7 +51,9 @@ impl Log {
         let flags = self.memory.chunk_flags();
         // Acquire: pairs with the Release in `mark`.
         chunks.filter(move |&chunk| {
-            flags.get(chunk as usize).is_some_and(|f| u64::from(f.load(Ordering::Acquire) != 0) == wanted)
+            flags
+                .get(chunk as usize)
+                .is_some_and(|f| u64::from(f.load(Ordering::Acquire) != 0) == wanted)
         })
     }
 

@@ -41,12 +41,12 @@ use crate::{
 };
 
 pub use layout::{LogLayout, UNITS_PER_CHUNK};
+pub use memory::LogMemory;
 #[cfg(not(loom))]
 pub use memory::MappedLog;
-pub use memory::LogMemory;
 pub use queue::Head;
-pub use word::{MAX_MEMBER, RunState};
 pub(crate) use word::RunWord;
+pub use word::{MAX_MEMBER, RunState};
 
 /// A log in a region.
 #[cfg(not(loom))]

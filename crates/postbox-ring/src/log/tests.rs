@@ -256,7 +256,8 @@ fn chunks_are_missing_until_marked() {
 
 #[test]
 fn nonsense_in_memory_is_an_error_and_never_a_panic() {
-    let nonsense = [u64::MAX, 1, 2 << 36 | 5, 1 << 63, u64::MAX >> 1, 7 << 35, 1 << 38, 1 << 38 | 2000];
+    let nonsense =
+        [u64::MAX, 1, 2 << 36 | 5, 1 << 63, u64::MAX >> 1, 7 << 35, 1 << 38, 1 << 38 | 2000];
     let (_region, log) = log(100);
     let memory = &log.memory;
     let cells = [memory.tail(), memory.head(), memory.free(), memory.word(0), memory.word(5)];

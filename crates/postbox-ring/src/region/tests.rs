@@ -24,7 +24,8 @@ fn a_view_outside_or_unaligned_is_refused() {
 #[test]
 fn a_view_keeps_the_memory_after_the_region_is_gone() {
     let region = Region::heap(64);
-    let (one, all) = (region.view::<AtomicU64>(8).unwrap(), region.views::<AtomicU64>(0, 8).unwrap());
+    let (one, all) =
+        (region.view::<AtomicU64>(8).unwrap(), region.views::<AtomicU64>(0, 8).unwrap());
     let strided = region.strided::<AtomicU64>(0, 2, 32).unwrap();
     drop(region);
     one.store(7, Relaxed);

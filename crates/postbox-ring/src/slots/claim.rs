@@ -69,8 +69,7 @@ impl<M: SlotMemory> Slots<M> {
 
     #[inline]
     fn seize(&self, cell: &AtomicU64, tail: Position, member: u16) -> bool {
-        let (free, writing) =
-            (SlotWord::free(tail.lap()), SlotWord::writing(tail.lap(), member));
+        let (free, writing) = (SlotWord::free(tail.lap()), SlotWord::writing(tail.lap(), member));
         // Acquire: pairs with the Release in `release`, as the load before did. Nothing is
         // published by it: the body comes with `publish`.
         cell.compare_exchange(free.raw(), writing.raw(), Ordering::Acquire, Ordering::Relaxed)

@@ -75,7 +75,8 @@ mod mapped {
         ) -> Result<MappedSlots, LayoutError> {
             layout.check()?;
             let SlotLayout { offset, slots, stride, .. } = layout;
-            let slots_begin = offset.checked_add(layout.slots_begin()).ok_or(LayoutError::TooShort)?;
+            let slots_begin =
+                offset.checked_add(layout.slots_begin()).ok_or(LayoutError::TooShort)?;
             Ok(MappedSlots {
                 control: region.view(offset)?,
                 withdrawn: region.views(offset + CONTROL_BYTES, slots as usize)?,

@@ -36,6 +36,7 @@ mod word;
 
 use crate::{corrupt::Corrupt, sync::AtomicU64, sync::Ordering};
 
+pub(crate) use claim::Admission;
 pub use claim::ClaimCache;
 pub use errors::{ClaimError, LayoutError};
 pub use layout::SlotLayout;
@@ -44,7 +45,6 @@ pub use memory::MappedSlots;
 pub use memory::SlotMemory;
 pub use take::Take;
 pub use word::Position;
-pub(crate) use claim::Admission;
 pub(crate) use word::{Seen, SlotState, SlotWord};
 
 /// A ring of slots in a region.
@@ -172,12 +172,8 @@ impl<M: SlotMemory> Slots<M> {
         let next = self.after(position).raw();
         // Release: pairs with the Acquire loads of tail and head, so that whoever reads the new
         // position also sees the word that let it move. Failure: someone else moved it.
-        let _ = counter.compare_exchange(
-            position.raw(),
-            next,
-            Ordering::Release,
-            Ordering::Relaxed,
-        );
+        let _ =
+            counter.compare_exchange(position.raw(), next, Ordering::Release, Ordering::Relaxed);
     }
 }
 

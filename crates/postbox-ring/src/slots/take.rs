@@ -51,12 +51,8 @@ impl<M: SlotMemory> Slots<M> {
                 let reading = SlotWord::reading(head.lap(), member).raw();
                 // Acquire: pairs with the Release in `publish`, so that the body is there. Release:
                 // in this lap's chain of words, for whoever settles this member.
-                let ours = cell.compare_exchange(
-                    full.raw(),
-                    reading,
-                    Ordering::AcqRel,
-                    Ordering::Relaxed,
-                );
+                let ours =
+                    cell.compare_exchange(full.raw(), reading, Ordering::AcqRel, Ordering::Relaxed);
                 if ours.is_ok() {
                     self.advance(counter, head);
                     return Ok(Take::Entry(self.taken(head)));

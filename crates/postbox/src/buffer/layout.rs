@@ -125,9 +125,7 @@ impl<T: Pod> Memory<T> {
     #[inline]
     pub(super) fn read(&self, slot: u32) -> Result<T, CorruptBuffer> {
         let mut item = T::zeroed();
-        self.region
-            .read(Self::offset(slot), bytes_of_mut(&mut item))
-            .map_err(|_| CorruptBuffer)?;
+        self.region.read(Self::offset(slot), bytes_of_mut(&mut item)).map_err(|_| CorruptBuffer)?;
         Ok(item)
     }
 

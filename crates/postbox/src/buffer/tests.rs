@@ -107,7 +107,10 @@ fn sizes_beyond_an_address_space_have_no_length() {
     assert_eq!(Memory::<u64>::length(2), Some(384 + 16));
     assert!(Memory::<u64>::length(u32::MAX).is_some());
     assert_eq!(Memory::<[u8; 1 << 33]>::length(u32::MAX), None);
-    assert_eq!(Memory::<[u8; 1 << 31]>::length(u32::MAX), Some(384 + (u32::MAX as u64) * (1 << 31)));
+    assert_eq!(
+        Memory::<[u8; 1 << 31]>::length(u32::MAX),
+        Some(384 + (u32::MAX as u64) * (1 << 31))
+    );
 }
 
 /// What a process does next.

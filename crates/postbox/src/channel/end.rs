@@ -2,7 +2,8 @@
 
 use super::control::Member;
 use super::members::{Doing, Role, Seat, Statistic};
-use super::waiting::{Patience, WaitSet};
+use super::patience::Patience;
+use super::wait_set::WaitSet;
 use super::{Awaited, Channel};
 use crate::error::Fault;
 use crate::mechanism::{Form, WaitStrategy};
@@ -88,9 +89,8 @@ impl End {
     /// One more end of the same kind; one that refuses everything if there can be no more.
     pub(crate) fn another(&self) -> Self {
         let strategy = self.patience.strategy();
-        let joined = self
-            .check()
-            .and_then(|()| End::join(self.channel.clone(), self.role, strategy));
+        let joined =
+            self.check().and_then(|()| End::join(self.channel.clone(), self.role, strategy));
         joined.unwrap_or_else(|fault| End {
             channel: self.channel.clone(),
             seat: self.seat,
@@ -123,6 +123,13 @@ impl End {
 
     pub(crate) fn pid(&self) -> u32 {
         self.pid.get()
+    }
+
+    /// One message of that length has gone out, or come in.
+    #[inline]
+    pub(crate) fn count_message(&self, len: usize) {
+        self.count(Statistic::Messages, 1);
+        self.count(Statistic::Bytes, len as u64);
     }
 
     pub(crate) fn count(&self, which: Statistic, by: u64) {

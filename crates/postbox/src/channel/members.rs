@@ -4,8 +4,8 @@
 //! tells whether the process still lives; its `op` word tells others when it has passed an idle
 //! point, and after its death whether it may have left room behind.
 
-use super::ControlBlock;
 use super::control::Member;
+use super::{Channel, ControlBlock};
 use crate::process::Identity;
 use postbox_ring::sync::Ordering::{AcqRel, Acquire, Relaxed, Release};
 use postbox_ring::sync::{Ordering, fence};
@@ -132,10 +132,6 @@ pub(crate) enum Statistic {
 }
 
 impl ControlBlock {
-    pub(crate) fn members(&self) -> &[Member] {
-        &self.members
-    }
-
     pub(crate) fn member(&self, seat: Seat) -> &Member {
         // A seat is only ever made from an index of this table.
         &self.members[usize::from(seat.index)]
@@ -246,5 +242,22 @@ impl ControlBlock {
             .map(|(_, member)| member.statistics[which as usize].load(Relaxed))
             .fold(0u64, u64::wrapping_add);
         live.wrapping_add(self.control.retired[base + which as usize].load(Ordering::Relaxed))
+    }
+}
+
+impl Channel {
+    /// Whether that seat is a live end of that role, of one of these processes.
+    pub(crate) fn is_seat_of(&self, seat: Seat, role: Role, owners: [Identity; 2]) -> bool {
+        let Some(member) = self.block.members.get(usize::from(seat.index)) else { return false };
+        let status = member.status();
+        status.life() == Life::Live
+            && status.role() == role
+            && status.generation() == seat.generation
+            && member.owner().is_some_and(|owner| owners.contains(&owner))
+    }
+
+    /// Whether a process with a live record is known to be dead though nobody has buried it yet.
+    pub(crate) fn is_lost(&self, member: &Member) -> bool {
+        member.status().life() != Life::Live || member.owner().is_none_or(Identity::is_dead)
     }
 }

@@ -5,9 +5,9 @@
 //! 1. [`control`], [`layout`], [`envelope`]: what members share and what travels
 //! 2. [`admission`], [`receipts`], [`members`]: the rules, each a few words and compare-and-swaps
 //! 3. [`repair`], [`reap`]: what happens when a process dies
-//! 4. [`bells`], [`waiting`]: how a member sleeps and is woken
+//! 4. [`bells`], [`wait_set`], [`patience`], [`waiting`]: how a member sleeps and is woken
 //! 5. [`spool`], [`carry`]: how one message goes in and comes out
-//! 6. [`rendezvous`]: capacity zero
+//! 6. [`turn`], [`rendezvous`]: capacity zero
 //! 7. [`sender`], [`receiver`], [`pollable`]: what a user holds
 //!
 //! ```text
@@ -26,6 +26,7 @@ mod envelope;
 mod layout;
 mod members;
 mod options;
+mod patience;
 mod pollable;
 mod reap;
 mod receipts;
@@ -35,6 +36,8 @@ mod repair;
 mod sender;
 mod spool;
 mod statistics;
+mod turn;
+mod wait_set;
 mod waiting;
 
 pub use options::{Options, channel};
@@ -129,7 +132,9 @@ impl Channel {
                 Err(Errno::EFBIG | Errno::ENOMEM) if config.byte_cap > LEAST_BYTE_CAP => {
                     config.byte_cap = (config.byte_cap / 4).max(LEAST_BYTE_CAP);
                 }
-                Err(errno) => return Err(Fault::System { call: "the channel's memory", errno }.into()),
+                Err(errno) => {
+                    return Err(Fault::System { call: "the channel's memory", errno }.into());
+                }
             }
         };
         config.write_header(&region)?;

@@ -2,9 +2,12 @@
 
 use super::Channel;
 use super::end::End;
-use super::waiting::WaitSet;
+use super::members::Role;
+use super::wait_set::WaitSet;
 use crate::error::Fault;
 use postbox_ring::sync::Ordering::SeqCst;
+use postbox_ring::sync::fence;
+use postbox_sys::eventfd;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -44,14 +47,10 @@ impl Pollable {
     pub(crate) fn new(end: &End) -> Result<Self, Fault> {
         let channel = end.channel.clone();
         let set = WaitSet::for_pollable(&channel)?;
-        let fd = set
-            .epoll()
-            .as_fd()
-            .try_clone_to_owned()
-            .map_err(|error| Fault::System {
-                call: "dup",
-                errno: postbox_sys::Errno::from_raw(error.raw_os_error().unwrap_or(0)),
-            })?;
+        let fd = set.epoll().as_fd().try_clone_to_owned().map_err(|error| Fault::System {
+            call: "dup",
+            errno: postbox_sys::Errno::from_raw(error.raw_os_error().unwrap_or(0)),
+        })?;
         // SeqCst: before the look at what waits; pairs with the load in `raise_level`.
         channel.block.control.pollables.fetch_add(1, SeqCst);
         let pollable = Pollable { shared: Arc::new(PollSet { fd, set: Mutex::new(set), channel }) };
@@ -82,9 +81,12 @@ impl PollSet {
 
 impl Drop for PollSet {
     fn drop(&mut self) {
-        let _ = self.channel.block.control.pollables.fetch_update(SeqCst, SeqCst, |count| {
-            count.checked_sub(1)
-        });
+        let _ = self
+            .channel
+            .block
+            .control
+            .pollables
+            .fetch_update(SeqCst, SeqCst, |count| count.checked_sub(1));
     }
 }
 
@@ -97,5 +99,30 @@ impl AsFd for Pollable {
 impl std::fmt::Debug for PollSet {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("PollSet").field("fd", &self.fd).finish_non_exhaustive()
+    }
+}
+
+impl Channel {
+    /// Pollables are readable now.
+    pub(crate) fn raise_level(&self) {
+        // SeqCst: after the publication; pairs with the increment when a pollable is made.
+        if self.block.control.pollables.load(SeqCst) > 0 {
+            let _ = eventfd::ring(self.bells.level());
+        }
+    }
+
+    /// Pollables are readable no more, unless there is something to receive.
+    pub(crate) fn lower_level(&self) {
+        let nobody = self.block.control.pollables.load(SeqCst) == 0;
+        // Disconnection stays to be received for ever.
+        if nobody || !self.is_drained() || self.block.live(Role::Sender) == 0 {
+            return;
+        }
+        let _ = eventfd::clear(self.bells.level());
+        // What came in between has its ring cleared with the rest: look again.
+        fence(SeqCst);
+        if !self.is_drained() {
+            self.raise_level();
+        }
     }
 }

@@ -142,8 +142,7 @@ impl ControlBlock {
                 // Before the word: a repair that finds it open must not see an older date.
                 cell.epoch.store(UNDATED, Relaxed);
                 // Published to the taker by the push that follows.
-                cell.word
-                    .store(Word::new(State::Open, generation, Taker::default()).0, Release);
+                cell.word.store(Word::new(State::Open, generation, Taker::default()).0, Release);
                 CellRef { index: index as u16, generation }
             })
         })
@@ -210,16 +209,14 @@ impl ControlBlock {
 
     /// The sender's side: takes the offer back; false if somebody settled it first.
     pub(crate) fn withdraw_offer(&self, offer: CellRef) -> bool {
-        self.cell(offer).is_some_and(|cell| {
-            cell.settle(offer.generation, State::Withdrawn, Taker::default())
-        })
+        self.cell(offer)
+            .is_some_and(|cell| cell.settle(offer.generation, State::Withdrawn, Taker::default()))
     }
 
     /// The sender's side: a receiver is engaged, so the offer stays although the sender leaves.
     pub(crate) fn commit_offer(&self, offer: CellRef) -> bool {
-        self.cell(offer).is_some_and(|cell| {
-            cell.settle(offer.generation, State::Committed, Taker::default())
-        })
+        self.cell(offer)
+            .is_some_and(|cell| cell.settle(offer.generation, State::Committed, Taker::default()))
     }
 
     /// The sender's side: the offer is over.

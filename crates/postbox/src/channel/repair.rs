@@ -55,9 +55,7 @@ struct Repair(u64);
 
 impl Repair {
     fn new(phase: Phase, epoch: u16, returned: u64) -> Self {
-        Repair(
-            (phase as u64) << 61 | u64::from(epoch) << RETURNED_BITS | returned & RETURNED_MASK,
-        )
+        Repair((phase as u64) << 61 | u64::from(epoch) << RETURNED_BITS | returned & RETURNED_MASK)
     }
 
     fn phase(self) -> Phase {
@@ -147,22 +145,28 @@ impl ControlBlock {
                     self.flip(repair);
                     true
                 }
-                Phase::SendersPass => self.all_passed(repair) && {
-                    self.advance(repair, repair.at(Phase::Drain));
-                    true
-                },
-                Phase::Drain => (self.popped_past_mark(epoch) || drained()) && {
-                    lost(epoch);
-                    if self.advance(repair, repair.at(Phase::MembersPass)) {
-                        membarrier::all();
+                Phase::SendersPass => {
+                    self.all_passed(repair) && {
+                        self.advance(repair, repair.at(Phase::Drain));
+                        true
                     }
-                    true
-                },
-                Phase::MembersPass => self.all_passed(repair) && {
-                    release(epoch);
-                    completed |= self.give_back(repair);
-                    true
-                },
+                }
+                Phase::Drain => {
+                    (self.popped_past_mark(epoch) || drained()) && {
+                        lost(epoch);
+                        if self.advance(repair, repair.at(Phase::MembersPass)) {
+                            membarrier::all();
+                        }
+                        true
+                    }
+                }
+                Phase::MembersPass => {
+                    self.all_passed(repair) && {
+                        release(epoch);
+                        completed |= self.give_back(repair);
+                        true
+                    }
+                }
             };
             if !moved {
                 break;
@@ -189,9 +193,7 @@ impl ControlBlock {
         }
         let owed = admit.number().wrapping_sub(gone).wrapping_sub(repair.returned());
         let note = Dated::new(epoch, owed);
-        if seen != note.0
-            && control.debt.compare_exchange(seen, note.0, AcqRel, Acquire).is_err()
-        {
+        if seen != note.0 && control.debt.compare_exchange(seen, note.0, AcqRel, Acquire).is_err() {
             return;
         }
         let next = Dated::new(epoch.wrapping_add(1), admit.number());

@@ -1,12 +1,12 @@
 //! The sending end.
 
+use super::Awaited;
 use super::carry::{NotPushed, Outbox, Outgoing, Pushed};
 use super::end::End;
 use super::envelope::CellRef;
 use super::members::Doing;
 use super::receipts::{Standing, Taker};
 use super::statistics::Statistics;
-use super::Awaited;
 use crate::error::{DeliverError, Fault, SendBatchError, SendError, TooLarge, TrySendError};
 use crate::mechanism::{Capacity, Mechanism};
 use crate::message::Message;
@@ -57,12 +57,7 @@ enum Outcome {
 
 impl<T: Message> Sender<T> {
     pub(crate) fn new(end: End) -> Self {
-        Sender {
-            end,
-            outbox: Outbox::default(),
-            encoded: RefCell::default(),
-            message: PhantomData,
-        }
+        Sender { end, outbox: Outbox::default(), encoded: RefCell::default(), message: PhantomData }
     }
 
     /// Waits for room, and returns when the channel holds the message. With capacity zero it waits
@@ -243,9 +238,7 @@ impl<T: Message> Sender<T> {
     fn refused(&self, refused: NotPushed) -> Result<(), SendError> {
         match refused {
             NotPushed::Full => Ok(()),
-            NotPushed::ByteCap => {
-                Err(SendError::ByteCap { cap: self.end.channel.config.byte_cap })
-            }
+            NotPushed::ByteCap => Err(SendError::ByteCap { cap: self.end.channel.config.byte_cap }),
             NotPushed::Fault(fault) => Err(fault.into()),
         }
     }
@@ -262,7 +255,10 @@ impl<T: Message> Sender<T> {
         self.has_receivers()?;
         let message = Outgoing { bytes, cell: None, engaging: false };
         match self.end.channel.push(&self.end, &self.outbox, message) {
-            Ok(_) => Ok(Some(())),
+            Ok(_) => {
+                self.end.count_message(bytes.len());
+                Ok(Some(()))
+            }
             Err(refused) => {
                 self.end.mend();
                 self.refused(refused).map(|()| None)
@@ -274,7 +270,10 @@ impl<T: Message> Sender<T> {
         if self.end.channel.config.capacity == Capacity::Zero {
             self.has_receivers()?;
             return match self.end.channel.engage(&self.end, &self.outbox, bytes) {
-                Ok(true) => Ok(()),
+                Ok(true) => {
+                    self.end.count_message(bytes.len());
+                    Ok(())
+                }
                 Ok(false) => Err(TrySendError::Full),
                 Err(refused) => {
                     self.refused(refused)?;
@@ -295,7 +294,10 @@ impl<T: Message> Sender<T> {
         loop {
             let offer = self.end.wait_for(Awaited::Room, wait, || self.offer(bytes))?;
             match self.await_receipt(offer, wait)? {
-                Outcome::Taken(taker) => return Ok(Receipt { receiver: Peer::of(taker.pid) }),
+                Outcome::Taken(taker) => {
+                    self.end.count_message(bytes.len());
+                    return Ok(Receipt { receiver: Peer::of(taker.pid) });
+                }
                 Outcome::Again => {}
             }
         }

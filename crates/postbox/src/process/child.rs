@@ -125,11 +125,7 @@ impl Child {
     }
 
     pub(crate) fn judge(&self, status: ExitStatus) -> Result<(), ChildError> {
-        if status.success() {
-            Ok(())
-        } else {
-            Err(ChildError::Failed { pid: self.pid, status })
-        }
+        if status.success() { Ok(()) } else { Err(ChildError::Failed { pid: self.pid, status }) }
     }
 
     pub(crate) fn terminate(&self) {

@@ -37,8 +37,11 @@ impl<'n> OfferedFd<'n> {
         let kind = parts.next()?;
         let number = parts.next()?.parse().ok()?;
         let file = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
-        (kind == "fd" && parts.next().is_none() && number > 2)
-            .then_some(OfferedFd { name, number, file })
+        (kind == "fd" && parts.next().is_none() && number > 2).then_some(OfferedFd {
+            name,
+            number,
+            file,
+        })
     }
 }
 

@@ -112,7 +112,9 @@ impl Group {
             epoll.add(cancel.bell(), Interest::EPOLLIN, 0).map_err(GroupError::System)?;
         }
         for child in &self.children {
-            epoll.add(child, Interest::EPOLLIN, u64::from(child.pid())).map_err(GroupError::System)?;
+            epoll
+                .add(child, Interest::EPOLLIN, u64::from(child.pid()))
+                .map_err(GroupError::System)?;
         }
         loop {
             let mut left = Vec::new();

@@ -61,10 +61,8 @@ impl<'n> Offered<'n> {
         let mut parts = text.split(':');
         let name = parts.next()?;
         let role = if parts.next()? == "s" { Role::Sender } else { Role::Receiver };
-        let seat = Seat {
-            index: parts.next()?.parse().ok()?,
-            generation: parts.next()?.parse().ok()?,
-        };
+        let seat =
+            Seat { index: parts.next()?.parse().ok()?, generation: parts.next()?.parse().ok()? };
         let strategy = match parts.next()? {
             "spin" => WaitStrategy::Spin,
             "block" => WaitStrategy::Block,
@@ -72,8 +70,15 @@ impl<'n> Offered<'n> {
         };
         let giver = Identity::from_word(parts.next()?.parse().ok()?)?;
         let (first, count) = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
-        (parts.next().is_none() && first > 2 && count <= 16)
-            .then_some(Offered { name, role, seat, strategy, giver, first, count })
+        (parts.next().is_none() && first > 2 && count <= 16).then_some(Offered {
+            name,
+            role,
+            seat,
+            strategy,
+            giver,
+            first,
+            count,
+        })
     }
 
     fn fds(&self) -> impl Iterator<Item = RawFd> {

@@ -151,9 +151,9 @@ impl Spawn {
             let fds = passed.fds();
             offered.push(match passed {
                 Passed::End(end) => Offered::new(name, end, giver, first, fds.len()).to_string(),
-                Passed::Descriptor(fd) => {
-                    OfferedFd::new(name, fd.as_fd(), first).map_err(failed_call("fstat"))?.to_string()
-                }
+                Passed::Descriptor(fd) => OfferedFd::new(name, fd.as_fd(), first)
+                    .map_err(failed_call("fstat"))?
+                    .to_string(),
             });
             for fd in fds {
                 let parent_fd = fd.try_clone_to_owned().map_err(failed_call("dup"))?;

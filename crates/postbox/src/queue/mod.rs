@@ -67,8 +67,12 @@ impl KernelQueue {
         let mut fds = fds.into_iter();
         let mut next = || fds.next().ok_or_else(wrong);
         Ok(match mechanism {
-            Mechanism::Pipe => Some(KernelQueue::Pipe(pipe::PacketPipe::from_fds(next()?, next()?)?)),
-            Mechanism::Socket => Some(KernelQueue::Socket(socket::Records::from_fds(next()?, next()?)?)),
+            Mechanism::Pipe => {
+                Some(KernelQueue::Pipe(pipe::PacketPipe::from_fds(next()?, next()?)?))
+            }
+            Mechanism::Socket => {
+                Some(KernelQueue::Socket(socket::Records::from_fds(next()?, next()?)?))
+            }
             Mechanism::MessageQueue => {
                 Some(KernelQueue::MessageQueue(mqueue::PosixQueue::from_fd(next()?)?))
             }

@@ -29,7 +29,8 @@ impl PosixQueue {
     pub(super) fn create(wanted: Wanted) -> Result<Self, Fault> {
         let limits = mqueue::limits().map_err(Fault::system("reading the queue limits"))?;
         let mut depth = wanted.depth.clamp(1, (limits.max_messages as u32).max(1));
-        let mut entry = wanted.entry.clamp(LEAST_ENTRY, (limits.max_message_size as usize).max(LEAST_ENTRY));
+        let mut entry =
+            wanted.entry.clamp(LEAST_ENTRY, (limits.max_message_size as usize).max(LEAST_ENTRY));
         loop {
             match mqueue::create("postbox", depth as usize, entry) {
                 Ok(queue) => return Ok(PosixQueue { queue, depth, entry_limit: entry }),
@@ -48,7 +49,8 @@ impl PosixQueue {
 
     pub(super) fn from_fd(queue: OwnedFd) -> Result<Self, Fault> {
         let attributes = mqueue::attributes(queue.as_fd()).map_err(Fault::system("mq_getattr"))?;
-        let (depth, entry_limit) = (attributes.max_messages as u32, attributes.message_size as usize);
+        let (depth, entry_limit) =
+            (attributes.max_messages as u32, attributes.message_size as usize);
         Ok(PosixQueue { queue, depth, entry_limit })
     }
 
@@ -77,7 +79,8 @@ impl PosixQueue {
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        mqueue::attributes(self.queue.as_fd()).is_ok_and(|attributes| attributes.current_messages == 0)
+        mqueue::attributes(self.queue.as_fd())
+            .is_ok_and(|attributes| attributes.current_messages == 0)
     }
 
     pub(super) fn readable(&self) -> BorrowedFd<'_> {

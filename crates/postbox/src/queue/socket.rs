@@ -57,8 +57,9 @@ impl Records {
     }
 
     pub(super) fn pop(&self, into: &mut [u8]) -> Result<Option<usize>, Fault> {
-        let popped =
-            unless_interrupted("receive from the socket", || socket::recv(self.read.as_fd(), into))?;
+        let popped = unless_interrupted("receive from the socket", || {
+            socket::recv(self.read.as_fd(), into)
+        })?;
         match popped {
             // No record is empty: this is the end of a socket that a member has shut down.
             Some(record) if record.is_truncated() => {

@@ -1,0 +1,180 @@
+//! Through a kernel object: admission by ticket, and the overflow behind it.
+
+use super::open::One;
+use super::{Inbox, NotPushed, Outbox, Outgoing, Place, Popped, Pushed};
+use crate::channel::Channel;
+use crate::channel::admission::Ticket;
+use crate::channel::end::End;
+use crate::channel::envelope::{CellRef, Envelope};
+use crate::channel::members::{Doing, Statistic};
+use crate::channel::spool::Entry;
+use crate::channel::turn::Engagement;
+use crate::error::Fault;
+use crate::queue::{KernelQueue, Refused};
+
+impl Channel {
+    pub(super) fn push_entry(
+        &self,
+        queue: &KernelQueue,
+        end: &End,
+        outbox: &Outbox,
+        message: Outgoing<'_>,
+    ) -> Result<Pushed, NotPushed> {
+        let overhead = Envelope::entry_overhead(message.cell.is_some());
+        if overhead + message.bytes.len() > self.config.entry_limit {
+            return self.push_large(queue, end, outbox, message);
+        }
+        let ticket = self.admit(outbox, message.cell)?;
+        self.put_message(queue, end, outbox, message, ticket, None)
+    }
+
+    /// A message whose body does not fit an entry.
+    #[cold]
+    fn push_large(
+        &self,
+        queue: &KernelQueue,
+        end: &End,
+        outbox: &Outbox,
+        message: Outgoing<'_>,
+    ) -> Result<Pushed, NotPushed> {
+        // No body is written for a channel that is full anyway.
+        if self.config.window().is_some_and(|n| self.block.admitted() >= n) {
+            return Err(NotPushed::Full);
+        }
+        let body = self.store_body(end, message.bytes)?;
+        let pushed = self.admit(outbox, message.cell).and_then(|ticket| {
+            self.put_message(queue, end, outbox, message, ticket, Some(body.position()))
+                .map(|pushed| (pushed, ticket.epoch as u8))
+        });
+        match pushed {
+            Ok((pushed, label)) => {
+                self.bodies.publish(body, label);
+                Ok(pushed)
+            }
+            Err(refused) => {
+                self.bodies.abandon(body);
+                Err(refused)
+            }
+        }
+    }
+
+    #[inline]
+    fn admit(&self, outbox: &Outbox, cell: Option<CellRef>) -> Result<Ticket, NotPushed> {
+        let ticket = self.block.admit(self.window, &outbox.limit).ok_or(NotPushed::Full)?;
+        if let Some(cell) = cell {
+            self.block.date_cell(cell, ticket.epoch);
+        }
+        Ok(ticket)
+    }
+
+    /// Pushes the entry of an admitted message; gives the room back if that fails.
+    #[inline]
+    fn put_message(
+        &self,
+        queue: &KernelQueue,
+        end: &End,
+        outbox: &Outbox,
+        message: Outgoing<'_>,
+        ticket: Ticket,
+        body: Option<u64>,
+    ) -> Result<Pushed, NotPushed> {
+        let envelope = Envelope {
+            epoch: ticket.epoch as u8,
+            ticket: ticket.number,
+            sender_pid: end.pid(),
+            len: message.bytes.len() as u32,
+            cell: message.cell,
+            engaging: message.engaging,
+            body,
+        };
+        let mut entry = outbox.entry.borrow_mut();
+        envelope.write_entry(message.bytes, &mut entry);
+        match self.put_entry(queue, end, &entry) {
+            Ok(spilled) => {
+                if spilled || body.is_some() {
+                    end.count(Statistic::Spilled, 1);
+                }
+                Ok(Pushed { place: Place::Ticket(ticket.epoch), body })
+            }
+            Err(refused) => {
+                self.gone(ticket.epoch);
+                Err(refused)
+            }
+        }
+    }
+
+    /// Puts an entry into the kernel object, or behind what overflows; true if it overflowed.
+    fn put_entry(&self, queue: &KernelQueue, end: &End, entry: &[u8]) -> Result<bool, NotPushed> {
+        // The overflow is looked at after the ticket was taken: a repair relies on it.
+        if self.overflow.is_empty() {
+            match queue.push(entry) {
+                Ok(()) => return Ok(false),
+                Err(Refused::Full) => {}
+                Err(Refused::Fault(fault)) => return Err(fault.into()),
+            }
+        }
+        self.overflow_entry(end, entry)?;
+        self.published();
+        Ok(true)
+    }
+
+    pub(super) fn pop_entry(
+        &self,
+        queue: &KernelQueue,
+        end: &End,
+        inbox: &Inbox,
+        into: &mut Vec<u8>,
+        engagement: &Engagement<'_>,
+    ) -> Result<Option<Popped>, Fault> {
+        let member = end.member();
+        let mut buffer = inbox.entry.borrow_mut();
+        if buffer.len() != self.config.entry_limit {
+            buffer.resize(self.config.entry_limit, 0);
+        }
+        loop {
+            member.begin();
+            let outcome = self.pop_one(queue, end, &mut buffer, into, engagement);
+            member.end(Doing::Idle);
+            end.mend();
+            match outcome? {
+                One::None => {
+                    return Ok(None);
+                }
+                One::Dropped => {}
+                One::Message(popped) => return Ok(Some(popped)),
+            }
+        }
+    }
+
+    fn pop_one(
+        &self,
+        queue: &KernelQueue,
+        end: &End,
+        buffer: &mut [u8],
+        into: &mut Vec<u8>,
+        engagement: &Engagement<'_>,
+    ) -> Result<One, Fault> {
+        // The head is seen before the object is seen empty: see the order across the overflow.
+        let head = if self.overflow.is_empty() { None } else { self.overflow.first()? };
+        let mut taken: Option<Entry> = None;
+        let len = match (queue.pop(buffer)?, head) {
+            (Some(len), _) => len,
+            (None, None) if self.overflow.first()?.is_none() => return Ok(One::None),
+            // Published just now: look again, in the right order.
+            (None, None) => return Ok(One::Dropped),
+            (None, Some(head)) => {
+                let Some(entry) = self.overflow.take_if(head, end.seat.index) else {
+                    return Ok(One::Dropped);
+                };
+                let len = self.overflow.read(&self.region, &entry, buffer)?;
+                taken = Some(entry);
+                len
+            }
+        };
+        let one = self.open_entry(end, &buffer[..len], into, engagement);
+        if let Some(entry) = taken {
+            self.overflow.release(entry);
+        }
+        one
+    }
+}

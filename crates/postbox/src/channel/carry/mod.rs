@@ -1,0 +1,218 @@
+//! One message in, one message out: where the rules meet the objects that carry.
+//!
+//! ```text
+//!  push: [body to shared memory if large] → ticket → kernel object, or overflow if there is more
+//!        behind or no room → done
+//!  pop:  kernel object → else the head of the overflow, seen before the object was seen empty
+//!        → settle the offer → copy the body out → count it gone → done
+//! ```
+//!
+//! **Order across the overflow.** While the overflow holds entries nobody returns to the kernel
+//! object, so a sender's later message is never in front of an earlier one. A receiver takes from
+//! the overflow only entry *h* that it saw published, then found the object empty, and then still
+//! found at the head: whatever the sender of *h* had put into the object before has been taken.
+
+mod kernel;
+mod open;
+mod ring;
+
+use super::end::End;
+use super::envelope::CellRef;
+use super::members::Doing;
+use super::spool::{Body, NoSpace};
+use super::turn::Engagement;
+use super::{Awaited, Carrier, Channel};
+use crate::error::Fault;
+use crate::mechanism::Capacity;
+use postbox_ring::slots::{ClaimCache, MappedSlots, Position};
+use postbox_ring::spsc::{SpscReceiver, SpscSender};
+use postbox_ring::sync::Ordering::{Relaxed, SeqCst};
+use postbox_ring::sync::fence;
+use std::cell::{Cell, RefCell};
+
+/// What a sending end keeps between messages.
+#[derive(Default)]
+pub(crate) struct Outbox {
+    /// The limit of tickets that it saw last.
+    limit: Cell<u64>,
+    cache: Cell<ClaimCache>,
+    single: RefCell<Option<SpscSender<MappedSlots>>>,
+    entry: RefCell<Vec<u8>>,
+}
+
+/// What a receiving end keeps between messages.
+#[derive(Default)]
+pub(crate) struct Inbox {
+    single: RefCell<Option<SpscReceiver<MappedSlots>>>,
+    entry: RefCell<Vec<u8>>,
+}
+
+/// A message on its way in.
+#[derive(Clone, Copy)]
+pub(crate) struct Outgoing<'m> {
+    pub bytes: &'m [u8],
+    pub cell: Option<CellRef>,
+    pub engaging: bool,
+}
+
+/// Why it did not go in; nothing of it is left anywhere.
+#[derive(Debug)]
+pub(crate) enum NotPushed {
+    Full,
+    ByteCap,
+    Fault(Fault),
+}
+
+impl From<Fault> for NotPushed {
+    fn from(fault: Fault) -> Self {
+        NotPushed::Fault(fault)
+    }
+}
+
+/// What it takes to withdraw an offer.
+#[derive(Debug)]
+pub(crate) struct Pushed {
+    place: Place,
+    body: Option<u64>,
+}
+
+#[derive(Debug)]
+enum Place {
+    Slot(Position),
+    /// In the kernel object or the overflow, with a ticket of that epoch.
+    Ticket(u16),
+    /// In the overflow of a ring, where nothing is counted.
+    Overflow,
+}
+
+/// A message that was taken; its bytes are in the caller's buffer.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Popped {
+    pub sender_pid: u32,
+}
+
+impl Channel {
+    pub(crate) fn push(
+        &self,
+        end: &End,
+        outbox: &Outbox,
+        message: Outgoing<'_>,
+    ) -> Result<Pushed, NotPushed> {
+        let pushed = match &self.carrier {
+            Carrier::Kernel(queue) => {
+                let member = end.member();
+                member.begin();
+                let pushed = self.push_entry(queue, end, outbox, message);
+                let offering = message.cell.is_some() && pushed.is_ok();
+                member.end(if offering { Doing::Offering } else { Doing::Idle });
+                end.mend();
+                pushed?
+            }
+            Carrier::Ring(ring) => {
+                let pushed = self.push_slot(ring, end, outbox, message)?;
+                self.published();
+                pushed
+            }
+        };
+        if message.cell.is_some() {
+            self.block.control.offers.fetch_add(1, Relaxed);
+        }
+        Ok(pushed)
+    }
+
+    /// Takes the next message into `into`, behind what it holds; `None` where there is none.
+    pub(crate) fn pop(
+        &self,
+        end: &End,
+        inbox: &Inbox,
+        into: &mut Vec<u8>,
+    ) -> Result<Option<Popped>, Fault> {
+        let engagement = Engagement::of(end);
+        let popped = match &self.carrier {
+            Carrier::Kernel(queue) => self.pop_entry(queue, end, inbox, into, &engagement)?,
+            Carrier::Ring(ring) => self.pop_slot(ring, end, inbox, into, &engagement)?,
+        };
+        match popped {
+            Some(_) => end.count_message(into.len()),
+            None => self.right_offers(),
+        }
+        self.lower_level();
+        Ok(popped)
+    }
+
+    /// A throttle that deaths may have left too high, when nothing lies here.
+    fn right_offers(&self) {
+        if self.block.control.offers.load(Relaxed) != 0 && self.is_drained() {
+            self.block.control.offers.store(0, Relaxed);
+        }
+    }
+
+    /// After an offer was withdrawn: its room comes back at once, the entry stays as a corpse.
+    pub(crate) fn withdrawn(&self, pushed: Pushed) {
+        if let Place::Ticket(epoch) = pushed.place {
+            self.gone(epoch);
+        }
+        self.settled(pushed);
+    }
+
+    /// After an offer was declined or lost, and counted by others: what is left of it goes.
+    pub(crate) fn settled(&self, pushed: Pushed) {
+        if let Some(position) = pushed.body {
+            self.bodies.discard(position);
+        }
+        if let (Place::Slot(position), Carrier::Ring(ring)) = (pushed.place, &self.carrier) {
+            let _ = ring.withdraw(position);
+            self.made_room();
+        }
+    }
+
+    /// A message was published where the kernel wakes nobody.
+    fn published(&self) {
+        fence(SeqCst);
+        self.bells.ring_one(&self.block.control, Awaited::Message);
+        self.raise_level();
+    }
+
+    /// A ticketed message counts no more.
+    pub(crate) fn gone(&self, epoch: u16) {
+        self.block.count_gone(epoch);
+        self.bells.ring_one(&self.block.control, Awaited::Room);
+    }
+
+    fn made_room(&self) {
+        fence(SeqCst);
+        self.bells.ring_one(&self.block.control, Awaited::Room);
+    }
+
+    fn overflow_entry(&self, end: &End, entry: &[u8]) -> Result<(), NotPushed> {
+        self.overflow
+            .push(&self.region, &self.memory, end.seat.index, entry)
+            .map_err(|no_space| self.no_space(no_space))
+    }
+
+    fn store_body(&self, end: &End, bytes: &[u8]) -> Result<Body, NotPushed> {
+        self.bodies
+            .store(&self.region, &self.memory, end.seat.index, bytes)
+            .map_err(|no_space| self.no_space(no_space))
+    }
+
+    /// Room in shared memory comes back when others receive; where the capacity is bounded, that
+    /// is what a full channel means.
+    fn no_space(&self, no_space: NoSpace) -> NotPushed {
+        match no_space {
+            NoSpace::Now if self.config.capacity == Capacity::Unbounded => NotPushed::ByteCap,
+            NoSpace::Now => NotPushed::Full,
+            NoSpace::Ever => NotPushed::ByteCap,
+            NoSpace::Fault(fault) => NotPushed::Fault(fault),
+        }
+    }
+
+    /// Whether nothing waits, neither in front nor in the overflow.
+    pub(crate) fn is_drained(&self) -> bool {
+        let front = match &self.carrier {
+            Carrier::Kernel(queue) => queue.is_empty(),
+            Carrier::Ring(ring) => ring.is_empty(),
+        };
+        front && self.overflow.is_empty()
+    }
+}

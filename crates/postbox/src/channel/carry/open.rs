@@ -1,0 +1,108 @@
+//! Opening what was popped: whose it is, decided before the application sees a byte.
+
+use super::Popped;
+use crate::channel::end::End;
+use crate::channel::envelope::Envelope;
+use crate::channel::receipts::{Settled, Taker};
+use crate::channel::turn::Engagement;
+use crate::channel::{Carrier, Channel};
+use crate::error::Fault;
+use postbox_ring::sync::Ordering::{Relaxed, Release};
+
+/// What became of one attempt to pop.
+pub(super) enum One {
+    None,
+    Dropped,
+    Message(Popped),
+}
+
+/// What to do with an entry that was taken from the object.
+pub(super) enum Claimed {
+    /// Show it to the application.
+    Mine,
+    /// Drop it: it was withdrawn or lost, and counted then.
+    Corpse,
+    /// Drop it and count it: it was sent back to be offered again.
+    Declined,
+}
+
+impl Channel {
+    pub(super) fn open_entry(
+        &self,
+        end: &End,
+        entry: &[u8],
+        into: &mut Vec<u8>,
+        engagement: &Engagement<'_>,
+    ) -> Result<One, Fault> {
+        let Some((envelope, at)) = Envelope::from_entry(entry) else {
+            return Err(Fault::Corrupt("an entry is no envelope"));
+        };
+        // One more than the ticket, so that none at all is 0. Pairs with the load in `pump`.
+        end.member().last_ticket.store(envelope.ticket + 1, Release);
+        let ticketed = matches!(self.carrier, Carrier::Kernel(_));
+        match self.claim_message(end, &envelope, engagement) {
+            Claimed::Mine => {}
+            Claimed::Corpse => return Ok(One::Dropped),
+            Claimed::Declined => {
+                if ticketed {
+                    self.gone(envelope.epoch.into());
+                }
+                return Ok(One::Dropped);
+            }
+        }
+        let whole = match envelope.body {
+            None => {
+                into.extend_from_slice(&entry[at..]);
+                true
+            }
+            Some(position) => {
+                self.bodies.take(&self.region, position, envelope.len, end.seat.index, into)?
+            }
+        };
+        if ticketed {
+            self.gone(envelope.epoch.into());
+        }
+        // A body that is gone was that of a sender which died before its send was done.
+        Ok(if whole {
+            One::Message(Popped { sender_pid: envelope.sender_pid })
+        } else {
+            One::Dropped
+        })
+    }
+
+    /// Decides, before the application sees a byte, whose message this is.
+    pub(super) fn claim_message(
+        &self,
+        end: &End,
+        envelope: &Envelope,
+        engagement: &Engagement<'_>,
+    ) -> Claimed {
+        let Some(offer) = envelope.cell else { return Claimed::Mine };
+        let offers = &self.block.control.offers;
+        let _ = offers.fetch_update(Relaxed, Relaxed, |offers| offers.checked_sub(1));
+        if !engagement.may_take(offer) {
+            return match self.block.decline_offer(offer) {
+                Settled::Taken { wake } => {
+                    if wake {
+                        self.bells.ring_receipt();
+                    }
+                    Claimed::Declined
+                }
+                Settled::Corpse => Claimed::Corpse,
+            };
+        }
+        let taker = Taker { index: end.seat.index, pid: end.pid() };
+        match self.block.settle_offer(offer, taker) {
+            Settled::Taken { wake } => {
+                if wake {
+                    self.bells.ring_receipt();
+                }
+                Claimed::Mine
+            }
+            Settled::Corpse => {
+                engagement.resume();
+                Claimed::Corpse
+            }
+        }
+    }
+}

@@ -1,0 +1,52 @@
+//! Whether to spin before sleeping, and what an end has learnt about it.
+
+use super::Carrier;
+use crate::mechanism::WaitStrategy;
+use std::cell::Cell;
+
+/// Attempts that `Adaptive` makes at most before it sleeps, each some tens of nanoseconds on the
+/// ring and a few hundred on a kernel object.
+const MOST_SPINS_RING: u32 = 2000;
+const MOST_SPINS_KERNEL: u32 = 200;
+/// After so many waits without luck the full measure is tried again.
+const RETRY_EVERY: u32 = 64;
+
+/// What an end does before it sleeps, and what it has learnt about it.
+pub(crate) struct Patience {
+    strategy: WaitStrategy,
+    spins: Cell<u32>,
+    waits: Cell<u32>,
+}
+
+impl Patience {
+    pub(crate) fn new(strategy: WaitStrategy) -> Self {
+        Patience { strategy, spins: Cell::new(u32::MAX), waits: Cell::new(0) }
+    }
+
+    pub(crate) fn strategy(&self) -> WaitStrategy {
+        self.strategy
+    }
+
+    /// How often to try before sleeping this time.
+    pub(crate) fn spins(&self, carrier: &Carrier) -> u32 {
+        let most = match carrier {
+            Carrier::Ring(_) => MOST_SPINS_RING,
+            Carrier::Kernel(_) => MOST_SPINS_KERNEL,
+        };
+        match self.strategy {
+            WaitStrategy::Block => 0,
+            WaitStrategy::Spin => u32::MAX,
+            WaitStrategy::Adaptive => {
+                self.waits.set(self.waits.get().wrapping_add(1));
+                let retry = self.waits.get().is_multiple_of(RETRY_EVERY);
+                if retry { most } else { self.spins.get().min(most) }
+            }
+        }
+    }
+
+    /// Spinning paid: next time as long as it takes. It did not: next time half as long.
+    pub(crate) fn learn(&self, paid: bool) {
+        let spins = if paid { u32::MAX } else { self.spins.get().min(MOST_SPINS_RING) / 2 };
+        self.spins.set(spins);
+    }
+}

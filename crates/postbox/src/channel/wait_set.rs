@@ -1,0 +1,174 @@
+//! What an end sleeps on: the kernel object, its bell, the news, and the deaths of other members.
+
+use super::control::Awaited;
+use super::members::Seat;
+use super::{Carrier, Channel};
+use crate::error::Fault;
+use crate::process::Identity;
+use crate::wait::Cancel;
+use postbox_sys::epoll::{Epoll, Event, Interest};
+use postbox_sys::pidfd;
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
+use std::time::Instant;
+
+const EDGE: Interest = Interest::EPOLLIN.union(Interest::EPOLLET);
+const LEVEL: Interest = Interest::EPOLLIN;
+
+/// What an event is of.
+const QUEUE: u64 = 0;
+const BELL: u64 = 1;
+const NEWS: u64 = 2;
+const CANCEL: u64 = 3;
+const POLLED: u64 = 4;
+const FIRST_PEER: u64 = 16;
+
+/// A process whose death matters to whoever sleeps here.
+struct Peer {
+    identity: Identity,
+    death: Arc<OwnedFd>,
+}
+
+/// What an end sleeps on.
+pub(crate) struct WaitSet {
+    epoll: Epoll,
+    peers: Vec<Option<Peer>>,
+    /// The roster that `peers` is true to.
+    roster: u64,
+}
+
+impl WaitSet {
+    /// The set of one end: each event wakes one sleeper where one suffices.
+    pub(crate) fn for_end(channel: &Channel, awaited: Awaited) -> Result<Self, Fault> {
+        let set = WaitSet::empty()?;
+        let bell = match awaited {
+            Awaited::Receipt => EDGE,
+            _ => EDGE.union(Interest::EPOLLEXCLUSIVE),
+        };
+        set.add(channel.bells.of(awaited), bell, BELL)?;
+        set.add(channel.bells.news(), EDGE, NEWS)?;
+        if let (Awaited::Message, Carrier::Kernel(queue)) = (awaited, &channel.carrier) {
+            set.add(queue.readable(), LEVEL.union(Interest::EPOLLEXCLUSIVE), QUEUE)?;
+        }
+        Ok(set)
+    }
+
+    /// The set behind a pollable: readable while a receive could return something.
+    pub(crate) fn for_pollable(channel: &Channel) -> Result<Self, Fault> {
+        let set = WaitSet::empty()?;
+        set.add(channel.bells.level(), LEVEL, POLLED)?;
+        set.add(channel.bells.news(), EDGE, NEWS)?;
+        if let Carrier::Kernel(queue) = &channel.carrier {
+            set.add(queue.readable(), LEVEL, QUEUE)?;
+        }
+        Ok(set)
+    }
+
+    fn empty() -> Result<Self, Fault> {
+        let epoll = Epoll::new().map_err(Fault::system("epoll_create1"))?;
+        Ok(WaitSet { epoll, peers: Vec::new(), roster: u64::MAX })
+    }
+
+    fn add(&self, fd: impl AsFd, interest: Interest, token: u64) -> Result<(), Fault> {
+        self.epoll.add(fd.as_fd(), interest, token).map_err(Fault::system("epoll_ctl"))
+    }
+
+    pub(crate) fn epoll(&self) -> &Epoll {
+        &self.epoll
+    }
+
+    /// Watches the processes that are members now; buries those that are dead already.
+    pub(crate) fn refresh(&mut self, channel: &Channel, me: Seat) -> Result<(), Fault> {
+        let roster = channel.block.control.roster();
+        if self.roster == roster {
+            return Ok(());
+        }
+        let own = Identity::own();
+        let mut present: Vec<Identity> = channel
+            .block
+            .records()
+            .filter_map(|(_, member)| member.owner())
+            .filter(|owner| *owner != own)
+            .collect();
+        present.sort_unstable_by_key(|owner| owner.to_word());
+        present.dedup();
+        for peer in &mut self.peers {
+            if let Some(gone) = peer.take_if(|peer| !present.contains(&peer.identity)) {
+                let _ = self.epoll.remove(gone.death.as_fd());
+            }
+        }
+        for identity in present {
+            if self.peers.iter().flatten().any(|peer| peer.identity == identity) {
+                continue;
+            }
+            match identity.watch().map_err(Fault::system("pidfd_open"))? {
+                None => channel.bury(identity, me),
+                Some(death) => self.watch(Peer { identity, death })?,
+            }
+        }
+        self.roster = roster;
+        Ok(())
+    }
+
+    fn watch(&mut self, peer: Peer) -> Result<(), Fault> {
+        let place = self.peers.iter().position(Option::is_none).unwrap_or(self.peers.len());
+        self.add(peer.death.as_fd(), LEVEL, FIRST_PEER + place as u64)?;
+        match self.peers.get_mut(place) {
+            Some(free) => *free = Some(peer),
+            None => self.peers.push(Some(peer)),
+        }
+        Ok(())
+    }
+
+    /// Looks for deaths without sleeping.
+    pub(crate) fn look(&mut self, channel: &Channel, me: Seat) -> Result<(), Fault> {
+        self.sleep(channel, me, Some(Instant::now())).map(drop)
+    }
+
+    /// As [`Self::sleep`], and until the cancel fires.
+    pub(crate) fn sleep_unless(
+        &mut self,
+        channel: &Channel,
+        me: Seat,
+        deadline: Option<Instant>,
+        cancel: Option<&Cancel>,
+    ) -> Result<bool, Fault> {
+        let Some(cancel) = cancel else { return self.sleep(channel, me, deadline) };
+        self.add(cancel.bell(), LEVEL, CANCEL)?;
+        let heard = self.sleep(channel, me, deadline);
+        let _ = self.epoll.remove(cancel.bell());
+        heard
+    }
+
+    /// Sleeps until something happens or `deadline`; says whether the bell was heard.
+    fn sleep(
+        &mut self,
+        channel: &Channel,
+        me: Seat,
+        deadline: Option<Instant>,
+    ) -> Result<bool, Fault> {
+        self.refresh(channel, me)?;
+        let mut events = [Event::empty(); 64];
+        let count =
+            self.epoll.wait(&mut events, deadline).map_err(Fault::system("epoll_pwait2"))?;
+        let mut heard = false;
+        for event in &events[..count] {
+            match event.data() {
+                BELL => heard = true,
+                token if token >= FIRST_PEER => self.died(channel, me, token - FIRST_PEER),
+                _ => {}
+            }
+        }
+        Ok(heard)
+    }
+
+    fn died(&mut self, channel: &Channel, me: Seat, place: u64) {
+        let Some(peer) = self.peers.get_mut(place as usize).and_then(Option::take) else { return };
+        let _ = self.epoll.remove(peer.death.as_fd());
+        if pidfd::is_dead(&*peer.death) == Ok(true) {
+            channel.bury(peer.identity, me);
+        }
+        // Should its records still be there, being buried by somebody, watch for that one's end.
+        self.roster = u64::MAX;
+    }
+}
