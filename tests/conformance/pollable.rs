@@ -296,6 +296,11 @@ fn dropped(mechanism: Mechanism, capacity: Capacity) -> Outcome {
         Ok(())
     })?;
     assert!(!child.wait_status()?.success());
+    // The death is news, which settles when looked at.
+    eventually("rest", || {
+        assert_eq!(drain(&other), (vec![], false));
+        (!is_ready(&second)).then_some(())
+    });
     for i in 0..10 {
         tx.try_send(&i)?;
         assert!(is_ready(&second));

@@ -6,7 +6,7 @@ use postbox::{
 };
 use postbox_tests::{
     BOUNDED, Case, Chance, Gate, Ledger, Outcome, cpu_time, holder, is_asleep, over,
-    over_capacities, soon, switches, until_asleep,
+    over_capacities, soon, switches, until_asleep, until_settled,
 };
 use std::time::Duration;
 
@@ -75,17 +75,7 @@ fn two_hundred_receivers(mechanism: Mechanism, capacity: Capacity) -> Outcome {
     waiting_receivers(&mut group, &rx, 200, &taken, &end)?;
     drop(rx);
     let pids: Vec<u32> = group.children().iter().map(|child| child.pid()).collect();
-    // What the last of them stirred up by joining has settled when all sleep and none has stirred.
-    let counts = || pids.iter().map(|pid| switches(*pid)).collect::<Vec<_>>();
-    let mut before = counts();
-    loop {
-        pids.iter().for_each(|pid| until_asleep(*pid));
-        let now = counts();
-        if now == before {
-            break;
-        }
-        before = now;
-    }
+    let before = until_settled(&pids);
     let waits = tx.statistics().waits;
     for i in 0..MESSAGES {
         tx.send(&(i as u32))?;
@@ -98,7 +88,7 @@ fn two_hundred_receivers(mechanism: Mechanism, capacity: Capacity) -> Outcome {
             stat.rsplit_once(')')?.1.trim_start().starts_with('S').then_some(())
         });
     }
-    let woken: u64 = counts().iter().zip(&before).map(|(now, before)| now - before).sum();
+    let woken: u64 = pids.iter().zip(&before).map(|(pid, before)| switches(*pid) - before).sum();
     let again = tx.statistics().waits - waits;
     println!("{MESSAGES} messages: {woken} switches, {again} went back to sleep");
     // A taker switches twice: it sleeps at the gate afterwards. The sender may wait in a rendezvous.
@@ -126,7 +116,8 @@ fn hundred_senders(mechanism: Mechanism, capacity: Capacity) -> Outcome {
             Ok(end.pass()?)
         })?;
     }
-    group.children().iter().for_each(|child| until_asleep(child.pid()));
+    let pids: Vec<u32> = group.children().iter().map(|child| child.pid()).collect();
+    until_settled(&pids);
     let before = rx.statistics().waits;
     for _ in 0..SENDERS {
         rx.receive_with(&soon())?;
@@ -150,8 +141,8 @@ fn waiting_is_free(mechanism: Mechanism, capacity: Capacity) -> Outcome {
     // Others are busy meanwhile.
     let (other_tx, other_rx) = channel::<u32>(mechanism, capacity)?;
     let busy = fork(other_tx, |tx| (0..5000).try_for_each(|i| Ok(tx.send(&i)?)))?;
-    group.children().iter().for_each(|child| until_asleep(child.pid()));
     let pids: Vec<u32> = group.children().iter().map(|child| child.pid()).collect();
+    until_settled(&pids);
     let costs = || pids.iter().map(|pid| (cpu_time(*pid), switches(*pid))).collect::<Vec<_>>();
     let before = costs();
     assert_eq!(other_rx.iter().filter(Result::is_ok).count(), 5000);

@@ -11,6 +11,16 @@ pub(crate) struct Held {
 }
 
 pub(crate) fn count() -> Held {
+    let maps = fs::read_to_string("/proc/self/maps").unwrap_or_default();
+    let mappings = maps.lines().filter(|line| line.contains("memfd:postbox")).count();
+    let pid = std::process::id();
+    let children =
+        fs::read_to_string(format!("/proc/self/task/{pid}/children")).unwrap_or_default();
+    Held { descriptors: descriptors(), mappings, children }
+}
+
+/// The open descriptors of this process, by what they are of.
+pub fn descriptors() -> Vec<String> {
     let open = fs::read_dir("/proc/self/fd").into_iter().flatten().flatten();
     let mut descriptors: Vec<String> = open
         .filter_map(|entry| fs::read_link(entry.path()).ok())
@@ -20,10 +30,5 @@ pub(crate) fn count() -> Held {
         .map(|target| target.split(":[").next().unwrap_or_default().to_owned())
         .collect();
     descriptors.sort();
-    let maps = fs::read_to_string("/proc/self/maps").unwrap_or_default();
-    let mappings = maps.lines().filter(|line| line.contains("memfd:postbox")).count();
-    let pid = std::process::id();
-    let children =
-        fs::read_to_string(format!("/proc/self/task/{pid}/children")).unwrap_or_default();
-    Held { descriptors, mappings, children }
+    descriptors
 }

@@ -22,10 +22,11 @@ mod watching;
 pub use cases::{Case, run};
 pub use chance::Chance;
 pub use gate::Gate;
+pub use leaks::descriptors;
 pub use ledger::{Entry, Ledger};
 pub use matrix::{BOUNDED, CAPACITIES, MECHANISMS, STRATEGIES, over, over_capacities};
 pub use plain::{Bystander, Storm, bystander, default_action, holder, on_signal};
-pub use watching::{cpu_time, is_asleep, own_thread, switches, until_asleep};
+pub use watching::{cpu_time, is_asleep, own_thread, switches, until_asleep, until_settled};
 
 use postbox::Wait;
 use std::time::{Duration, Instant};

@@ -1,7 +1,11 @@
 //! A program to be started by the tests with ends of channels: the first argument says what it
 //! does with them, and the status tells how that went.
 
-use postbox::{Bytes, InheritError, Receiver, Sender, inherited};
+use nix::unistd::getppid;
+use postbox::{
+    Bytes, Capacity, InheritError, Mechanism, Options, Receiver, Sender, WaitStrategy, fork,
+    inherited,
+};
 use postbox_tests::Outcome;
 use std::process::ExitCode;
 
@@ -16,7 +20,7 @@ fn main() -> ExitCode {
         ["wait for the end"] => wait_for_the_end(),
         ["numbers"] => numbers(),
         ["mistakes"] => mistakes(),
-        ["payloads", count, len] => payloads(count, len),
+        ["payloads", mechanism, count, len] => payloads(mechanism, count, len),
         ["traffic", count, warm_up] => traffic(count, warm_up),
         _ => Err(format!("no task {arguments:?}").into()),
     };
@@ -111,30 +115,44 @@ fn mistakes() -> Outcome {
     Ok(())
 }
 
-/// Sends that many messages to `out`, each filled with its number and a mark to search for.
-fn payloads(count: &str, len: &str) -> Outcome {
-    let tx = inherited::<Sender<Bytes>>("out")?;
-    let len: usize = len.parse()?;
-    for i in 0..count.parse::<u32>()? {
+/// Sends that many messages to a child, each with its number and a mark to search for.
+fn payloads(mechanism: &str, count: &str, len: &str) -> Outcome {
+    let (count, len) = (count.parse::<usize>()?, len.parse()?);
+    let options = Options::new(mechanism.parse()?).capacity(Capacity::Bounded(8)).max_message(len);
+    let (tx, rx) = options.channel::<Bytes>()?;
+    let child = fork(rx, |rx| Ok(assert_eq!(rx.iter().filter(Result::is_ok).count(), count)))?;
+    for i in 0..count {
         let mut message = format!("payload-{i:06}-").into_bytes();
         message.resize(len, b'~');
         tx.send(&message)?;
     }
-    Ok(())
+    drop(tx);
+    Ok(child.wait()?)
 }
 
-/// Sends messages to `out` as fast as they are taken, announcing by a call to `getppid` when it is
-/// warm and when it is done.
+/// Sends messages over shared memory to a child, both ends spinning. Each says by a call to
+/// `getppid` where the messages that count begin and end.
 fn traffic(count: &str, warm_up: &str) -> Outcome {
-    let tx = inherited::<Sender<Bytes>>("out")?;
-    let message = [1; 64];
-    for _ in 0..warm_up.parse::<u64>()? {
-        tx.send(&message)?;
+    let (count, warm_up) = (count.parse::<usize>()?, warm_up.parse::<usize>()?);
+    let options = Options::new(Mechanism::SharedMemory).wait_strategy(WaitStrategy::Spin);
+    let (tx, rx) = options.channel::<Bytes>()?;
+    let child = fork(rx, |rx| {
+        let mut buffer = Vec::new();
+        for i in 0..warm_up + count {
+            if i == warm_up {
+                getppid();
+            }
+            rx.receive_into(&mut buffer)?;
+        }
+        getppid();
+        Ok(())
+    })?;
+    for i in 0..warm_up + count {
+        if i == warm_up {
+            getppid();
+        }
+        tx.send(&[1; 64])?;
     }
-    nix::unistd::getppid();
-    for _ in 0..count.parse::<u64>()? {
-        tx.send(&message)?;
-    }
-    nix::unistd::getppid();
-    Ok(())
+    getppid();
+    Ok(child.wait()?)
 }

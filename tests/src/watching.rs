@@ -14,6 +14,21 @@ pub fn until_asleep(task: u32) {
     crate::eventually("falling asleep", || is_asleep(task).then_some(()));
 }
 
+/// Returns once all of these sleep and nothing stirs them any more; how often each went to sleep.
+///
+/// The last to join wakes the others once more: looking at each only once would be too early.
+pub fn until_settled(tasks: &[u32]) -> Vec<u64> {
+    let mut before = Vec::new();
+    loop {
+        tasks.iter().for_each(|task| until_asleep(*task));
+        let now: Vec<u64> = tasks.iter().map(|task| switches(*task)).collect();
+        if now == before {
+            return now;
+        }
+        before = now;
+    }
+}
+
 /// Whether that process or thread sleeps in epoll, which is how Postbox waits.
 ///
 /// Where the kernel does not tell in which call a task sleeps, sleeping at all counts.

@@ -3,7 +3,10 @@
 #![cfg(loom)]
 #![allow(unsafe_code, reason = "loom's cells hand out raw pointers")]
 
-use std::sync::Arc;
+use std::sync::{
+    Arc, Mutex,
+    atomic::{AtomicUsize, Ordering::Relaxed},
+};
 
 use loom::{cell::UnsafeCell, thread};
 use postbox_ring::{
@@ -117,16 +120,23 @@ impl Log {
     }
 }
 
-/// Every interleaving of `model` in which threads are interrupted up to `preemptions` times.
-fn explore(preemptions: usize, model: impl Fn() + Sync + Send + 'static) {
-    static ROUNDS: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(0);
+/// Tries every interleaving of `model` in which threads are interrupted up to `interruptions` times,
+/// or as often as `LOOM_MAX_PREEMPTIONS` says: as many as end within seconds.
+fn explore(interruptions: usize, model: impl Fn() + Sync + Send + 'static) {
+    let tried = Arc::new(AtomicUsize::new(0));
     let mut builder = loom::model::Builder::new();
-    builder.preemption_bound.get_or_insert(preemptions);
-    builder.check(move || {
-        ROUNDS.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        model()
+    builder.preemption_bound.get_or_insert(interruptions);
+    builder.check({
+        let tried = tried.clone();
+        move || {
+            tried.fetch_add(1, Relaxed);
+            model();
+        }
     });
-    eprintln!("{ROUNDS:?} interleavings");
+    // Loom finds by itself what to try: a model of one interleaving is one that explored nothing.
+    let tried = tried.load(Relaxed);
+    assert!(tried > 50, "only {tried} interleavings");
+    println!("{tried} interleavings");
 }
 
 fn sorted(mut values: Vec<u64>) -> Vec<u64> {
@@ -136,7 +146,7 @@ fn sorted(mut values: Vec<u64>) -> Vec<u64> {
 
 #[test]
 fn two_producers_claim_take_and_jump_without_sharing_a_unit() {
-    explore(2, || {
+    explore(1, || {
         let log = Log::new(4, 4);
         // Stands at 3: a run of two does not fit before the end.
         assert!(log.push(3, 7).is_some());
@@ -194,7 +204,7 @@ fn two_consumers_take_each_entry_once() {
 
 #[test]
 fn a_heap_gives_each_body_to_one_of_two_who_release_it() {
-    explore(2, || {
+    explore(3, || {
         let log = Log::new(2, 2);
         let run = log.push(1, 5).expect("room");
         let at = run.position();
@@ -214,7 +224,7 @@ fn a_heap_gives_each_body_to_one_of_two_who_release_it() {
 
 #[test]
 fn a_producer_that_dies_is_settled_while_others_go_on() {
-    explore(2, || {
+    explore(1, || {
         let log = Log::new(4, 4);
         let claim = log.runs.claim(2, 9, |_| {}).expect("room");
         log.write(log.runs.unit_range(&claim), 99);
@@ -233,5 +243,54 @@ fn a_producer_that_dies_is_settled_while_others_go_on() {
         got.extend(log.drain());
         assert_eq!(got, [1]);
         assert!(log.push(3, 3).is_some(), "all room is back");
+    });
+}
+
+#[test]
+fn what_a_dead_reader_had_captured_is_handed_to_one_settler_and_is_room_again() {
+    explore(2, || {
+        let log = Log::new(2, 2);
+        let run = log.push(1, 5).expect("room");
+        log.runs.capture(run, 9).expect("published");
+        let handed = Arc::new(Mutex::new(vec![]));
+        let settle = |by| {
+            let (log, handed) = (log.clone(), handed.clone());
+            move || {
+                log.runs.settle(9, by, |run| handed.lock().unwrap().push(log.read(run))).unwrap();
+            }
+        };
+        let settler = thread::spawn(settle(1));
+        settle(2)();
+        let reused = log.push(1, 6).is_some();
+        settler.join().unwrap();
+        assert!(reused);
+        assert!(log.push(1, 7).is_some(), "the dead one's run is room again");
+        assert_eq!(*handed.lock().unwrap(), [5]);
+    });
+}
+
+#[test]
+fn a_run_whose_writer_died_is_captured_or_settled() {
+    explore(2, || {
+        let log = Log::new(2, 2);
+        let claim = log.runs.claim(1, 9, |_| {}).expect("room");
+        let other = {
+            let log = log.clone();
+            thread::spawn(move || {
+                let run = log.runs.run(claim.position());
+                let captured = run.and_then(|run| log.runs.capture(run, 3));
+                if let Some(run) = captured {
+                    // What the dead one wrote is nobody's: it may be written over.
+                    log.write(log.runs.unit_range(&run), 3);
+                    assert!(log.runs.release(run), "settling the writer spares the captor");
+                }
+            })
+        };
+        log.runs.settle(9, 2, |_| panic!("read nothing")).unwrap();
+        let sent = [6, 7, 8].map(|value| log.push(1, value).is_some());
+        other.join().unwrap();
+        assert!(sent[0]);
+        let more = log.push(1, 9).is_some();
+        assert_eq!(sent.into_iter().filter(|&sent| sent).count() + usize::from(more), 2);
     });
 }

@@ -5,7 +5,10 @@
 #![cfg(loom)]
 #![allow(unsafe_code, reason = "loom's cells hand out raw pointers")]
 
-use std::sync::{Arc, Mutex};
+use std::sync::{
+    Arc, Mutex,
+    atomic::{AtomicUsize, Ordering::Relaxed},
+};
 
 use loom::{cell::UnsafeCell, thread};
 use postbox_ring::{
@@ -123,16 +126,23 @@ impl Ring {
     }
 }
 
-/// Every interleaving of `model` in which threads are interrupted up to `preemptions` times.
-fn explore(preemptions: usize, model: impl Fn() + Sync + Send + 'static) {
-    static ROUNDS: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(0);
+/// Tries every interleaving of `model` in which threads are interrupted up to `interruptions` times,
+/// or as often as `LOOM_MAX_PREEMPTIONS` says: as many as end within seconds.
+fn explore(interruptions: usize, model: impl Fn() + Sync + Send + 'static) {
+    let tried = Arc::new(AtomicUsize::new(0));
     let mut builder = loom::model::Builder::new();
-    builder.preemption_bound.get_or_insert(preemptions);
-    builder.check(move || {
-        ROUNDS.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        model()
+    builder.preemption_bound.get_or_insert(interruptions);
+    builder.check({
+        let tried = tried.clone();
+        move || {
+            tried.fetch_add(1, Relaxed);
+            model();
+        }
     });
-    eprintln!("{ROUNDS:?} interleavings");
+    // Loom finds by itself what to try: a model of one interleaving is one that explored nothing.
+    let tried = tried.load(Relaxed);
+    assert!(tried > 50, "only {tried} interleavings");
+    println!("{tried} interleavings");
 }
 
 fn sorted(mut values: Vec<u64>) -> Vec<u64> {
@@ -142,7 +152,7 @@ fn sorted(mut values: Vec<u64>) -> Vec<u64> {
 
 #[test]
 fn two_producers_and_two_consumers_pass_each_message_once() {
-    explore(2, || {
+    explore(1, || {
         let ring = Ring::new(2, 2);
         // The lap turns inside the model.
         assert!(ring.send(0, 1));
@@ -167,7 +177,7 @@ fn two_producers_and_two_consumers_pass_each_message_once() {
 
 #[test]
 fn a_ring_of_one_slot_passes_messages_lap_after_lap_in_order() {
-    explore(2, || {
+    explore(3, || {
         let ring = Ring::new(1, 1);
         let producer = {
             let ring = ring.clone();
@@ -182,7 +192,7 @@ fn a_ring_of_one_slot_passes_messages_lap_after_lap_in_order() {
 
 #[test]
 fn two_producers_never_get_more_than_the_window_in() {
-    explore(2, || {
+    explore(3, || {
         let ring = Ring::new(3, 1);
         let other = {
             let ring = ring.clone();
@@ -223,7 +233,7 @@ fn room_of_a_withdrawn_entry_is_given_out_once_while_it_is_taken() {
 
 #[test]
 fn a_producer_that_dies_at_any_step_is_settled_by_two_members_at_once() {
-    explore(2, || {
+    explore(1, || {
         let ring = Ring::new(2, 2);
         // Dead in the middle of its first message: claimed, never published.
         let claim = ring.slots.claim(9, &mut ClaimCache::new()).unwrap();
@@ -278,7 +288,7 @@ fn what_a_dead_consumer_took_is_handed_to_one_settler_and_its_slot_used_again() 
 
 #[test]
 fn one_producer_and_one_consumer_pass_messages_in_order_without_exchanges() {
-    explore(2, || {
+    explore(3, || {
         let ring = Ring::new(2, 1);
         let mut sender = SpscSender::attach(ring.slots.clone()).unwrap();
         let mut receiver = SpscReceiver::attach(ring.slots.clone()).unwrap();

@@ -31,7 +31,8 @@ Columns:
   verified     count, order per sender and content are those of the file
   taken by     with --deliver: which consumer took how many, as the senders' receipts say
 
-The row `buffer` is the textbook's shared buffer: one producer, one consumer, both busy waiting.
+The row `buffer` is the textbook's shared buffer: one producer, one consumer, both busy waiting;
+a record above 4 KiB takes several of its items.
 Line ends are no part of a record; a carriage return before one is. Producer p of P sends the
 records i with i mod P = p. --json has seconds, nanoseconds (p50_ns, p99_ns) and bytes.";
 

@@ -1,6 +1,6 @@
 //! The receiving processes.
 
-use super::chunks;
+use super::chunks::{self, Chunk, ChunkSize};
 use super::report::{DATA, Received, Report};
 use super::tally::Tally;
 use super::worker::{Outcome, Stopwatch};
@@ -28,8 +28,16 @@ pub fn consume(producers: u32, reports: &Sender<Report>) -> Outcome<Received> {
 }
 
 /// Empties the shared buffer until the producer's last chunk.
-pub fn empty(reports: &Sender<Report>) -> Outcome<Received> {
-    let mut buffer = SharedBuffer::attach(inherited_fd(DATA)?)?.into_consumer()?;
+pub fn empty(size: ChunkSize, reports: &Sender<Report>) -> Outcome<Received> {
+    match size {
+        ChunkSize::Small => empty_with::<chunks::Small>(reports),
+        ChunkSize::Medium => empty_with::<chunks::Medium>(reports),
+        ChunkSize::Large => empty_with::<chunks::Large>(reports),
+    }
+}
+
+fn empty_with<C: Chunk>(reports: &Sender<Report>) -> Outcome<Received> {
+    let mut buffer = SharedBuffer::<C>::attach(inherited_fd(DATA)?)?.into_consumer()?;
     let mut account = Account::new(1, reports);
     let mut message = Vec::new();
     let stopwatch = Stopwatch::start(reports)?;

@@ -2,7 +2,7 @@
 //! compared with the file.
 
 use super::arguments::{Carrier, Contest, Manner};
-use super::chunks::{BUFFER_SIZE, Chunk};
+use super::chunks::{self, BUFFER_SIZE, ChunkSize};
 use super::crew::{Crew, Trouble};
 use super::message::HEADER;
 use super::progress::Progress;
@@ -15,7 +15,7 @@ use clap::ValueEnum;
 use postbox::{Bytes, Capacity, Mechanism, Options, SharedBuffer};
 use postbox_sys::clock;
 use std::collections::BTreeMap;
-use std::os::fd::AsFd;
+use std::os::fd::OwnedFd;
 use std::process::Stdio;
 
 /// Runs the row to its end, or to what ends it early.
@@ -42,6 +42,8 @@ struct Course<'c> {
     ready: usize,
     /// When the start signal was given, in nanoseconds of the monotonic clock.
     started: Option<u64>,
+    /// When the last report came, or what ended it early.
+    ended: Option<u64>,
     sent: Vec<Sent>,
     received: Vec<Received>,
     /// Messages and bytes that each consumer has taken, as last told.
@@ -56,6 +58,7 @@ impl<'c> Course<'c> {
             consumers: Vec::new(),
             ready: 0,
             started: None,
+            ended: None,
             sent: Vec::new(),
             received: Vec::new(),
             seen: BTreeMap::new(),
@@ -64,22 +67,36 @@ impl<'c> Course<'c> {
 
     fn run(&mut self, source: &Source, stop: &Stop, progress: &Progress) -> Result<(), Trouble> {
         let mut crew = Crew::new(self.contest.producers + self.contest.consumers)?;
+        let outcome = self.follow(&mut crew, source, stop, progress);
+        // Before those that are left are ended, which may take a while.
+        self.ended = Some(clock::now());
+        outcome.and_then(|()| crew.dismiss(stop))
+    }
+
+    /// From the start of the workers to their last reports.
+    fn follow(
+        &mut self,
+        crew: &mut Crew,
+        source: &Source,
+        stop: &Stop,
+        progress: &Progress,
+    ) -> Result<(), Trouble> {
         match self.contest.carrier {
             Carrier::Channel(mechanism, capacity) => {
-                self.start_channel(&mut crew, source, mechanism, capacity)?;
+                self.start_channel(crew, source, mechanism, capacity)?;
             }
-            Carrier::Buffer => self.start_buffer(&mut crew, source)?,
+            Carrier::Buffer => self.start_buffer(crew, source)?,
         }
         while self.ready < self.producers.len() + self.consumers.len() {
-            self.hear(&mut crew, stop)?;
+            self.hear(crew, stop)?;
         }
         self.started = Some(clock::now());
         crew.go()?;
         while self.sent.len() < self.producers.len() || self.received.len() < self.consumers.len() {
-            self.hear(&mut crew, stop)?;
+            self.hear(crew, stop)?;
             progress.at(self.messages());
         }
-        crew.dismiss(stop)
+        Ok(())
     }
 
     /// Creates the channel and starts its producers and consumers. This process keeps no end, so
@@ -104,7 +121,7 @@ impl<'c> Course<'c> {
         }
         for index in 0..producers {
             let mut part = share("producer", source, index, producers);
-            part.push(manner_argument(manner));
+            part.push(choice("manner", manner));
             let input = Stdio::from(source.file.try_clone()?);
             let end = sender.clone();
             let pid = crew.start(&part, input, |spawn| spawn.pass(DATA, end))?;
@@ -115,12 +132,19 @@ impl<'c> Course<'c> {
 
     /// Creates the shared buffer and starts its producer and its consumer.
     fn start_buffer(&mut self, crew: &mut Crew, source: &Source) -> Result<(), Trouble> {
-        let buffer = SharedBuffer::<Chunk>::create(BUFFER_SIZE)?;
-        let (ours, theirs) = (Stdio::null(), buffer.as_fd().try_clone_to_owned()?);
-        let pid = crew.start(&["emptier".into()], ours, |spawn| spawn.pass_fd(DATA, theirs))?;
+        let size = ChunkSize::fitting(source.largest);
+        let buffer: OwnedFd = match size {
+            ChunkSize::Small => SharedBuffer::<chunks::Small>::create(BUFFER_SIZE)?.into(),
+            ChunkSize::Medium => SharedBuffer::<chunks::Medium>::create(BUFFER_SIZE)?.into(),
+            ChunkSize::Large => SharedBuffer::<chunks::Large>::create(BUFFER_SIZE)?.into(),
+        };
+        let part = ["emptier".into(), choice("chunks", size)];
+        let same = buffer.try_clone()?;
+        let pid = crew.start(&part, Stdio::null(), |spawn| spawn.pass_fd(DATA, same))?;
         self.consumers.push(pid);
+        let mut part = share("filler", source, 0, 1);
+        part.push(choice("chunks", size));
         let input = Stdio::from(source.file.try_clone()?);
-        let part = share("filler", source, 0, 1);
         let pid = crew.start(&part, input, |spawn| spawn.pass_fd(DATA, buffer))?;
         self.producers.push(pid);
         Ok(())
@@ -162,10 +186,10 @@ impl<'c> Course<'c> {
             taken: (self.contest.manner == Manner::Deliver).then(|| self.taken()),
             ..Row::default()
         };
-        if let Some(started) = self.started {
-            let complete = self.received.len() == self.consumers.len();
+        if let (Some(started), Some(ended)) = (self.started, self.ended) {
             let drained = self.received.iter().map(|received| received.drained).max();
-            let end = drained.filter(|_| complete).unwrap_or_else(clock::now);
+            let complete = self.received.len() == self.consumers.len();
+            let end = drained.filter(|_| complete).unwrap_or(ended);
             row.took(end.saturating_sub(started));
         }
         let mut latencies = Latencies::new();
@@ -237,7 +261,7 @@ fn share(part: &str, source: &Source, index: u32, producers: u32) -> Vec<String>
     ]
 }
 
-fn manner_argument(manner: Manner) -> String {
-    let value = manner.to_possible_value();
-    format!("--manner={}", value.as_ref().map_or("send", |value| value.get_name()))
+fn choice(option: &str, value: impl ValueEnum) -> String {
+    let value = value.to_possible_value();
+    format!("--{option}={}", value.as_ref().map_or("", |value| value.get_name()))
 }

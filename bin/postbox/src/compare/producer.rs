@@ -1,7 +1,7 @@
 //! The sending processes.
 
 use super::arguments::Manner;
-use super::chunks;
+use super::chunks::{self, Chunk, ChunkSize};
 use super::message::Header;
 use super::records::{RecordError, Records};
 use super::report::{DATA, Report, Sent};
@@ -37,8 +37,16 @@ pub fn produce(share: &Share, manner: Manner, reports: &Sender<Report>) -> Outco
 }
 
 /// Sends all through the shared buffer.
-pub fn fill(share: &Share, reports: &Sender<Report>) -> Outcome<Sent> {
-    let mut buffer = SharedBuffer::attach(inherited_fd(DATA)?)?.into_producer()?;
+pub fn fill(share: &Share, size: ChunkSize, reports: &Sender<Report>) -> Outcome<Sent> {
+    match size {
+        ChunkSize::Small => fill_with::<chunks::Small>(share, reports),
+        ChunkSize::Medium => fill_with::<chunks::Medium>(share, reports),
+        ChunkSize::Large => fill_with::<chunks::Large>(share, reports),
+    }
+}
+
+fn fill_with<C: Chunk>(share: &Share, reports: &Sender<Report>) -> Outcome<Sent> {
+    let mut buffer = SharedBuffer::<C>::attach(inherited_fd(DATA)?)?.into_producer()?;
     let records = share.records()?;
     let stopwatch = Stopwatch::start(reports)?;
     let messages = share.send(records, |message| Ok(chunks::produce(&mut buffer, message)?))?;

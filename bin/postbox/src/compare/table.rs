@@ -29,6 +29,8 @@ pub fn render(rows: &[Row]) -> String {
     let mut table = Table::new();
     table.load_preset(presets::UTF8_FULL_CONDENSED).set_header(header);
     for row in rows {
+        // What only the workers' last reports tell is missing from a row that ended early.
+        let told = |cell: String| if row.error.is_none() || row.p50_ns > 0 { cell } else { none() };
         let mut cells = vec![
             row.mechanism.clone(),
             row.capacity.clone(),
@@ -40,9 +42,9 @@ pub fn render(rows: &[Row]) -> String {
             format!("{:.1}", row.bytes_per_second / 1e6),
             microseconds(row.p50_ns),
             microseconds(row.p99_ns),
-            format!("{:.3}", row.cpu_seconds),
-            grouped(row.waits),
-            grouped(row.spilled),
+            told(format!("{:.3}", row.cpu_seconds)),
+            told(grouped(row.waits)),
+            told(grouped(row.spilled)),
             if row.verified { "yes" } else { "NO" }.to_owned(),
         ];
         cells.extend(receipts.then(|| takers(row.taken.as_deref().unwrap_or_default())));
@@ -59,8 +61,13 @@ fn takers(taken: &[Taken]) -> String {
     taken.iter().map(each).collect::<Vec<_>>().join(", ")
 }
 
+/// A latency; there is none without messages.
 fn microseconds(nanoseconds: u64) -> String {
-    format!("{:.1}", nanoseconds as f64 / 1e3)
+    if nanoseconds == 0 { none() } else { format!("{:.1}", nanoseconds as f64 / 1e3) }
+}
+
+fn none() -> String {
+    "-".to_owned()
 }
 
 /// A number with its thousands set apart.

@@ -1,6 +1,7 @@
 //! A worker: a process of its own, started by `compare` with ends of channels.
 
 use super::arguments::Manner;
+use super::chunks::ChunkSize;
 use super::records::Cut;
 use super::report::{Go, REPORTS, Report, START};
 use super::{consumer, producer};
@@ -43,9 +44,14 @@ enum Part {
     Filler {
         #[command(flatten)]
         share: Share,
+        #[arg(long)]
+        chunks: ChunkSize,
     },
     /// Empties the shared buffer until its last chunk.
-    Emptier,
+    Emptier {
+        #[arg(long)]
+        chunks: ChunkSize,
+    },
 }
 
 /// What a producer sends: the records i with i mod `producers` = `index`.
@@ -76,11 +82,13 @@ pub fn work(arguments: &Arguments) -> ExitCode {
         Part::Producer { share, manner } => {
             producer::produce(share, *manner, &reports).map(Report::Sent)
         }
-        Part::Filler { share } => producer::fill(share, &reports).map(Report::Sent),
+        Part::Filler { share, chunks } => {
+            producer::fill(share, *chunks, &reports).map(Report::Sent)
+        }
         Part::Consumer { producers } => {
             consumer::consume(*producers, &reports).map(Report::Received)
         }
-        Part::Emptier => consumer::empty(&reports).map(Report::Received),
+        Part::Emptier { chunks } => consumer::empty(*chunks, &reports).map(Report::Received),
     });
     let failed = outcome.is_err();
     let report = outcome.unwrap_or_else(|error| Report::Failed(error.to_string()));

@@ -4,6 +4,25 @@ use std::{marker::PhantomData, ops::Deref, ptr::NonNull, sync::Arc};
 
 use super::{Backing, Shared};
 
+/// Bytes in a cache line.
+const LINE: usize = 64;
+
+/// In assembly: compiled for any x86-64, `_mm_prefetch` with `_MM_HINT_ET0` becomes `prefetcht0`,
+/// which fetches the line to be read, and writing it then costs a second trip.
+#[inline]
+#[cfg(all(target_arch = "x86_64", not(miri)))]
+fn prefetch_for_write(at: *const u8) {
+    // SAFETY: a prefetch never faults, whatever the address, and changes no memory; a processor
+    // that does not know this one takes it for a no-op.
+    unsafe {
+        core::arch::asm!("prefetchw [{}]", in(reg) at, options(nostack, preserves_flags, readonly));
+    }
+}
+
+#[inline]
+#[cfg(not(all(target_arch = "x86_64", not(miri))))]
+fn prefetch_for_write(_at: *const u8) {}
+
 /// One `T` in a region. Clones look at the same `T`.
 pub struct View<T> {
     at: NonNull<T>,
@@ -104,6 +123,17 @@ impl<T: Shared> StridedView<T> {
         // SAFETY: `index` was just checked against the count whose bounds and alignment were
         // checked at construction; `backing` keeps the memory; `Shared` types are always valid.
         Some(unsafe { self.first.add(index * self.stride).cast::<T>().as_ref() })
+    }
+
+    /// Lets the processor fetch the first two cache lines of the stride at `index`, to be written
+    /// soon. Nothing else comes of it, whatever the index; on some processors not even that.
+    #[inline]
+    pub fn prefetch_for_write(&self, index: usize) {
+        let at = self.first.as_ptr().wrapping_add(index.wrapping_mul(self.stride));
+        prefetch_for_write(at);
+        if self.stride > LINE {
+            prefetch_for_write(at.wrapping_add(LINE));
+        }
     }
 }
 

@@ -83,6 +83,12 @@ impl<M: SlotMemory> Slots<M> {
             // Release: pairs with the Acquire in `take`, which then sees the body. A plain store
             // does: while its claimer lives nobody else changes a WRITING word.
             cell.store(SlotWord::full(claim.position.lap()).raw(), Ordering::Release);
+            // The receiver wrote FREE into the next slot long ago: fetching it now keeps the miss
+            // off the next claim's path. A ring of one slot leaves it to its receiver.
+            let next = self.after(claim.position).index();
+            if next != claim.position.index() {
+                self.memory().prefetch(next);
+            }
         }
     }
 

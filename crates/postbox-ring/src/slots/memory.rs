@@ -24,6 +24,9 @@ pub trait SlotMemory {
     fn body(&self, index: u32) -> usize;
     /// Room in a body.
     fn body_len(&self) -> usize;
+    /// Lets the slot come near while something else is done: it will be written next.
+    #[inline]
+    fn prefetch(&self, _index: u32) {}
 }
 
 #[cfg(not(loom))]
@@ -131,6 +134,11 @@ mod mapped {
         #[inline]
         fn body_len(&self) -> usize {
             self.layout.stride - WORD_BYTES
+        }
+
+        #[inline]
+        fn prefetch(&self, index: u32) {
+            self.words.prefetch_for_write(index as usize);
         }
     }
 }

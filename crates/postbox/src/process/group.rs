@@ -119,7 +119,12 @@ impl Group {
         loop {
             let mut left = Vec::new();
             for mut child in self.children.drain(..) {
-                match child.try_wait() {
+                let ended = child.try_wait();
+                if !matches!(ended, Ok(None)) {
+                    // Closing it is not enough: children forked later have copies of the pidfd.
+                    let _ = epoll.remove(&child);
+                }
+                match ended {
                     Ok(None) => left.push(child),
                     Ok(Some(status)) => failed = failed.or(child.judge(status).err()),
                     Err(error) => failed = failed.or(Some(error)),

@@ -1,0 +1,190 @@
+//! What a message costs beside its bytes: no heap allocation, and over shared memory with both
+//! ends busy no system call.
+
+#![allow(unsafe_code, reason = "an allocator is unsafe to implement")]
+
+use postbox::{
+    Bytes, Capacity, Form, Mechanism, Options, Receiver, Sender, Wait, WaitStrategy, fork,
+};
+use postbox_tests::{Case, Outcome, over_capacities, run, soon};
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::process::{Command, ExitCode};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+/// The system's allocator, counting.
+struct Counting;
+
+static ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
+
+// SAFETY: every call is the system allocator's own.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
+        // SAFETY: as the caller promised.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
+        // SAFETY: as the caller promised.
+        unsafe { System.dealloc(memory, layout) }
+    }
+
+    unsafe fn realloc(&self, memory: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
+        // SAFETY: as the caller promised.
+        unsafe { System.realloc(memory, layout, size) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+const PEER: &str = env!("CARGO_BIN_EXE_postbox-peer");
+const COUNT: u64 = 500;
+/// In an entry, at its edge, beyond it, and far beyond.
+const LENGTHS: [usize; 6] = [0, 64, 4096, 9000, 100_000, 64];
+
+fn main() -> ExitCode {
+    let waiting = [Capacity::Bounded(1), Capacity::Bounded(64), Capacity::Unbounded];
+    let all = [Capacity::Zero, Capacity::Bounded(1), Capacity::Bounded(64), Capacity::Unbounded];
+    let parts = [
+        over_capacities("nothing is allocated per message within a process", &waiting, alone),
+        over_capacities("nothing is allocated per message between processes", &all, between),
+        over_capacities("nothing is allocated per message by ends that sleep", &all, asleep),
+        over_capacities("nothing is allocated by waits that are in vain", &all, in_vain),
+        vec![Case::new("shm::both ends busy make no system call per message", system_calls)],
+    ];
+    run(parts.into_iter().flatten().collect())
+}
+
+/// What `body` allocates when it has run before.
+fn allocated(mut body: impl FnMut() -> Outcome) -> Result<u64, Box<dyn std::error::Error>> {
+    body()?;
+    let before = ALLOCATIONS.load(Ordering::Relaxed);
+    body()?;
+    Ok(ALLOCATIONS.load(Ordering::Relaxed) - before)
+}
+
+fn alone(mechanism: Mechanism, capacity: Capacity) -> Outcome {
+    for form in [Form::ManyToMany, Form::OneToOne] {
+        let (tx, rx) = Options::new(mechanism).capacity(capacity).form(form).channel::<Bytes>()?;
+        let mut buffer = Vec::with_capacity(1 << 20);
+        let message = vec![1; 100_000];
+        let count = allocated(|| {
+            for i in 0..COUNT {
+                let message = &message[..LENGTHS[i as usize % LENGTHS.len()]];
+                match i % 2 {
+                    0 => tx.send(message)?,
+                    _ => tx.try_send(message)?,
+                }
+                match i % 3 {
+                    0 => drop(rx.try_receive_into(&mut buffer)?.ok_or("nothing came")?),
+                    _ => drop(rx.receive_into(&mut buffer)?),
+                }
+                assert_eq!(buffer.len(), message.len());
+            }
+            Ok(())
+        })?;
+        assert_eq!(count, 0, "allocations for {COUNT} messages, {form:?}");
+    }
+    Ok(())
+}
+
+/// Sends to a child and has everything back, in one form of waiting.
+fn echoed(mechanism: Mechanism, capacity: Capacity, wait: WaitStrategy) -> Outcome {
+    let options = Options::new(mechanism).capacity(capacity).wait_strategy(wait);
+    let (there, requests) = options.channel::<Bytes>()?;
+    let (answers, back) = options.channel::<Bytes>()?;
+    let child = fork((requests, answers), |(requests, answers)| {
+        let mut buffer = Vec::with_capacity(1 << 20);
+        let allocations = allocated(|| {
+            (0..COUNT).try_for_each(|_| {
+                requests.receive_into(&mut buffer)?;
+                Ok(answers.send(&buffer)?)
+            })
+        })?;
+        assert_eq!(allocations, 0, "allocations for {COUNT} messages in the child");
+        Ok(())
+    })?;
+    let mut buffer = Vec::with_capacity(1 << 20);
+    let message = vec![1; 100_000];
+    let allocations = allocated(|| round_trips(&there, &back, &message, &mut buffer))?;
+    assert_eq!(allocations, 0, "allocations for {COUNT} messages in the parent");
+    Ok(child.wait()?)
+}
+
+fn round_trips(
+    there: &Sender<Bytes>,
+    back: &Receiver<Bytes>,
+    message: &[u8],
+    buffer: &mut Vec<u8>,
+) -> Outcome {
+    for i in 0..COUNT {
+        let message = &message[..LENGTHS[i as usize % LENGTHS.len()]];
+        match i % 2 {
+            0 => there.send_with(message, &soon())?,
+            _ => drop(there.deliver_with(message, &soon())?),
+        }
+        back.receive_into_with(buffer, &soon())?;
+        assert_eq!(buffer.len(), message.len());
+    }
+    Ok(())
+}
+
+fn between(mechanism: Mechanism, capacity: Capacity) -> Outcome {
+    echoed(mechanism, capacity, WaitStrategy::Adaptive)
+}
+
+fn asleep(mechanism: Mechanism, capacity: Capacity) -> Outcome {
+    echoed(mechanism, capacity, WaitStrategy::Block)
+}
+
+fn in_vain(mechanism: Mechanism, capacity: Capacity) -> Outcome {
+    let (tx, rx) = Options::new(mechanism).capacity(capacity).channel::<Bytes>()?;
+    let mut buffer = Vec::with_capacity(100);
+    let allocations = allocated(|| {
+        for micros in 0..50 {
+            let patience = Wait::timeout(Duration::from_micros(micros * 10));
+            assert!(rx.receive_into_with(&mut buffer, &patience).unwrap_err().is_timeout());
+            assert!(tx.deliver_with(b"never", &patience).unwrap_err().is_timeout());
+            assert!(rx.try_receive_into(&mut buffer)?.is_none());
+        }
+        Ok(())
+    })?;
+    assert_eq!(allocations, 0);
+    Ok(())
+}
+
+fn system_calls() -> Outcome {
+    const MESSAGES: usize = 200_000;
+    if Command::new("strace").arg("-V").output().is_err() {
+        println!("not shown: strace is not installed");
+        return Ok(());
+    }
+    let trace = tempfile::NamedTempFile::new()?;
+    let status = Command::new("strace")
+        .args(["-f", "-q", "-o"])
+        .arg(trace.path())
+        .args([PEER, "traffic", &MESSAGES.to_string(), "1000"])
+        .status()?;
+    assert!(status.success(), "{status}");
+    let trace = std::fs::read_to_string(trace.path())?;
+    let lines = || trace.lines().filter_map(|line| line.split_once(char::is_whitespace));
+    let mut processes: Vec<&str> = lines().map(|(pid, _)| pid).collect();
+    processes.sort();
+    processes.dedup();
+    assert_eq!(processes.len(), 2, "{processes:?}");
+    for process in processes {
+        let calls: Vec<&str> =
+            lines().filter(|(pid, _)| *pid == process).map(|(_, call)| call.trim()).collect();
+        let marks: Vec<usize> =
+            (0..calls.len()).filter(|i| calls[*i].starts_with("getppid")).collect();
+        assert_eq!(marks.len(), 2, "{process} did not say where the messages begin and end");
+        let between = &calls[marks[0] + 1..marks[1]];
+        println!("{process}: {} system calls for {MESSAGES} messages", between.len());
+        // Now and then it looks whether its partner still lives.
+        assert!(between.len() < MESSAGES / 100, "{:?}", &between[..20]);
+    }
+    Ok(())
+}

@@ -1,0 +1,125 @@
+//! One sender and one receiver, one of which is killed at a random moment of their traffic.
+
+use postbox::{Capacity, Form, Mechanism, Options, fork};
+use postbox_tests::{CAPACITIES, Case, Chance, Entry, Ledger, Outcome, over_capacities, soon};
+use std::thread;
+use std::time::Duration;
+
+const ROUNDS: u64 = 15;
+
+pub fn cases() -> Vec<Case> {
+    [
+        over_capacities(
+            "everything that a killed sender had sent arrives and then the end",
+            &CAPACITIES,
+            |mechanism, capacity| killed_sender(mechanism, capacity, Form::ManyToMany),
+        ),
+        over_capacities(
+            "a sender whose receiver is killed at any moment is told",
+            &CAPACITIES,
+            |mechanism, capacity| killed_receiver(mechanism, capacity, Form::ManyToMany),
+        ),
+        over_capacities(
+            "killed one to one partners leave the other with all that was sent and the end",
+            &CAPACITIES,
+            |mechanism, capacity| {
+                killed_sender(mechanism, capacity, Form::OneToOne)?;
+                killed_receiver(mechanism, capacity, Form::OneToOne)
+            },
+        ),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
+
+fn some_length(chance: &mut Chance) -> usize {
+    (if chance.once_in(20) { 9000 } else { chance.below(100) }) as usize
+}
+
+fn killed_sender(mechanism: Mechanism, capacity: Capacity, form: Form) -> Outcome {
+    let mut chance = Chance::new();
+    for round in 0..ROUNDS {
+        let (tx, rx) =
+            Options::new(mechanism).capacity(capacity).form(form).channel::<(u64, Vec<u8>)>()?;
+        let sent = Ledger::new()?;
+        let mut of_sender = chance.branch();
+        let mut sender = fork(tx, |tx| {
+            for seq in 0.. {
+                let message = (seq, vec![seq as u8; some_length(&mut of_sender)]);
+                match of_sender.below(3) {
+                    0 => drop(tx.deliver(&message)?),
+                    _ => tx.send(&message)?,
+                }
+                sent.note(Entry { by: 0, sender: 0, seq })?;
+            }
+            Ok(())
+        })?;
+        let moment = Duration::from_micros(chance.below(5000));
+        let death = thread::spawn(move || {
+            thread::sleep(moment);
+            sender.signal(9).unwrap();
+            sender.wait_status().unwrap();
+        });
+        let mut next = 0;
+        loop {
+            match rx.receive_with(&soon()) {
+                Ok(delivery) => {
+                    let (seq, filling) = delivery.into_inner();
+                    assert_eq!(seq, next, "in round {round}");
+                    assert!(filling.iter().all(|byte| *byte == seq as u8), "spoilt on the way");
+                    next += 1;
+                }
+                Err(error) if error.is_disconnected() => break,
+                Err(error) => return Err(format!("in round {round}: {error}").into()),
+            }
+        }
+        death.join().unwrap();
+        let sent = sent.entries()?.len() as u64;
+        // The last one may have gone without being noted.
+        assert!(next == sent || next == sent + 1, "{sent} were sent, {next} arrived");
+    }
+    Ok(())
+}
+
+fn killed_receiver(mechanism: Mechanism, capacity: Capacity, form: Form) -> Outcome {
+    let mut chance = Chance::new();
+    for round in 0..ROUNDS {
+        let (tx, rx) =
+            Options::new(mechanism).capacity(capacity).form(form).channel::<(u64, Vec<u8>)>()?;
+        let received = Ledger::new()?;
+        let mut receiver = fork(rx, |rx| {
+            for next in 0.. {
+                let seq = rx.receive()?.0;
+                assert_eq!(seq, next);
+                received.note(Entry { by: 0, sender: 0, seq })?;
+            }
+            Ok(())
+        })?;
+        let moment = Duration::from_micros(chance.below(5000));
+        let death = thread::spawn(move || {
+            thread::sleep(moment);
+            receiver.signal(9).unwrap();
+            receiver.wait_status().unwrap();
+        });
+        let mut delivered = 0;
+        for seq in 0.. {
+            let message = (seq, vec![seq as u8; some_length(&mut chance)]);
+            // An unbounded channel takes what nobody receives, until it is told.
+            let outcome = match chance.below(3) {
+                0 => tx.deliver_with(&message, &soon()).map(|_| delivered = seq + 1).map_err(|e| e.reason().clone()),
+                _ => tx.send_with(&message, &soon()),
+            };
+            match outcome {
+                Ok(()) => {}
+                Err(error) if error.is_disconnected() => break,
+                Err(error) => return Err(format!("in round {round}: {error}").into()),
+            }
+        }
+        death.join().unwrap();
+        let received = received.entries()?.len() as u64;
+        // The last one may have been taken without being noted.
+        assert!(received + 1 >= delivered, "{delivered} had receipts, {received} were received");
+    }
+    Ok(())
+}
