@@ -3,13 +3,13 @@
 
 use nix::fcntl::{FcntlArg, fcntl};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
-use nix::unistd::{Gid, Uid, getuid, setgid, setgroups, setuid};
 use postbox::{
     Bytes, Capacity, ForkError, Mechanism, Options, Receiver, SendError, Sender, TrySendError,
     Wait, channel, fork,
 };
 use postbox_tests::{
     CAPACITIES, Case, Outcome, descriptors, holder, over, over_capacities, run, soon,
+    unprivileged_as,
 };
 use std::process::ExitCode;
 use std::time::Duration;
@@ -39,16 +39,6 @@ fn main() -> ExitCode {
 /// Runs it in a child, which may lower its limits for good.
 fn limited(body: impl FnOnce() -> Outcome) -> Outcome {
     Ok(fork((), |()| body())?.wait()?)
-}
-
-/// Gives up all privileges, in a user of its own where this one has them.
-fn unprivileged_as(user: u32) -> nix::Result<()> {
-    if getuid().is_root() {
-        setgroups(&[])?;
-        setgid(Gid::from_raw(user))?;
-        setuid(Uid::from_raw(user))?;
-    }
-    Ok(())
 }
 
 /// Lowers a limit of this process so that it could be raised again.

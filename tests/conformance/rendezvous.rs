@@ -22,7 +22,7 @@ pub fn cases() -> Vec<Case> {
         over("0::a try_send that succeeded is received although the receiver was leaving", leavers),
         over("0::senders and receivers of every kind meet exactly once", every_kind),
         over("0::a send that timed out is never received", timed_out_send),
-        over("0::two hundred senders wait and each is taken once", many_senders),
+        over("0::a hundred senders wait and each is taken once", many_senders),
     ]
     .into_iter()
     .flatten()
@@ -295,7 +295,7 @@ fn timed_out_send(mechanism: Mechanism) -> Outcome {
 }
 
 fn many_senders(mechanism: Mechanism) -> Outcome {
-    const SENDERS: u32 = 200;
+    const SENDERS: u32 = 100;
     let (tx, rx) = channel::<u32>(mechanism, ZERO)?;
     let mut group = Group::new();
     for i in 0..SENDERS {

@@ -109,7 +109,7 @@ fn across_the_overflow(mechanism: Mechanism, capacity: Capacity) -> Outcome {
     for sender in 0..senders {
         let mut chance = chance.branch();
         group.fork(tx.clone(), move |tx| {
-            for seq in 0..2000 {
+            for seq in 0..800 {
                 let len = chance.pick(&[0, 10, 3000, 6000]);
                 tx.send(&(sender, seq, vec![seq as u8; len]))?;
             }
@@ -119,7 +119,7 @@ fn across_the_overflow(mechanism: Mechanism, capacity: Capacity) -> Outcome {
     drop(tx);
     let mut next = vec![0; senders as usize];
     let mut taken = 0;
-    while next.iter().sum::<u64>() < u64::from(senders) * 2000 {
+    while next.iter().sum::<u64>() < u64::from(senders) * 800 {
         if taken == 0 {
             // Lets them run far ahead, then follows for a while.
             taken = chance.below(300);

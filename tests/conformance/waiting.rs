@@ -192,7 +192,7 @@ fn traffic_in_storm(mechanism: Mechanism, capacity: Capacity) -> Outcome {
     let child = fork(tx, |tx| {
         let _storm = Storm::begin(SaFlags::empty())?;
         for i in 0..3000 {
-            let filling = vec![i as u8; if i % 50 == 0 { 300_000 } else { 10 }];
+            let filling = vec![i as u8; if i % 50 == 0 { 70_000 } else { 10 }];
             match i % 3 {
                 0 => drop(tx.deliver(&(i, filling))?),
                 _ => tx.send(&(i, filling))?,

@@ -15,7 +15,7 @@ pub fn cases() -> Vec<Case> {
     [
         over_capacities(
             "with two hundred receivers waiting a message wakes at most two",
-            &few,
+            &[Capacity::Zero, Capacity::Bounded(64)],
             two_hundred_receivers,
         ),
         over_capacities(

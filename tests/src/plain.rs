@@ -8,7 +8,7 @@ use nix::sys::signal::{kill, sigaction};
 use nix::sys::timer::{Expiration, Timer, TimerSetTimeFlags};
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::time::ClockId;
-use nix::unistd::{ForkResult, Pid, fork, pause};
+use nix::unistd::{ForkResult, Gid, Pid, Uid, fork, getuid, pause, setgid, setgroups, setuid};
 use postbox::{Child, Ends, ForkError};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -72,6 +72,16 @@ pub fn holder<E: Ends>(ends: E) -> Result<Child, ForkError> {
             let _ = &ends;
         }
     })
+}
+
+/// Gives up all privileges, in a user of its own where this one has them.
+pub fn unprivileged_as(user: u32) -> nix::Result<()> {
+    if getuid().is_root() {
+        setgroups(&[])?;
+        setgid(Gid::from_raw(user))?;
+        setuid(Uid::from_raw(user))?;
+    }
+    Ok(())
 }
 
 /// Sets a signal's handler.

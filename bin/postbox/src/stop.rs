@@ -2,44 +2,54 @@
 
 use crate::ending::Ending;
 use postbox::Cancel;
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::flag;
+use std::error::Error;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread;
 use std::time::{Duration, Instant};
 
 /// The exit code of a program that was interrupted: 128 + SIGINT.
-const INTERRUPTED: u8 = 130;
+const INTERRUPTED: usize = 130;
 /// The exit code of a program that was terminated: 128 + SIGTERM.
-const TERMINATED: u8 = 143;
+const TERMINATED: usize = 143;
+/// Within that time a handler that has called ctrlc's has noted the code.
+const NOTED: Duration = Duration::from_millis(200);
 
 /// Whether the user wants the program to stop.
 #[derive(Debug)]
 pub struct Stop {
     cancel: Cancel,
-    code: Arc<AtomicU8>,
+    /// The exit code, 0 until a signal comes. Its handler writes it.
+    code: Arc<AtomicUsize>,
 }
 
 impl Stop {
-    /// From now on the two signals do not end the process; whoever asks is told.
+    /// From now on these signals do not end the process; whoever asks is told.
     pub fn install() -> Result<Self, Ending> {
-        let failed = |error: String| Ending::Failure(format!("cannot handle signals: {error}"));
-        let cancel = Cancel::new().map_err(|error| failed(error.to_string()))?;
-        let code = Arc::new(AtomicU8::new(0));
-        let terminated = Arc::new(AtomicBool::new(false));
-        let stop = Stop { cancel: cancel.clone(), code: code.clone() };
-        let flag = terminated.clone();
+        Stop::try_install()
+            .map_err(|error| Ending::Failure(format!("cannot handle signals: {error}")))
+    }
+
+    fn try_install() -> Result<Self, Box<dyn Error>> {
+        let stop = Stop { cancel: Cancel::new()?, code: Arc::default() };
+        let (cancel, code) = (stop.cancel.clone(), stop.code.clone());
+        // ctrlc's thread wakes those who wait, but does not know which signal it was. These
+        // handlers do; they find ctrlc's in place, call it, and then note the code.
         ctrlc::set_handler(move || {
-            // Pairs with the store by signal-hook's handler, which runs before ctrlc's.
-            let ended = if flag.load(Ordering::SeqCst) { TERMINATED } else { INTERRUPTED };
-            // Pairs with the load in `code`. The first signal counts.
-            let _ = code.compare_exchange(0, ended, Ordering::SeqCst, Ordering::SeqCst);
+            let deadline = Instant::now() + NOTED;
+            while code.load(Ordering::SeqCst) == 0 && Instant::now() < deadline {
+                thread::yield_now();
+            }
+            // A signal that came before those handlers stood is noted by nobody else.
+            let _ = code.compare_exchange(0, INTERRUPTED, Ordering::SeqCst, Ordering::SeqCst);
             cancel.fire();
-        })
-        .map_err(|error| failed(error.to_string()))?;
-        // ctrlc does not say which signal it was. This handler notes SIGTERM and then calls the one
-        // it found, ctrlc's.
-        signal_hook::flag::register(signal_hook::consts::SIGTERM, terminated)
-            .map_err(|error| failed(error.to_string()))?;
+        })?;
+        flag::register_usize(SIGINT, stop.code.clone(), INTERRUPTED)?;
+        flag::register_usize(SIGTERM, stop.code.clone(), TERMINATED)?;
+        flag::register_usize(SIGHUP, stop.code.clone(), TERMINATED)?;
         Ok(stop)
     }
 
@@ -50,8 +60,8 @@ impl Stop {
 
     /// The exit code, once a signal has come.
     pub fn code(&self) -> Option<u8> {
-        // Pairs with the exchange in the handler.
-        Some(self.code.load(Ordering::SeqCst)).filter(|&code| code != 0)
+        // Pairs with the store by signal-hook's handlers, as does the load above.
+        u8::try_from(self.code.load(Ordering::SeqCst)).ok().filter(|&code| code != 0)
     }
 
     /// As [`code`](Self::code), for a signal that is on its way: one from the terminal goes to
@@ -59,7 +69,7 @@ impl Stop {
     pub fn code_soon(&self) -> Option<u8> {
         let deadline = Instant::now() + Duration::from_millis(300);
         while self.code().is_none() && Instant::now() < deadline {
-            std::thread::sleep(Duration::from_millis(5));
+            thread::sleep(Duration::from_millis(5));
         }
         self.code()
     }
@@ -68,5 +78,5 @@ impl Stop {
 /// Workers outlive SIGINT from the terminal, silently: whoever started them ends them.
 pub fn ignore_interrupts() -> io::Result<()> {
     let unheeded = Arc::new(AtomicBool::new(false));
-    signal_hook::flag::register(signal_hook::consts::SIGINT, unheeded).map(drop)
+    flag::register(SIGINT, unheeded).map(drop)
 }

@@ -76,7 +76,7 @@ fn many_producers_and_consumers_share_a_slot_ring() {
         let attempts = AtomicU64::new(0);
         exactly_once_and_in_order(
             |member, value| match ring.claim(member, &mut ClaimCache::new()) {
-                Ok(claim) if attempts.fetch_add(1, SeqCst) % 17 == 0 => {
+                Ok(claim) if attempts.fetch_add(1, SeqCst).is_multiple_of(17) => {
                     ring.abandon(claim);
                     false
                 }

@@ -66,9 +66,9 @@ fn a_run_that_does_not_fit_before_the_end_jumps_to_the_start() {
     assert_eq!(push(&log, 30), Err(ClaimError::Full), "the start is in use");
     push(&log, 10).unwrap();
     assert!(log.release(first));
-    let mut jumped = vec![];
-    let run = log.claim(30, 1, |range| jumped.push(range)).unwrap();
-    assert_eq!(jumped, [1010..1024]);
+    let mut jumped = None;
+    let run = log.claim(30, 1, |range| assert_eq!(jumped.replace(range), None)).unwrap();
+    assert_eq!(jumped, Some(1010..1024));
     assert_eq!(run.position(), 1024);
 }
 
@@ -261,8 +261,8 @@ fn nonsense_in_memory_is_an_error_and_never_a_panic() {
     let (_region, log) = log(100);
     let memory = &log.memory;
     let cells = [memory.tail(), memory.head(), memory.free(), memory.word(0), memory.word(5)];
-    for bad in nonsense.into_iter().take(if cfg!(miri) { 3 } else { usize::MAX }) {
-        for target in cells {
+    for bad in nonsense.into_iter().take(if cfg!(miri) { 2 } else { usize::MAX }) {
+        for target in cells.into_iter().take(if cfg!(miri) { 2 } else { usize::MAX }) {
             for index in 0..UNITS {
                 memory.word(index).store(0, Relaxed);
             }

@@ -198,7 +198,7 @@ fn nonsense_in_memory_is_an_error_and_never_a_panic() {
         let words = (0..3).flat_map(|i| [memory.word(i).unwrap(), memory.withdrawn(i).unwrap()]);
         [memory.tail(), memory.head(), memory.withdrawals()].into_iter().chain(words)
     };
-    for bad in nonsense {
+    for bad in nonsense.into_iter().take(if cfg!(miri) { 2 } else { usize::MAX }) {
         for target in 0..cells().count() {
             for cell in cells() {
                 cell.store(0, Relaxed);

@@ -90,7 +90,7 @@ impl Pair {
             Ok(run) => {
                 assert_eq!((Some(run.position()), run.units()), (place, units));
                 let jump = run.position() != tail;
-                assert_eq!(jumped, jump.then(|| (tail % UNITS) as u32..UNITS as u32));
+                assert_eq!(jumped, jump.then_some((tail % UNITS) as u32..UNITS as u32));
                 self.stamp(&run);
                 self.model.claim(run.position(), u64::from(units), member);
                 self.claims.push(run);
