@@ -70,7 +70,9 @@ impl<'n> Offered<'n> {
         };
         let giver = Identity::from_word(parts.next()?.parse().ok()?)?;
         let (first, count) = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
-        (parts.next().is_none() && first > 2 && count <= 16).then_some(Offered {
+        // Above the standard streams, and where adding the count cannot overflow.
+        let in_range = (3..RawFd::MAX - 16).contains(&first) && count <= 16;
+        (parts.next().is_none() && in_range).then_some(Offered {
             name,
             role,
             seat,

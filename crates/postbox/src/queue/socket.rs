@@ -15,8 +15,11 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 /// Larger records would need contiguous kernel memory of higher order; bodies beyond lie in
 /// shared memory.
 pub(super) const ENTRY_LIMIT: usize = 8192;
-/// What the kernel charges for a record besides its bytes, generously.
-const RECORD_OVERHEAD: usize = 1024;
+
+/// What the kernel charges for a record of that many bytes: its allocation is a power of two.
+fn charge(bytes: usize) -> usize {
+    (bytes + 512).next_power_of_two() + 512
+}
 
 #[derive(Debug)]
 pub(crate) struct Records {
@@ -27,7 +30,7 @@ pub(crate) struct Records {
 impl Records {
     pub(super) fn create(wanted: Wanted) -> Result<Self, Fault> {
         let (write, read) = socket::seqpacket_pair().map_err(Fault::system("socketpair"))?;
-        let bytes = wanted.depth as usize * (wanted.entry.min(ENTRY_LIMIT) + RECORD_OVERHEAD);
+        let bytes = wanted.depth as usize * charge(wanted.entry.min(ENTRY_LIMIT));
         if socket::send_buffer(write.as_fd()).is_ok_and(|now| now < bytes) {
             // The kernel caps it at net.core.wmem_max; the overflow takes the rest.
             let _ = socket::set_send_buffer(write.as_fd(), bytes);
@@ -45,7 +48,7 @@ impl Records {
 
     pub(super) fn depth(&self) -> u32 {
         socket::send_buffer(self.write.as_fd())
-            .map_or(1, |bytes| (bytes / (ENTRY_LIMIT + RECORD_OVERHEAD)).max(1) as u32)
+            .map_or(1, |bytes| (bytes / charge(ENTRY_LIMIT)).max(1) as u32)
     }
 
     pub(super) fn push(&self, entry: &[u8]) -> Result<(), Refused> {
