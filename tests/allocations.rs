@@ -80,10 +80,10 @@ fn alone(mechanism: Mechanism, capacity: Capacity) -> Outcome {
                     0 => tx.send(message)?,
                     _ => tx.try_send(message)?,
                 }
-                match i % 3 {
-                    0 => drop(rx.try_receive_into(&mut buffer)?.ok_or("nothing came")?),
-                    _ => drop(rx.receive_into(&mut buffer)?),
-                }
+                let _sender = match i % 3 {
+                    0 => rx.try_receive_into(&mut buffer)?.ok_or("nothing came")?,
+                    _ => rx.receive_into(&mut buffer)?,
+                };
                 assert_eq!(buffer.len(), message.len());
             }
             Ok(())

@@ -103,7 +103,10 @@ fn unprivileged(mechanism: Mechanism, capacity: Capacity) -> Outcome {
             assert_eq!(&**rx.receive_with(&soon())?, i.to_le_bytes());
         }
         sender.wait()?;
-        let receiver = fork(rx.clone(), |rx| Ok(drop(rx.receive_with(&soon())?)))?;
+        let receiver = fork(rx.clone(), |rx| {
+            rx.receive_with(&soon())?;
+            Ok(())
+        })?;
         assert_eq!(tx.deliver_with(b"1", &soon())?.receiver().pid(), receiver.pid());
         receiver.wait()?;
         let mut killed = holder(tx)?;

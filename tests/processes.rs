@@ -226,12 +226,11 @@ fn group_waits_free() -> Outcome {
         group.fork((), |()| Ok(go.pass()?))?;
         Ok(group.wait()?)
     })?;
-    let first = eventually("the first child's end", || {
+    eventually("the first child's end", || {
         let children = format!("/proc/{0}/task/{0}/children", waiter.pid());
         let children = std::fs::read_to_string(children).ok()?;
         (children.split_whitespace().count() == 1).then_some(())
     });
-    let () = first;
     until_asleep(waiter.pid());
     let before = (postbox_tests::cpu_time(waiter.pid()), postbox_tests::switches(waiter.pid()));
     let until = Instant::now() + Duration::from_millis(50);
@@ -278,7 +277,10 @@ fn after_ctrlc() -> Outcome {
     // The handler of this process is as it was.
     kill(Pid::this(), Signal::SIGINT)?;
     eventually("the handler", || (INTERRUPTIONS.load(Ordering::SeqCst) == 1).then_some(()));
-    let child = fork(rx, |rx| Ok(assert_eq!(*rx.receive()?, 1)))?;
+    let child = fork(rx, |rx| {
+        assert_eq!(*rx.receive()?, 1);
+        Ok(())
+    })?;
     tx.send(&1)?;
     Ok(child.wait()?)
 }

@@ -27,6 +27,11 @@ pub fn cases() -> Vec<Case> {
             &CAPACITIES,
             corpses,
         ),
+        over_capacities(
+            "a deliver that waits behind thousands of withdrawn ones is taken by who comes",
+            &CAPACITIES,
+            behind_corpses,
+        ),
         over_capacities("a cancelled deliver leaves nothing behind", &CAPACITIES, cancelled),
         over_capacities(
             "deliver comes after what waits and returns only when taken",
@@ -254,6 +259,21 @@ fn corpses(mechanism: Mechanism, capacity: Capacity) -> Outcome {
         let receipt = tx.deliver_with(&(1, seq), &soon())?;
         assert_eq!(receipt.receiver().pid(), child.pid());
     }
+    Ok(child.wait()?)
+}
+
+fn behind_corpses(mechanism: Mechanism, capacity: Capacity) -> Outcome {
+    let (tx, rx) = channel::<u32>(mechanism, capacity)?;
+    for _ in 0..3000 {
+        assert!(tx.try_deliver(&0).unwrap_err().is_timeout());
+    }
+    let child = fork(tx, |tx| {
+        let receipt = tx.deliver_with(&1, &soon())?;
+        assert_eq!(receipt.receiver().pid(), nix::unistd::getppid().as_raw() as u32);
+        Ok(())
+    })?;
+    until_asleep(child.pid());
+    assert_eq!(*rx.receive_with(&soon())?, 1);
     Ok(child.wait()?)
 }
 

@@ -135,7 +135,10 @@ fn waiting_is_free(mechanism: Mechanism, capacity: Capacity) -> Outcome {
     let (tx, rx) = channel::<u32>(mechanism, capacity)?;
     let mut group = Group::new();
     for _ in 0..5 {
-        group.fork(rx.clone(), |rx| Ok(drop(rx.receive()?)))?;
+        group.fork(rx.clone(), |rx| {
+            rx.receive()?;
+            Ok(())
+        })?;
     }
     drop(rx);
     // Others are busy meanwhile.

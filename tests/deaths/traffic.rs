@@ -101,7 +101,6 @@ fn conduct(mechanism: Mechanism, capacity: Capacity, style: Style) -> Outcome {
             kill(&mut members[place], &mut receivers)?;
             members[place] = enlist(members[place].sends, &mut chance, &mut receivers)?;
         }
-        drop(enlist);
         // Some die at the very end, with nobody in their place.
         for _ in 0..2 {
             let place = chance.below(members.len() as u64) as usize;

@@ -120,7 +120,10 @@ fn payloads(mechanism: &str, count: &str, len: &str) -> Outcome {
     let (count, len) = (count.parse::<usize>()?, len.parse()?);
     let options = Options::new(mechanism.parse()?).capacity(Capacity::Bounded(8)).max_message(len);
     let (tx, rx) = options.channel::<Bytes>()?;
-    let child = fork(rx, |rx| Ok(assert_eq!(rx.iter().filter(Result::is_ok).count(), count)))?;
+    let child = fork(rx, |rx| {
+        assert_eq!(rx.iter().filter(Result::is_ok).count(), count);
+        Ok(())
+    })?;
     for i in 0..count {
         let mut message = format!("payload-{i:06}-").into_bytes();
         message.resize(len, b'~');

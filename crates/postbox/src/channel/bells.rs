@@ -76,10 +76,18 @@ impl Bells {
     }
 
     /// Wakes one sleeper, if there is one that no ring is on its way to.
+    #[inline]
     pub(crate) fn ring_one(&self, control: &Control, awaited: Awaited) {
-        let sleepers = control.sleepers(awaited);
         // SeqCst: comes after the publication; pairs with the increment in `Asleep::announce`.
-        let mut count = sleepers.load(SeqCst);
+        let count = control.sleepers(awaited).load(SeqCst);
+        if count > 0 {
+            self.ring_one_of(control, awaited, count);
+        }
+    }
+
+    #[cold]
+    fn ring_one_of(&self, control: &Control, awaited: Awaited, mut count: u64) {
+        let sleepers = control.sleepers(awaited);
         while count > 0 {
             match sleepers.compare_exchange_weak(count, count - 1, SeqCst, SeqCst) {
                 Ok(_) => return ring(self.of(awaited)),

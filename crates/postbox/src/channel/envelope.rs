@@ -105,6 +105,7 @@ impl Envelope {
     }
 
     /// The whole entry: header, and the message unless it lies elsewhere.
+    #[inline]
     pub(crate) fn write_entry(&self, message: &[u8], into: &mut Vec<u8>) {
         let (header, len) = self.for_entry();
         into.clear();

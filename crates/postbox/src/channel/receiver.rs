@@ -213,10 +213,12 @@ impl<T: Message> Receiver<T> {
         Ok(Delivery { message, sender: Peer::of(popped.sender_pid) })
     }
 
+    #[inline(always)]
     fn pop(&self, into: &mut Vec<u8>) -> Result<Option<Popped>, Fault> {
         self.end.channel.pop(&self.end, &self.inbox, into)
     }
 
+    #[inline(always)]
     fn wait_into(&self, into: &mut Vec<u8>, wait: &Wait) -> Result<Popped, ReceiveError> {
         self.end.check()?;
         let turn = Turn::wait(&self.end);
@@ -230,10 +232,17 @@ impl<T: Message> Receiver<T> {
         }
     }
 
+    #[inline(always)]
     fn pop_or_end(&self, into: &mut Vec<u8>) -> Result<Option<Popped>, ReceiveError> {
-        if let Some(popped) = self.pop(into)? {
-            return Ok(Some(popped));
+        match self.pop(into)? {
+            Some(popped) => Ok(Some(popped)),
+            None => self.end_or_none(into),
         }
+    }
+
+    /// Nothing was there.
+    #[inline(never)]
+    fn end_or_none(&self, into: &mut Vec<u8>) -> Result<Option<Popped>, ReceiveError> {
         self.end.mend();
         if self.end.has_partners() {
             return Ok(None);

@@ -209,6 +209,7 @@ impl<T: Message> Sender<T> {
     }
 
     /// Encodes into the end's own buffer, then acts.
+    #[inline(always)]
     fn encoded<R, E: From<SendError>>(
         &self,
         message: &T::Borrowed,
@@ -243,6 +244,7 @@ impl<T: Message> Sender<T> {
         }
     }
 
+    #[inline(always)]
     fn send_bytes(&self, bytes: &[u8], wait: &Wait) -> Result<(), SendError> {
         if self.end.channel.config.capacity == Capacity::Zero {
             return self.deliver_bytes(bytes, wait).map(drop);
@@ -251,6 +253,7 @@ impl<T: Message> Sender<T> {
     }
 
     /// Some if the message is in the channel, none if there is no room.
+    #[inline(always)]
     fn push_plain(&self, bytes: &[u8]) -> Result<Option<()>, SendError> {
         self.has_receivers()?;
         let message = Outgoing { bytes, cell: None, engaging: false };
@@ -259,11 +262,14 @@ impl<T: Message> Sender<T> {
                 self.end.count_message(bytes.len());
                 Ok(Some(()))
             }
-            Err(refused) => {
-                self.end.mend();
-                self.refused(refused).map(|()| None)
-            }
+            Err(refused) => self.not_pushed(refused),
         }
+    }
+
+    #[cold]
+    fn not_pushed<R>(&self, refused: NotPushed) -> Result<Option<R>, SendError> {
+        self.end.mend();
+        self.refused(refused).map(|()| None)
     }
 
     fn try_send_bytes(&self, bytes: &[u8]) -> Result<(), TrySendError> {
@@ -316,8 +322,7 @@ impl<T: Message> Sender<T> {
             Ok(pushed) => Ok(Some(Offer { cell, pushed })),
             Err(refused) => {
                 channel.block.close_cell(cell);
-                self.end.mend();
-                self.refused(refused).map(|()| None)
+                self.not_pushed(refused)
             }
         }
     }

@@ -106,6 +106,7 @@ impl KernelQueue {
         }
     }
 
+    #[inline]
     pub(crate) fn push(&self, entry: &[u8]) -> Result<(), Refused> {
         match self {
             KernelQueue::Pipe(queue) => queue.push(entry),
@@ -116,6 +117,7 @@ impl KernelQueue {
 
     /// Takes the first entry into `into`, which has at least [`Self::entry_limit`] bytes; `None`
     /// where there is none.
+    #[inline]
     pub(crate) fn pop(&self, into: &mut [u8]) -> Result<Option<usize>, Fault> {
         match self {
             KernelQueue::Pipe(queue) => queue.pop(into),
@@ -144,6 +146,7 @@ impl KernelQueue {
 }
 
 /// A result that may say "not now", from a call that may be interrupted.
+#[inline]
 fn unless_interrupted<T>(
     call: &'static str,
     mut attempt: impl FnMut() -> Result<T, Errno>,

@@ -66,6 +66,7 @@ impl PosixQueue {
         self.depth
     }
 
+    #[inline]
     pub(super) fn push(&self, entry: &[u8]) -> Result<(), Refused> {
         match unless_interrupted("mq_timedsend", || mqueue::send(self.queue.as_fd(), entry)) {
             Ok(Some(())) => Ok(()),
@@ -74,6 +75,7 @@ impl PosixQueue {
         }
     }
 
+    #[inline]
     pub(super) fn pop(&self, into: &mut [u8]) -> Result<Option<usize>, Fault> {
         unless_interrupted("mq_timedreceive", || mqueue::receive(self.queue.as_fd(), into))
     }

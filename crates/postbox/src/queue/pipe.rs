@@ -51,6 +51,7 @@ impl PacketPipe {
         pipe::capacity(self.write.as_fd()).map_or(1, |bytes| bytes as u32 / PAGE)
     }
 
+    #[inline]
     pub(super) fn push(&self, entry: &[u8]) -> Result<(), Refused> {
         match unless_interrupted("write to the pipe", || pipe::write(self.write.as_fd(), entry)) {
             Ok(Some(written)) if written == entry.len() => Ok(()),
@@ -60,6 +61,7 @@ impl PacketPipe {
         }
     }
 
+    #[inline]
     pub(super) fn pop(&self, into: &mut [u8]) -> Result<Option<usize>, Fault> {
         unless_interrupted("read from the pipe", || pipe::read(self.read.as_fd(), into))
     }

@@ -51,6 +51,7 @@ impl Records {
             .map_or(1, |bytes| (bytes / charge(ENTRY_LIMIT)).max(1) as u32)
     }
 
+    #[inline]
     pub(super) fn push(&self, entry: &[u8]) -> Result<(), Refused> {
         match unless_interrupted("send to the socket", || socket::send(self.write.as_fd(), entry)) {
             Ok(Some(_)) => Ok(()),
@@ -59,6 +60,7 @@ impl Records {
         }
     }
 
+    #[inline]
     pub(super) fn pop(&self, into: &mut [u8]) -> Result<Option<usize>, Fault> {
         let popped = unless_interrupted("receive from the socket", || {
             socket::recv(self.read.as_fd(), into)

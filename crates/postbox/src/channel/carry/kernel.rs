@@ -13,6 +13,7 @@ use crate::error::Fault;
 use crate::queue::{KernelQueue, Refused};
 
 impl Channel {
+    #[inline(always)]
     pub(super) fn push_entry(
         &self,
         queue: &KernelQueue,
@@ -68,7 +69,7 @@ impl Channel {
     }
 
     /// Pushes the entry of an admitted message; gives the room back if that fails.
-    #[inline]
+    #[inline(always)]
     fn put_message(
         &self,
         queue: &KernelQueue,
@@ -104,6 +105,7 @@ impl Channel {
     }
 
     /// Puts an entry into the kernel object, or behind what overflows; true if it overflowed.
+    #[inline(always)]
     fn put_entry(&self, queue: &KernelQueue, end: &End, entry: &[u8]) -> Result<bool, NotPushed> {
         // The overflow is looked at after the ticket was taken: a repair relies on it.
         if self.overflow.is_empty() {
@@ -113,11 +115,17 @@ impl Channel {
                 Err(Refused::Fault(fault)) => return Err(fault.into()),
             }
         }
+        self.spill(end, entry)
+    }
+
+    #[cold]
+    fn spill(&self, end: &End, entry: &[u8]) -> Result<bool, NotPushed> {
         self.overflow_entry(end, entry)?;
         self.published();
         Ok(true)
     }
 
+    #[inline(always)]
     pub(super) fn pop_entry(
         &self,
         queue: &KernelQueue,
@@ -137,15 +145,14 @@ impl Channel {
             member.end(Doing::Idle);
             end.mend();
             match outcome? {
-                One::None => {
-                    return Ok(None);
-                }
+                One::None => return Ok(None),
                 One::Dropped => {}
                 One::Message(popped) => return Ok(Some(popped)),
             }
         }
     }
 
+    #[inline(always)]
     fn pop_one(
         &self,
         queue: &KernelQueue,
@@ -154,14 +161,34 @@ impl Channel {
         into: &mut Vec<u8>,
         engagement: &Engagement<'_>,
     ) -> Result<One, Fault> {
+        if !self.overflow.is_empty() {
+            return self.pop_overflowing(queue, end, buffer, into, engagement);
+        }
+        match queue.pop(buffer)? {
+            Some(len) => self.open_entry(end, &buffer[..len], into, engagement),
+            None if self.overflow.is_empty() => Ok(One::None),
+            // Published just now: look again, in the right order.
+            None => self.pop_overflowing(queue, end, buffer, into, engagement),
+        }
+    }
+
+    /// Something overflows: it comes after what is in the kernel object.
+    #[cold]
+    fn pop_overflowing(
+        &self,
+        queue: &KernelQueue,
+        end: &End,
+        buffer: &mut [u8],
+        into: &mut Vec<u8>,
+        engagement: &Engagement<'_>,
+    ) -> Result<One, Fault> {
         // The head is seen before the object is seen empty: see the order across the overflow.
-        let head = if self.overflow.is_empty() { None } else { self.overflow.first()? };
+        let head = self.overflow.first()?;
         let mut taken: Option<Entry> = None;
         let len = match (queue.pop(buffer)?, head) {
             (Some(len), _) => len,
-            (None, None) if self.overflow.first()?.is_none() => return Ok(One::None),
-            // Published just now: look again, in the right order.
-            (None, None) => return Ok(One::Dropped),
+            // It is still being written: whoever writes it rings.
+            (None, None) => return Ok(One::None),
             (None, Some(head)) => {
                 let Some(entry) = self.overflow.take_if(head, end.seat.index) else {
                     return Ok(One::Dropped);

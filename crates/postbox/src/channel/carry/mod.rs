@@ -92,6 +92,7 @@ pub(crate) struct Popped {
 }
 
 impl Channel {
+    #[inline(always)]
     pub(crate) fn push(
         &self,
         end: &End,
@@ -121,6 +122,7 @@ impl Channel {
     }
 
     /// Takes the next message into `into`, behind what it holds; `None` where there is none.
+    #[inline(always)]
     pub(crate) fn pop(
         &self,
         end: &End,
@@ -174,6 +176,7 @@ impl Channel {
     }
 
     /// A ticketed message counts no more.
+    #[inline]
     pub(crate) fn gone(&self, epoch: u16) {
         self.block.count_gone(epoch);
         self.bells.ring_one(&self.block.control, Awaited::Room);

@@ -2,7 +2,7 @@
 
 use super::Popped;
 use crate::channel::end::End;
-use crate::channel::envelope::Envelope;
+use crate::channel::envelope::{CellRef, Envelope};
 use crate::channel::receipts::{Settled, Taker};
 use crate::channel::turn::Engagement;
 use crate::channel::{Carrier, Channel};
@@ -27,6 +27,7 @@ pub(super) enum Claimed {
 }
 
 impl Channel {
+    #[inline(always)]
     pub(super) fn open_entry(
         &self,
         end: &End,
@@ -71,13 +72,20 @@ impl Channel {
     }
 
     /// Decides, before the application sees a byte, whose message this is.
+    #[inline(always)]
     pub(super) fn claim_message(
         &self,
         end: &End,
         envelope: &Envelope,
         engagement: &Engagement<'_>,
     ) -> Claimed {
-        let Some(offer) = envelope.cell else { return Claimed::Mine };
+        match envelope.cell {
+            None => Claimed::Mine,
+            Some(offer) => self.claim_offer(end, offer, engagement),
+        }
+    }
+
+    fn claim_offer(&self, end: &End, offer: CellRef, engagement: &Engagement<'_>) -> Claimed {
         let offers = &self.block.control.offers;
         let _ = offers.fetch_update(Relaxed, Relaxed, |offers| offers.checked_sub(1));
         if !engagement.may_take(offer) {

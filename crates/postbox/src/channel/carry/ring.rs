@@ -6,7 +6,6 @@ use crate::channel::Channel;
 use crate::channel::end::End;
 use crate::channel::envelope::Envelope;
 use crate::channel::members::Statistic;
-use crate::channel::spool::Body;
 use crate::channel::turn::Engagement;
 use crate::error::Fault;
 use crate::mechanism::{Capacity, Form};
@@ -14,6 +13,7 @@ use postbox_ring::slots::{ClaimError, Position, SlotRing, Take, Taken};
 use postbox_ring::spsc::{SpscReceiver, SpscSender};
 
 impl Channel {
+    #[inline(always)]
     pub(super) fn push_slot(
         &self,
         ring: &SlotRing,
@@ -23,49 +23,91 @@ impl Channel {
     ) -> Result<Pushed, NotPushed> {
         let unbounded = self.config.capacity == Capacity::Unbounded;
         let overhead = Envelope::slot_overhead(message.cell.is_some());
-        let elsewhere = overhead + message.bytes.len() > ring.body_len();
-        let room = !(unbounded && !self.overflow.is_empty());
-        if elsewhere && !unbounded && self.ring_len(ring)? >= u64::from(ring.window()) {
-            return Err(NotPushed::Full);
+        let fits = overhead + message.bytes.len() <= ring.body_len();
+        if fits && !(unbounded && !self.overflow.is_empty()) {
+            let envelope = self.slot_envelope(end, message, None);
+            match self.fill_slot(ring, end, outbox, &envelope, message.bytes) {
+                Ok(position) => return Ok(Pushed { place: Place::Slot(position), body: None }),
+                Err(NotPushed::Full) if unbounded => {}
+                Err(refused) => return Err(refused),
+            }
         }
-        let mut body = elsewhere.then(|| self.store_body(end, message.bytes)).transpose()?;
-        let envelope = Envelope {
+        if fits {
+            self.spill_slot(end, outbox, message, None)
+        } else {
+            self.push_large_slot(ring, end, outbox, message)
+        }
+    }
+
+    fn slot_envelope(&self, end: &End, message: Outgoing<'_>, body: Option<u64>) -> Envelope {
+        Envelope {
             epoch: 0,
             ticket: 0,
             sender_pid: end.pid(),
             len: message.bytes.len() as u32,
             cell: message.cell,
             engaging: message.engaging,
-            body: body.as_ref().map(Body::position),
-        };
-        let inline = if elsewhere { &[][..] } else { message.bytes };
-        let claimed = if room {
-            self.fill_slot(ring, end, outbox, &envelope, inline)
-        } else {
+            body,
+        }
+    }
+
+    /// The ring in front of an unbounded channel has no room, or others wait behind it already.
+    #[cold]
+    fn spill_slot(
+        &self,
+        end: &End,
+        outbox: &Outbox,
+        message: Outgoing<'_>,
+        body: Option<u64>,
+    ) -> Result<Pushed, NotPushed> {
+        let mut entry = outbox.entry.borrow_mut();
+        self.slot_envelope(end, message, body).write_entry(message.bytes, &mut entry);
+        self.overflow_entry(end, &entry)?;
+        end.count(Statistic::Spilled, 1);
+        Ok(Pushed { place: Place::Overflow, body })
+    }
+
+    /// A message whose body does not fit a slot.
+    #[cold]
+    fn push_large_slot(
+        &self,
+        ring: &SlotRing,
+        end: &End,
+        outbox: &Outbox,
+        message: Outgoing<'_>,
+    ) -> Result<Pushed, NotPushed> {
+        let unbounded = self.config.capacity == Capacity::Unbounded;
+        // No body is written for a channel that is full anyway.
+        if !unbounded && self.ring_len(ring)? >= u64::from(ring.window()) {
+            return Err(NotPushed::Full);
+        }
+        let body = self.store_body(end, message.bytes)?;
+        let envelope = self.slot_envelope(end, message, Some(body.position()));
+        let filled = if unbounded && !self.overflow.is_empty() {
             Err(NotPushed::Full)
+        } else {
+            self.fill_slot(ring, end, outbox, &envelope, &[])
         };
-        let place = match claimed {
-            Ok(position) => Ok(Place::Slot(position)),
+        let pushed = match filled {
+            Ok(position) => Ok(Pushed { place: Place::Slot(position), body: envelope.body }),
             Err(NotPushed::Full) if unbounded => {
-                let mut entry = outbox.entry.borrow_mut();
-                envelope.write_entry(message.bytes, &mut entry);
-                end.count(Statistic::Spilled, 1);
-                self.overflow_entry(end, &entry).map(|()| Place::Overflow)
+                self.spill_slot(end, outbox, message, envelope.body)
             }
             Err(refused) => Err(refused),
         };
-        match place {
-            Ok(place) => {
-                body.take().map(|body| self.bodies.publish(body, 0));
-                Ok(Pushed { place, body: envelope.body })
+        match pushed {
+            Ok(pushed) => {
+                self.bodies.publish(body, 0);
+                Ok(pushed)
             }
             Err(refused) => {
-                body.take().map(|body| self.bodies.abandon(body));
+                self.bodies.abandon(body);
                 Err(refused)
             }
         }
     }
 
+    #[inline(always)]
     fn fill_slot(
         &self,
         ring: &SlotRing,
@@ -110,6 +152,7 @@ impl Channel {
         Ok(position)
     }
 
+    #[inline(always)]
     pub(super) fn pop_slot(
         &self,
         ring: &SlotRing,
@@ -118,49 +161,63 @@ impl Channel {
         into: &mut Vec<u8>,
         engagement: &Engagement<'_>,
     ) -> Result<Option<Popped>, Fault> {
-        let outside = |_| Fault::Corrupt("a slot lies outside the memory");
         loop {
-            let (taken, busy) = self.take_slot(ring, end, inbox)?;
-            let Some(taken) = taken else {
-                if busy || self.config.capacity != Capacity::Unbounded {
-                    return Ok(None);
-                }
-                match self.pop_overflow_of_ring(ring, end, inbox, into, engagement)? {
-                    One::None => return Ok(None),
-                    One::Dropped => continue,
-                    One::Message(popped) => return Ok(Some(popped)),
-                }
+            let one = match self.take_slot(ring, end, inbox)? {
+                (Some(taken), _) => self.open_slot(ring, end, taken, into, engagement)?,
+                (None, busy) if busy || self.config.capacity != Capacity::Unbounded => One::None,
+                (None, _) => self.pop_overflow_of_ring(ring, end, inbox, into, engagement)?,
             };
-            let offset = taken.body_offset();
-            let mut header = [0; 32];
-            let len = header.len().min(taken.body_len());
-            self.region.read(offset, &mut header[..len]).map_err(outside)?;
-            let envelope = Envelope::from_slot(&header[..len])
-                .filter(|(e, at)| e.body.is_some() || at + e.len as usize <= taken.body_len());
-            let Some((envelope, at)) = envelope else {
-                ring.release(taken);
-                return Err(Fault::Corrupt("a slot holds no envelope"));
-            };
-            let whole = match (self.claim_message(end, &envelope, engagement), envelope.body) {
-                (Claimed::Corpse | Claimed::Declined, _) => Ok(false),
-                (Claimed::Mine, None) => self
-                    .region
-                    .read_append(offset + at, envelope.len as usize, into)
-                    .map(|()| true)
-                    .map_err(outside),
-                (Claimed::Mine, Some(position)) => {
-                    self.bodies.take(&self.region, position, envelope.len, end.seat.index, into)
-                }
-            };
-            ring.release(taken);
-            self.made_room();
-            if whole? {
-                return Ok(Some(Popped { sender_pid: envelope.sender_pid }));
+            match one {
+                One::None => return Ok(None),
+                One::Dropped => {}
+                One::Message(popped) => return Ok(Some(popped)),
             }
         }
     }
 
+    /// Opens a slot that was taken, and gives it back.
+    #[inline(always)]
+    fn open_slot(
+        &self,
+        ring: &SlotRing,
+        end: &End,
+        taken: Taken,
+        into: &mut Vec<u8>,
+        engagement: &Engagement<'_>,
+    ) -> Result<One, Fault> {
+        let outside = |_| Fault::Corrupt("a slot lies outside the memory");
+        let offset = taken.body_offset();
+        let mut header = [0; 32];
+        let len = header.len().min(taken.body_len());
+        self.region.read(offset, &mut header[..len]).map_err(outside)?;
+        let envelope = Envelope::from_slot(&header[..len])
+            .filter(|(e, at)| e.body.is_some() || at + e.len as usize <= taken.body_len());
+        let Some((envelope, at)) = envelope else {
+            ring.release(taken);
+            return Err(Fault::Corrupt("a slot holds no envelope"));
+        };
+        let whole = match (self.claim_message(end, &envelope, engagement), envelope.body) {
+            (Claimed::Corpse | Claimed::Declined, _) => Ok(false),
+            (Claimed::Mine, None) => self
+                .region
+                .read_append(offset + at, envelope.len as usize, into)
+                .map(|()| true)
+                .map_err(outside),
+            (Claimed::Mine, Some(position)) => {
+                self.bodies.take(&self.region, position, envelope.len, end.seat.index, into)
+            }
+        };
+        ring.release(taken);
+        self.made_room();
+        Ok(if whole? {
+            One::Message(Popped { sender_pid: envelope.sender_pid })
+        } else {
+            One::Dropped
+        })
+    }
+
     /// The entry at the head of the ring, if it is complete; and whether one is being written.
+    #[inline(always)]
     fn take_slot(
         &self,
         ring: &SlotRing,
@@ -183,6 +240,7 @@ impl Channel {
         })
     }
 
+    #[cold]
     fn pop_overflow_of_ring(
         &self,
         ring: &SlotRing,
