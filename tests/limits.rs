@@ -15,16 +15,21 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 fn main() -> ExitCode {
-    let single = vec![
-        Case::new("a fork beyond RLIMIT_NPROC is refused with the reason", no_more_processes),
-    ];
+    let single =
+        vec![Case::new("a fork beyond RLIMIT_NPROC is refused with the reason", no_more_processes)];
     let parts = [
         over_capacities("an unprivileged user has the whole contract", &CAPACITIES, unprivileged),
         over("with few descriptors a channel works or says so and works later", few_descriptors),
         over("a receive that runs out of descriptors says so and works later", out_of_descriptors),
         over("without a queue quota the limit is named and the others work", no_queue_quota),
-        over("with a small queue quota channels are narrower until the limit is named", small_quota),
-        over("with a low file size limit a channel works or names it and SIGXFSZ never kills", files),
+        over(
+            "with a small queue quota channels are narrower until the limit is named",
+            small_quota,
+        ),
+        over(
+            "with a low file size limit a channel works or names it and SIGXFSZ never kills",
+            files,
+        ),
         over("a file size limit that falls later never kills", files_later),
         over("with little address space a channel works or says so", address_space),
         over("with all pipe pages used up the contract still holds", pipe_pages),

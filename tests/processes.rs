@@ -96,14 +96,18 @@ fn is_there(pid: u32) -> bool {
 }
 
 fn dropped_child() -> Outcome {
-    let child = fork((), |()| loop {
-        pause();
+    let child = fork((), |()| {
+        loop {
+            pause();
+        }
     })?;
     let pid = child.pid();
     drop(child);
     assert!(!is_there(pid));
-    let child = fork((), |()| loop {
-        pause();
+    let child = fork((), |()| {
+        loop {
+            pause();
+        }
     })?;
     let pid = child.pid();
     child.end();
@@ -176,24 +180,27 @@ fn group_ends_its_own() -> Outcome {
     };
     let mut before = fork((), sleeper)?;
     let mut group = Group::new();
-    let pids =
-        (0..5).map(|_| group.fork((), sleeper)).collect::<Result<Vec<_>, _>>()?;
+    let pids = (0..5).map(|_| group.fork((), sleeper)).collect::<Result<Vec<_>, _>>()?;
     let (tx, rx) = channel::<Bytes>(Mechanism::Pipe, Capacity::Bounded(1))?;
     let program = group.spawn(Spawn::new(PEER).args(["hold", "in"]).pass("in", rx)?)?;
     let mut after = fork((), sleeper)?;
     drop(group);
     assert!(pids.into_iter().chain([program]).all(|pid| !is_there(pid)));
     assert!(before.try_wait()?.is_none() && after.try_wait()?.is_none());
-    assert!(tx.send_with(b"1", &soon()).is_err_and(|error| error.is_disconnected())
-        || tx.deliver_with(b"1", &soon()).is_err());
+    assert!(
+        tx.send_with(b"1", &soon()).is_err_and(|error| error.is_disconnected())
+            || tx.deliver_with(b"1", &soon()).is_err()
+    );
     Ok(())
 }
 
 fn group_cancelled() -> Outcome {
     let own = own_thread();
     let mut group = Group::new();
-    let pid = group.fork((), |()| loop {
-        pause();
+    let pid = group.fork((), |()| {
+        loop {
+            pause();
+        }
     })?;
     let cancel = Cancel::new()?;
     let firing = cancel.clone();
@@ -206,8 +213,10 @@ fn group_cancelled() -> Outcome {
     canceller.join().unwrap();
     assert!(!is_there(pid) && group.children().is_empty());
 
-    let pid = group.fork((), |()| loop {
-        pause();
+    let pid = group.fork((), |()| {
+        loop {
+            pause();
+        }
     })?;
     let start = Instant::now();
     let outcome = group.wait_with(&Wait::timeout(Duration::from_millis(30)));

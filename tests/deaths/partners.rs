@@ -107,7 +107,10 @@ fn killed_receiver(mechanism: Mechanism, capacity: Capacity, form: Form) -> Outc
             let message = (seq, vec![seq as u8; some_length(&mut chance)]);
             // An unbounded channel takes what nobody receives, until it is told.
             let outcome = match chance.below(3) {
-                0 => tx.deliver_with(&message, &soon()).map(|_| delivered = seq + 1).map_err(|e| e.reason().clone()),
+                0 => tx
+                    .deliver_with(&message, &soon())
+                    .map(|_| delivered = seq + 1)
+                    .map_err(|e| e.reason().clone()),
                 _ => tx.send_with(&message, &soon()),
             };
             match outcome {

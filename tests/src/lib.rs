@@ -26,7 +26,9 @@ pub use leaks::descriptors;
 pub use ledger::{Entry, Ledger};
 pub use matrix::{BOUNDED, CAPACITIES, MECHANISMS, STRATEGIES, over, over_capacities};
 pub use plain::{Bystander, Storm, bystander, default_action, holder, on_signal, unprivileged_as};
-pub use watching::{cpu_time, is_asleep, own_thread, switches, until_asleep, until_settled};
+pub use watching::{
+    cpu_time, is_asleep, is_running, own_thread, switches, until_asleep, until_settled,
+};
 
 use postbox::Wait;
 use std::time::{Duration, Instant};

@@ -33,12 +33,7 @@ pub fn until_settled(tasks: &[u32]) -> Vec<u64> {
 ///
 /// Where the kernel does not tell in which call a task sleeps, sleeping at all counts.
 pub fn is_asleep(task: u32) -> bool {
-    let state = || {
-        let stat = read_to_string(format!("/proc/{task}/stat")).ok()?;
-        let (_, rest) = stat.rsplit_once(')')?;
-        rest.trim_start().chars().next()
-    };
-    let before = state();
+    let before = state(task);
     assert!(
         !matches!(before, None | Some('Z' | 'X')),
         "process {task} ended instead of falling asleep"
@@ -46,7 +41,18 @@ pub fn is_asleep(task: u32) -> bool {
     let place = read_to_string(format!("/proc/{task}/wchan")).unwrap_or_default();
     before == Some('S')
         && (matches!(place.as_str(), "" | "0") || place.contains("epoll") || place.contains("ep_"))
-        && state() == Some('S')
+        && state(task) == Some('S')
+}
+
+/// Whether that process or thread runs or could run.
+pub fn is_running(task: u32) -> bool {
+    state(task) == Some('R')
+}
+
+fn state(task: u32) -> Option<char> {
+    let stat = read_to_string(format!("/proc/{task}/stat")).ok()?;
+    let (_, rest) = stat.rsplit_once(')')?;
+    rest.trim_start().chars().next()
 }
 
 /// Times that it went to sleep of its own accord.

@@ -1,29 +1,61 @@
-//! A memory barrier on behalf of every thread of the system.
+//! Memory barriers on behalf of other threads, in whatever process they run.
+//!
+//! They take micro- to milliseconds, so they belong on rare paths, where they spare the frequent path
+//! of others a fence each time. See [`membarrier(2)`](https://man7.org/linux/man-pages/man2/membarrier.2.html).
 
 #![allow(unsafe_code)]
 
-/// Makes every running thread pass a full memory barrier before this returns: what each had stored
-/// is visible from here on, and what each loads afterwards is no older than this call.
-///
-/// It takes some milliseconds, so it belongs on rare paths, where it spares the frequent path of
-/// other threads and processes a fence each time.
-///
-/// See [`membarrier(2)`](https://man7.org/linux/man-pages/man2/membarrier.2.html),
-/// `MEMBARRIER_CMD_GLOBAL`. Where the kernel has it not (`ENOSYS`; `EINVAL` with `nohz_full`), a fence
-/// of the calling thread alone has to do.
-pub fn all() {
-    const GLOBAL: libc::c_int = 1;
+use crate::{Errno, Result};
+use std::sync::atomic::{Ordering, fence};
+
+const GLOBAL: libc::c_int = 1 << 0;
+const GLOBAL_EXPEDITED: libc::c_int = 1 << 1;
+const REGISTER_GLOBAL_EXPEDITED: libc::c_int = 1 << 2;
+
+fn membarrier(command: libc::c_int) -> Result<()> {
     // SAFETY: the call takes numbers and changes no memory.
-    let done = unsafe { libc::syscall(libc::SYS_membarrier, GLOBAL, 0, 0) };
-    if done != 0 {
-        std::sync::atomic::fence(std::sync::atomic::Ordering::SeqCst);
+    Errno::result(unsafe { libc::syscall(libc::SYS_membarrier, command, 0, 0) }).map(drop)
+}
+
+/// Makes every running thread of the system pass a full memory barrier before this returns: what
+/// each had stored is visible from here on, and what each loads afterwards is no older than this
+/// call. It takes some milliseconds.
+///
+/// Where the kernel has it not (`ENOSYS`; `EINVAL` with `nohz_full`), a fence of the calling thread
+/// alone has to do.
+pub fn all() {
+    if membarrier(GLOBAL).is_err() {
+        fence(Ordering::SeqCst);
     }
+}
+
+/// Lets this process take part in [`registered`].
+///
+/// # Errors
+///
+/// `ENOSYS`, `EINVAL`: the kernel has it not (before Linux 4.16), or a filter forbids it.
+pub fn register() -> Result<()> {
+    membarrier(REGISTER_GLOBAL_EXPEDITED)
+}
+
+/// As [`all`], for the running threads of processes that called [`register`], and within microseconds.
+///
+/// # Errors
+///
+/// As [`register`].
+pub fn registered() -> Result<()> {
+    membarrier(GLOBAL_EXPEDITED)
 }
 
 #[cfg(test)]
 mod tests {
+    use super::*;
+
     #[test]
-    fn it_returns() {
-        super::all();
+    fn each_returns() {
+        all();
+        if register().is_ok() {
+            assert_eq!(registered(), Ok(()));
+        }
     }
 }

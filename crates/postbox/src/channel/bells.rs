@@ -15,11 +15,19 @@
 //! A ring is spared while nobody sleeps. Whoever goes to sleep counts itself in, then looks once
 //! more; whoever publishes looks at the count afterwards, and takes one off for the ring that it
 //! sends, so that a sleeper on its way up is not rung again for each further message.
+//!
+//! "Afterwards" takes a barrier between a store and a load, on both sides. On the ring the
+//! publisher's would cost as much as the rest of its work, so there the sleeper has it for both:
+//! membarrier(2) makes every member that runs pass one. Where a member's kernel cannot, the channel
+//! goes back to fences, see [`Control::fenced`](super::control::Control).
 
 use super::control::{Awaited, Control};
+use super::{Carrier, Channel};
 use crate::error::Fault;
+use postbox_ring::sync::Ordering::Relaxed;
 use postbox_ring::sync::Ordering::SeqCst;
-use postbox_sys::eventfd;
+use postbox_ring::sync::fence;
+use postbox_sys::{eventfd, membarrier};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 /// A bell that cannot be rung any louder has been heard: there is no other error on a good
@@ -116,9 +124,11 @@ pub(crate) struct Asleep<'c> {
 
 impl<'c> Asleep<'c> {
     /// To be followed by one more look at what is awaited.
-    pub(crate) fn announce(control: &'c Control, awaited: Awaited) -> Self {
+    pub(crate) fn announce(channel: &'c Channel, awaited: Awaited) -> Self {
+        let control = &channel.block.control;
         // SeqCst: before that look; pairs with the load in `Bells::ring_one`.
         control.sleepers(awaited).fetch_add(1, SeqCst);
+        channel.barrier_for_all();
         Asleep { control, awaited, rung: false }
     }
 
@@ -136,6 +146,36 @@ impl Drop for Asleep<'_> {
                 .control
                 .sleepers(self.awaited)
                 .fetch_update(SeqCst, SeqCst, |count| count.checked_sub(1));
+        }
+    }
+}
+
+impl Channel {
+    /// Lets this process take part in barriers, before it is a member.
+    pub(crate) fn take_part_in_barriers(&self) {
+        if membarrier::register().is_err() {
+            self.block.control.fenced.store(1, SeqCst);
+        }
+    }
+
+    /// Between publishing and looking at who sleeps.
+    #[inline]
+    pub(crate) fn barrier(&self) {
+        let spared = matches!(self.carrier, Carrier::Ring(_))
+            && self.block.control.fenced.load(Relaxed) == 0;
+        if spared {
+            // The processor's part is the sleeper's, the compiler's is ours.
+            std::sync::atomic::compiler_fence(SeqCst);
+        } else {
+            fence(SeqCst);
+        }
+    }
+
+    /// Between announcing a sleep and the last look, for those that are spared their own.
+    pub(crate) fn barrier_for_all(&self) {
+        if matches!(self.carrier, Carrier::Ring(_)) && membarrier::registered().is_err() {
+            self.block.control.fenced.store(1, SeqCst);
+            membarrier::all();
         }
     }
 }

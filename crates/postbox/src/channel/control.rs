@@ -68,6 +68,8 @@ postbox_ring::shared! {
         pub members_used: AtomicU64,
         /// Offers in the queue, withdrawn ones included; a throttle, put right when nothing waits.
         pub offers: AtomicU64,
+        /// Not 0 once some member cannot take part in barriers: then each message needs its fence.
+        pub fenced: AtomicU64,
         /// Pollable descriptors that exist.
         pub pollables: AtomicU64,
         /// Sleepers that no ring has been promised to: waiting for messages, room, receipts.

@@ -16,6 +16,9 @@ use std::sync::Arc;
 /// How long an end that only ever tries may leave a death unnoticed, in nanoseconds.
 const LOOK_EVERY: u64 = 50_000_000;
 
+/// Calls without sleeping after which an end counts as awake.
+const AWAKE: u32 = 32;
+
 /// A generation that no process has.
 const NOBODY: u64 = u64::MAX;
 
@@ -36,6 +39,8 @@ pub(crate) struct End {
     refused: Option<Fault>,
     /// What this end sleeps on, per thing awaited; made when it first sleeps.
     pub(crate) sets: RefCell<[Option<WaitSet>; 3]>,
+    /// Calls since the last one that slept.
+    pub(crate) awake_for: Cell<u32>,
     /// When this end last looked for deaths, in nanoseconds of the coarse clock.
     looked: Cell<u64>,
     /// The roster at which the other side was last seen to be there.
@@ -58,6 +63,7 @@ impl End {
         if limit == 1 && channel.block.live(role) > 0 {
             return Err(full);
         }
+        channel.take_part_in_barriers();
         let seat = channel.block.join(role, Identity::own()).ok_or(full)?;
         // Those asleep now have one more to watch.
         channel.bells.ring_news();
@@ -81,6 +87,7 @@ impl End {
             born: Cell::new(wipe_on_fork::generation()),
             refused: None,
             sets: RefCell::default(),
+            awake_for: Cell::new(0),
             looked: Cell::new(clock::coarse()),
             partners_at: Cell::new(u64::MAX),
         })
@@ -101,6 +108,7 @@ impl End {
             born: Cell::new(NOBODY),
             refused: Some(fault),
             sets: RefCell::default(),
+            awake_for: Cell::new(0),
             looked: self.looked.clone(),
             partners_at: Cell::new(u64::MAX),
         })
@@ -155,6 +163,24 @@ impl End {
         there
     }
 
+    /// A call was done without sleeping: after a few of them the kernel object is told that nobody
+    /// sleeps on it.
+    #[inline]
+    pub(crate) fn was_awake(&self) {
+        let calls = self.awake_for.get().saturating_add(1);
+        self.awake_for.set(calls);
+        if calls == AWAKE {
+            self.stay_awake();
+        }
+    }
+
+    #[cold]
+    fn stay_awake(&self) {
+        if let Some(set) = &mut self.sets.borrow_mut()[Awaited::Message as usize] {
+            set.without_queue(&self.channel);
+        }
+    }
+
     /// Looks for deaths if it has not for a while: what makes ends that never sleep notice them.
     #[inline]
     pub(crate) fn look_around(&self) -> Result<(), Fault> {
@@ -196,6 +222,7 @@ impl End {
     pub(crate) fn take_over(&self, from: Identity) -> bool {
         // The descriptors of the epoll sets are the giver's: closing ours leaves them alone.
         self.sets.take();
+        self.channel.take_part_in_barriers();
         self.pid.set(Identity::own().pid());
         self.partners_at.set(u64::MAX);
         let taken = self.channel.block.transfer(self.seat, from, Identity::own());

@@ -53,6 +53,7 @@ impl Pollable {
         })?;
         // SeqCst: before the look at what waits; pairs with the load in `raise_level`.
         channel.block.control.pollables.fetch_add(1, SeqCst);
+        channel.barrier_for_all();
         let pollable = Pollable { shared: Arc::new(PollSet { fd, set: Mutex::new(set), channel }) };
         pollable.shared.refresh(end)?;
         Ok(pollable)

@@ -42,7 +42,10 @@ impl End {
         E: From<Ended> + From<Fault>,
     {
         match attempt() {
-            Ok(Some(done)) => Ok(done),
+            Ok(Some(done)) => {
+                self.was_awake();
+                Ok(done)
+            }
             Ok(None) => self.wait_on(awaited, wait, attempt),
             Err(error) => Err(error),
         }
@@ -83,7 +86,7 @@ impl End {
             self.patience.learn(false);
         }
         loop {
-            let mut asleep = Asleep::announce(&self.channel.block.control, awaited);
+            let mut asleep = Asleep::announce(&self.channel, awaited);
             // The cancel comes before the last attempt, so that a wake-up meant for this end and
             // not used up is never carried off by it.
             let ended = wait.over();
@@ -94,6 +97,7 @@ impl End {
                 return Err(ended.into());
             }
             self.count(Statistic::Waits, 1);
+            self.awake_for.set(0);
             let heard = self.with_set(awaited, |set| {
                 set.sleep_unless(&self.channel, self.seat, wait.deadline, wait.cancel)
             })?;

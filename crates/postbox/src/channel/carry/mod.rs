@@ -26,8 +26,7 @@ use crate::error::Fault;
 use crate::mechanism::Capacity;
 use postbox_ring::slots::{ClaimCache, MappedSlots, Position};
 use postbox_ring::spsc::{SpscReceiver, SpscSender};
-use postbox_ring::sync::Ordering::{Relaxed, SeqCst};
-use postbox_ring::sync::fence;
+use postbox_ring::sync::Ordering::Relaxed;
 use std::cell::{Cell, RefCell};
 
 /// What a sending end keeps between messages.
@@ -169,8 +168,9 @@ impl Channel {
     }
 
     /// A message was published where the kernel wakes nobody.
+    #[inline]
     fn published(&self) {
-        fence(SeqCst);
+        self.barrier();
         self.bells.ring_one(&self.block.control, Awaited::Message);
         self.raise_level();
     }
@@ -182,8 +182,9 @@ impl Channel {
         self.bells.ring_one(&self.block.control, Awaited::Room);
     }
 
+    #[inline]
     fn made_room(&self) {
-        fence(SeqCst);
+        self.barrier();
         self.bells.ring_one(&self.block.control, Awaited::Room);
     }
 
