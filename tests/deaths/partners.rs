@@ -1,7 +1,10 @@
 //! One sender and one receiver, one of which is killed at a random moment of their traffic.
 
-use postbox::{Capacity, Form, Mechanism, Options, fork};
-use postbox_tests::{CAPACITIES, Case, Chance, Entry, Ledger, Outcome, over_capacities, soon};
+use postbox::{Capacity, Form, Mechanism, Options, channel, fork};
+use postbox_tests::{
+    CAPACITIES, Case, Chance, Entry, Ledger, Outcome, eventually, over_capacities, soon,
+    until_asleep,
+};
 use std::thread;
 use std::time::Duration;
 
@@ -26,6 +29,16 @@ pub fn cases() -> Vec<Case> {
                 killed_sender(mechanism, capacity, Form::OneToOne)?;
                 killed_receiver(mechanism, capacity, Form::OneToOne)
             },
+        ),
+        over_capacities(
+            "three hundred senders killed in deliver leave nothing behind",
+            &CAPACITIES,
+            killed_in_deliver,
+        ),
+        over_capacities(
+            "a hundred receivers killed in receive leave nothing behind",
+            &CAPACITIES,
+            killed_in_receive,
         ),
     ]
     .into_iter()
@@ -79,6 +92,76 @@ fn killed_sender(mechanism: Mechanism, capacity: Capacity, form: Form) -> Outcom
         // The last one may have gone without being noted.
         assert!(next == sent || next == sent + 1, "{sent} were sent, {next} arrived");
     }
+    Ok(())
+}
+
+fn killed_in_deliver(mechanism: Mechanism, capacity: Capacity) -> Outcome {
+    let (tx, rx) = channel::<u32>(mechanism, capacity)?;
+    for _ in 0..10 {
+        let mut senders = (0..30)
+            .map(|i| fork(tx.clone(), move |tx| Ok(tx.deliver(&i).map(drop)?)))
+            .collect::<Result<Vec<_>, _>>()?;
+        // Each waits for its receipt, or for room to offer.
+        senders.iter().for_each(|sender| until_asleep(sender.pid()));
+        for sender in &mut senders {
+            sender.signal(9)?;
+            sender.wait_status()?;
+        }
+    }
+    // Whether the last offers of the dead are seen before they are withdrawn is a matter of time.
+    eventually("the end of the dead", || {
+        while rx.try_receive().unwrap().is_some() {}
+        rx.is_empty().then_some(())
+    });
+    if let Capacity::Bounded(n) = capacity {
+        (0..n).try_for_each(|i| {
+            eventually("room", || tx.try_send(&i).ok());
+            Ok::<_, Box<dyn std::error::Error>>(())
+        })?;
+        assert!(tx.try_send(&0).unwrap_err().is_full());
+        for i in 0..n {
+            assert_eq!(*rx.try_receive()?.ok_or("one was lost")?, i);
+        }
+    }
+    let living = fork(tx, |tx| {
+        (0..300).try_for_each(|i| tx.deliver_with(&i, &soon()).map(drop))?;
+        Ok(())
+    })?;
+    for i in 0..300 {
+        assert_eq!(*rx.receive_with(&soon())?, i);
+    }
+    Ok(living.wait()?)
+}
+
+fn killed_in_receive(mechanism: Mechanism, capacity: Capacity) -> Outcome {
+    let (tx, rx) = channel::<u32>(mechanism, capacity)?;
+    for round in 0..10 {
+        let mut receivers = (0..10)
+            .map(|_| fork(rx.clone(), |rx| Ok(rx.receive().map(drop)?)))
+            .collect::<Result<Vec<_>, _>>()?;
+        receivers.iter().for_each(|receiver| until_asleep(receiver.pid()));
+        let living = fork(rx.clone(), |rx| {
+            assert_eq!(*rx.receive_with(&soon())?, 7);
+            Ok(())
+        })?;
+        until_asleep(living.pid());
+        for receiver in &mut receivers {
+            receiver.signal(9)?;
+            receiver.wait_status()?;
+        }
+        // The dead wait no more: who lives is woken, in every kind of send.
+        match round % 3 {
+            0 => tx.send_with(&7, &soon())?,
+            1 => drop(tx.deliver_with(&7, &soon())?),
+            _ => eventually("the one that waits", || tx.try_send(&7).ok()),
+        }
+        living.wait()?;
+        if capacity == Capacity::Zero {
+            // Told at once or within 200 ms, but never taken for sent.
+            assert!(tx.try_send(&8).unwrap_err().is_full(), "a dead receiver was counted on");
+        }
+    }
+    assert!(rx.try_receive()?.is_none());
     Ok(())
 }
 

@@ -17,7 +17,7 @@ pub enum Fault {
     )]
     NotPassed,
     /// The channel has as many ends as it can tell apart, or is one-to-one.
-    #[error("the channel already has its {limit} {role} ends: drop one, or create it with more")]
+    #[error("the channel already has the {limit} {role} end(s) that it can have: drop one first")]
     TooManyEnds {
         /// Which kind of end.
         role: &'static str,

@@ -21,8 +21,7 @@ fn sides<T: Pod>(memory: &Memory<T>) -> (Producer<T>, Consumer<T>) {
 fn exactly_one_item_less_than_slots_fits_in_every_lap() {
     for buffer_size in [2, 3, 4, 7, 64] {
         let (mut producer, mut consumer) = sides(&memory::<u64>(buffer_size));
-        let mut next = 0;
-        for _ in 0..2 * buffer_size {
+        for next in 0..2 * u64::from(buffer_size) {
             for n in 1..buffer_size {
                 producer.try_produce(u64::from(n)).unwrap();
             }
@@ -34,7 +33,6 @@ fn exactly_one_item_less_than_slots_fits_in_every_lap() {
             // One along, so that the next lap begins at another slot.
             producer.try_produce(next).unwrap();
             assert_eq!(consumer.consume(), Ok(next));
-            next += 1;
         }
     }
 }

@@ -3,7 +3,8 @@
 //! ```text
 //! message  eventfd, one sleeper per ring    a slot, or an overflow entry, was published
 //! room     eventfd, one sleeper per ring    a message is gone, so there is room
-//! receipt  eventfd, all sleepers            an offer was settled while its sender slept
+//! receipt  eventfd, all sleepers            an offer was settled while its sender slept; bytes, a
+//!                                           cell or an offer came free that some sender lacked
 //! news     eventfd, all sleepers            a member joined, left or died; a repair ended
 //! level    eventfd, level-triggered         readable while a receive could return something;
 //!                                           kept so only while a pollable exists
@@ -71,7 +72,7 @@ impl Bells {
         match awaited {
             Awaited::Message => self.message.as_fd(),
             Awaited::Room => self.room.as_fd(),
-            Awaited::Receipt => self.receipt.as_fd(),
+            Awaited::Space | Awaited::Receipt => self.receipt.as_fd(),
         }
     }
 
@@ -102,6 +103,21 @@ impl Bells {
                 Err(now) => count = now,
             }
         }
+    }
+
+    /// Something came free: wakes one sender that waits for room, and all that lack anything else.
+    #[inline]
+    pub(crate) fn ring_freed(&self, control: &Control) {
+        self.ring_one(control, Awaited::Room);
+        if control.sleepers(Awaited::Space).load(SeqCst) > 0 {
+            self.ring_space(control);
+        }
+    }
+
+    #[cold]
+    fn ring_space(&self, control: &Control) {
+        control.sleepers(Awaited::Space).store(0, SeqCst);
+        ring(self.receipt.as_fd());
     }
 
     /// Wakes every sender that waits for a receipt: one of them has its own now.

@@ -72,8 +72,8 @@ postbox_ring::shared! {
         pub fenced: AtomicU64,
         /// Pollable descriptors that exist.
         pub pollables: AtomicU64,
-        /// Sleepers that no ring has been promised to: waiting for messages, room, receipts.
-        pub sleepers: [Lone; 3],
+        /// Sleepers that no ring has been promised to: waiting for messages, room, space, receipts.
+        pub sleepers: [Lone; 4],
         /// Statistics of ends that have left: messages, bytes, waits, spilled; senders, then receivers.
         pub retired: [AtomicU64; 8],
     }
@@ -121,12 +121,15 @@ postbox_ring::shared! {
 /// Names and versions the layout: "postbox" and 1.
 pub(crate) const MAGIC: u64 = u64::from_be_bytes(*b"postbox\x01");
 
-/// Which sleepers a bell wakes.
+/// What a sleeper waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Awaited {
     Message = 0,
+    /// A ticket or a slot: any sender can use the one that comes free.
     Room = 1,
-    Receipt = 2,
+    /// Bytes, a receipt cell, fewer offers: whether what comes free suffices, each must see.
+    Space = 2,
+    Receipt = 3,
 }
 
 impl Control {

@@ -38,7 +38,9 @@ pub(crate) struct End {
     /// Why every operation is refused, if the end could not be made (a clone too many).
     refused: Option<Fault>,
     /// What this end sleeps on, per thing awaited; made when it first sleeps.
-    pub(crate) sets: RefCell<[Option<WaitSet>; 3]>,
+    pub(crate) sets: RefCell<[Option<WaitSet>; 4]>,
+    /// What the last attempt lacked.
+    pub(crate) awaits: Cell<Awaited>,
     /// Calls since the last one that slept.
     pub(crate) awake_for: Cell<u32>,
     /// When this end last looked for deaths, in nanoseconds of the coarse clock.
@@ -87,6 +89,7 @@ impl End {
             born: Cell::new(wipe_on_fork::generation()),
             refused: None,
             sets: RefCell::default(),
+            awaits: Cell::new(Awaited::Room),
             awake_for: Cell::new(0),
             looked: Cell::new(clock::coarse()),
             partners_at: Cell::new(u64::MAX),
@@ -108,6 +111,7 @@ impl End {
             born: Cell::new(NOBODY),
             refused: Some(fault),
             sets: RefCell::default(),
+            awaits: Cell::new(Awaited::Room),
             awake_for: Cell::new(0),
             looked: self.looked.clone(),
             partners_at: Cell::new(u64::MAX),

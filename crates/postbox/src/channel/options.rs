@@ -83,7 +83,8 @@ impl Options {
 
     /// Bytes that waiting messages may take in shared memory: bodies larger than an entry, and
     /// likewise the overflow. 256 MiB unless asked otherwise, or a quarter of what the process's
-    /// memory control group allows if that is less. Memory is taken when it is used.
+    /// memory control group allows if that is less. Rounded up to a power of two. Memory is taken
+    /// when it is used. A bounded channel is full, too, when its messages take up the cap.
     pub fn byte_cap(mut self, bytes: u64) -> Self {
         self.byte_cap = Some(bytes);
         self

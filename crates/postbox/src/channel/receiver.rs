@@ -26,6 +26,8 @@ pub struct Receiver<T: Message> {
     inbox: Inbox,
     bytes: RefCell<Vec<u8>>,
     polled: RefCell<Weak<PollSet>>,
+    /// The error that ended a batch: the next call's.
+    pending: RefCell<Option<ReceiveError>>,
     message: PhantomData<fn() -> T>,
 }
 
@@ -69,6 +71,7 @@ impl<T: Message> Receiver<T> {
             inbox: Inbox::default(),
             bytes: RefCell::default(),
             polled: RefCell::default(),
+            pending: RefCell::default(),
             message: PhantomData,
         }
     }
@@ -115,7 +118,7 @@ impl<T: Message> Receiver<T> {
     /// # Errors
     ///
     /// Those of [`receive`](Self::receive), if not even one came. An error after the first ends
-    /// the batch, and the next call meets it again unless it was that message's own.
+    /// the batch, and is what the next call returns.
     pub fn receive_batch(&self, most: usize) -> Result<Vec<Delivery<T>>, ReceiveError> {
         let mut batch = Vec::new();
         if most > 0 {
@@ -145,7 +148,11 @@ impl<T: Message> Receiver<T> {
         while batch.len() < most {
             match self.try_receive() {
                 Ok(Some(next)) => batch.push(next),
-                _ => break,
+                Ok(None) => break,
+                Err(error) => {
+                    *self.pending.borrow_mut() = Some(error);
+                    break;
+                }
             }
         }
     }
@@ -208,6 +215,13 @@ impl<T: Message> Receiver<T> {
         &self.end
     }
 
+    fn settle_pending(&self) -> Result<(), ReceiveError> {
+        match self.pending.take() {
+            None => Ok(()),
+            Some(error) => Err(error),
+        }
+    }
+
     fn open(&self, popped: Popped, bytes: &mut Vec<u8>) -> Result<Delivery<T>, ReceiveError> {
         let message = T::decode(bytes)?;
         Ok(Delivery { message, sender: Peer::of(popped.sender_pid) })
@@ -221,6 +235,7 @@ impl<T: Message> Receiver<T> {
     #[inline(always)]
     fn wait_into(&self, into: &mut Vec<u8>, wait: &Wait) -> Result<Popped, ReceiveError> {
         self.end.check()?;
+        self.settle_pending()?;
         let turn = Turn::wait(&self.end);
         let outcome = self.end.wait_for(Awaited::Message, wait, || self.pop_or_end(into));
         match outcome {
@@ -247,15 +262,18 @@ impl<T: Message> Receiver<T> {
         if self.end.has_partners() {
             return Ok(None);
         }
-        // The last sender may have sent and left in between.
+        // The last sender may have sent and left in between. If it died, what it left half done is
+        // in front of the rest until somebody has cleared it, and rings the news then.
         match self.pop(into)? {
             Some(popped) => Ok(Some(popped)),
-            None => Err(ReceiveError::Disconnected),
+            None if self.end.channel.is_drained() => Err(ReceiveError::Disconnected),
+            None => Ok(None),
         }
     }
 
     fn try_into(&self, into: &mut Vec<u8>) -> Result<Option<Popped>, ReceiveError> {
         self.end.check()?;
+        self.settle_pending()?;
         if let Some(popped) = self.pop(into)? {
             return Ok(Some(popped));
         }

@@ -13,6 +13,7 @@ use super::members::{Doing, Role};
 use super::receipts::Standing;
 use super::turn::{Turn, WAITING, engaged_by};
 use crate::error::Fault;
+use std::time::{Duration, Instant};
 
 /// A try_send whose offer was sent back by a receiver engaged elsewhere looks again so often.
 const ATTEMPTS: usize = 3;
@@ -36,7 +37,7 @@ impl Channel {
                 Err(refused) => {
                     self.block.close_cell(offer);
                     return match refused {
-                        NotPushed::Full => Ok(false),
+                        NotPushed::Full | NotPushed::NoSpace => Ok(false),
                         other => Err(other),
                     };
                 }
@@ -78,18 +79,20 @@ impl Channel {
     }
 }
 
+/// How long a receiver stays bound to a message that somebody in front of it does not finish.
+const BOUND: Duration = Duration::from_secs(1);
+
 /// What a receiver is bound to take though its time is over; bounded, should memory lie.
 pub(crate) fn obliged<R>(
     turn: &Turn<'_>,
     mut pop: impl FnMut() -> Result<Option<R>, Fault>,
 ) -> Result<Option<R>, Fault> {
-    for _ in 0..1 << 16 {
-        if turn.may_leave() {
-            return Ok(None);
-        }
+    let deadline = Instant::now() + BOUND;
+    while !turn.may_leave() && Instant::now() < deadline {
         if let Some(taken) = pop()? {
             return Ok(Some(taken));
         }
+        std::thread::yield_now();
     }
     Ok(None)
 }

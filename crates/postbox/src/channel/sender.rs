@@ -236,9 +236,18 @@ impl<T: Message> Sender<T> {
         if self.end.has_partners() { Ok(()) } else { Err(SendError::Disconnected) }
     }
 
-    fn refused(&self, refused: NotPushed) -> Result<(), SendError> {
+    /// Nothing, if it is a matter of waiting; notes for what.
+    fn refused(&self, refused: NotPushed, len: usize) -> Result<(), SendError> {
         match refused {
-            NotPushed::Full => Ok(()),
+            NotPushed::Full => {
+                self.end.awaits.set(Awaited::Room);
+                Ok(())
+            }
+            NotPushed::NoSpace => {
+                self.end.awaits.set(Awaited::Space);
+                Ok(())
+            }
+            NotPushed::TooLarge(max) => Err(TooLarge { len, max, fixed: false }.into()),
             NotPushed::ByteCap => Err(SendError::ByteCap { cap: self.end.channel.config.byte_cap }),
             NotPushed::Fault(fault) => Err(fault.into()),
         }
@@ -262,14 +271,14 @@ impl<T: Message> Sender<T> {
                 self.end.count_message(bytes.len());
                 Ok(Some(()))
             }
-            Err(refused) => self.not_pushed(refused),
+            Err(refused) => self.not_pushed(refused, bytes.len()),
         }
     }
 
     #[cold]
-    fn not_pushed<R>(&self, refused: NotPushed) -> Result<Option<R>, SendError> {
+    fn not_pushed<R>(&self, refused: NotPushed, len: usize) -> Result<Option<R>, SendError> {
         self.end.mend();
-        self.refused(refused).map(|()| None)
+        self.refused(refused, len).map(|()| None)
     }
 
     fn try_send_bytes(&self, bytes: &[u8]) -> Result<(), TrySendError> {
@@ -282,7 +291,7 @@ impl<T: Message> Sender<T> {
                 }
                 Ok(false) => Err(TrySendError::Full),
                 Err(refused) => {
-                    self.refused(refused)?;
+                    self.refused(refused, bytes.len())?;
                     Err(TrySendError::Full)
                 }
             };
@@ -304,7 +313,11 @@ impl<T: Message> Sender<T> {
                     self.end.count_message(bytes.len());
                     return Ok(Receipt { receiver: Peer::of(taker.pid) });
                 }
-                Outcome::Again => {}
+                Outcome::Again => {
+                    if let Some(ended) = wait.over() {
+                        return Err(ended.into());
+                    }
+                }
             }
         }
     }
@@ -314,15 +327,19 @@ impl<T: Message> Sender<T> {
         self.has_receivers()?;
         let channel = &self.end.channel;
         if channel.block.control.offers.load(Relaxed) >= channel.config.most_offers() {
+            self.end.awaits.set(Awaited::Space);
             return Ok(None);
         }
-        let Some(cell) = channel.block.open_cell(self.end.seat) else { return Ok(None) };
+        let Some(cell) = channel.block.open_cell(self.end.seat) else {
+            self.end.awaits.set(Awaited::Space);
+            return Ok(None);
+        };
         let message = Outgoing { bytes, cell: Some(cell), engaging: false };
         match channel.push(&self.end, &self.outbox, message) {
             Ok(pushed) => Ok(Some(Offer { cell, pushed })),
             Err(refused) => {
                 channel.block.close_cell(cell);
-                self.not_pushed(refused)
+                self.not_pushed(refused, bytes.len())
             }
         }
     }
@@ -358,8 +375,8 @@ impl<T: Message> Sender<T> {
             }
         };
         block.close_cell(offer);
-        // The cell, and perhaps room, is there for whoever waits to offer.
-        channel.bells.ring_one(&block.control, Awaited::Room);
+        // The cell is there for whoever waits to offer.
+        channel.freed();
         member.end(Doing::Idle);
         self.end.mend();
         outcome

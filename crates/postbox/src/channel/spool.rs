@@ -24,8 +24,8 @@ use std::os::fd::{AsFd, OwnedFd};
 pub(crate) enum NoSpace {
     /// What waits takes up the byte cap.
     Now,
-    /// The message alone is beyond the byte cap.
-    Ever,
+    /// The message alone is beyond the byte cap: at most so many bytes fit.
+    Ever(usize),
     Fault(Fault),
 }
 
@@ -55,7 +55,7 @@ impl Store {
         let units = len.div_ceil(self.unit).max(1);
         let longest = self.log.longest_run() as usize;
         if units > longest {
-            return Err(NoSpace::Ever);
+            return Err(NoSpace::Ever(longest * self.unit));
         }
         let run = self
             .log

@@ -45,7 +45,7 @@ impl WaitSet {
     pub(crate) fn for_end(channel: &Channel, awaited: Awaited) -> Result<Self, Fault> {
         let mut set = WaitSet::empty()?;
         let bell = match awaited {
-            Awaited::Receipt => EDGE,
+            Awaited::Space | Awaited::Receipt => EDGE,
             _ => EDGE.union(Interest::EPOLLEXCLUSIVE),
         };
         set.add(channel.bells.of(awaited), bell, BELL)?;

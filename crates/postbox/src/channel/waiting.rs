@@ -41,12 +41,13 @@ impl End {
     where
         E: From<Ended> + From<Fault>,
     {
+        self.awaits.set(awaited);
         match attempt() {
             Ok(Some(done)) => {
                 self.was_awake();
                 Ok(done)
             }
-            Ok(None) => self.wait_on(awaited, wait, attempt),
+            Ok(None) => self.wait_on(wait, attempt),
             Err(error) => Err(error),
         }
     }
@@ -56,13 +57,15 @@ impl End {
     #[inline(never)]
     fn wait_on<R, E>(
         &self,
-        awaited: Awaited,
         wait: &Wait,
         mut attempt: impl FnMut() -> Result<Option<R>, E>,
     ) -> Result<R, E>
     where
         E: From<Ended> + From<Fault>,
     {
+        if let Some(ended) = wait.over() {
+            return Err(ended.into());
+        }
         let spins = self.patience.spins(&self.channel.carrier);
         let mut spun = 0;
         while spun < spins {
@@ -85,7 +88,10 @@ impl End {
         if spun > 0 {
             self.patience.learn(false);
         }
+        let mut heard = false;
         loop {
+            // An attempt says what it lacks; see `lacks`.
+            let awaited = self.awaits.get();
             let mut asleep = Asleep::announce(&self.channel, awaited);
             // The cancel comes before the last attempt, so that a wake-up meant for this end and
             // not used up is never carried off by it.
@@ -93,16 +99,25 @@ impl End {
             if let Some(done) = attempt()? {
                 return Ok(done);
             }
+            if heard && self.awaits.get() != Awaited::Room {
+                // Woken for room that it cannot use: somebody else may.
+                self.channel.freed();
+            }
+            heard = false;
             if let Some(ended) = ended {
                 return Err(ended.into());
             }
+            if self.awaits.get() != awaited {
+                continue;
+            }
             self.count(Statistic::Waits, 1);
             self.awake_for.set(0);
-            let heard = self.with_set(awaited, |set| {
+            let rung = self.with_set(awaited, |set| {
                 set.sleep_unless(&self.channel, self.seat, wait.deadline, wait.cancel)
             })?;
-            if heard {
+            if rung {
                 asleep.rung();
+                heard = awaited == Awaited::Room;
             }
             drop(asleep);
             if let Some(done) = attempt()? {

@@ -51,7 +51,7 @@ pub struct Spawn {
 /// What goes along.
 #[derive(Debug)]
 enum Passed {
-    End(End),
+    End(Box<End>),
     Descriptor(OwnedFd),
 }
 
@@ -113,7 +113,7 @@ impl Spawn {
     pub fn pass<E: OneEnd>(self, name: &str, end: E) -> Result<Self, SpawnError> {
         let end = end.to_end();
         end.check()?;
-        self.pass_as(name, Passed::End(end))
+        self.pass_as(name, Passed::End(Box::new(end)))
     }
 
     /// Passes a descriptor, which the program finds under `name` with

@@ -10,7 +10,7 @@
 
 use super::{Refused, Wanted, unless_interrupted};
 use crate::error::Fault;
-use postbox_sys::{Errno, mqueue};
+use postbox_sys::{Errno, eventfd, mqueue};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 /// Smaller than this an entry carries no message worth having beside its header.
@@ -41,6 +41,10 @@ impl PosixQueue {
                     } else {
                         depth /= 2;
                     }
+                }
+                Err(Errno::EMFILE) if matches!(eventfd::create(), Err(Errno::EMFILE)) => {
+                    // Not the quota, then, but the descriptors of this process.
+                    return Err(Fault::System { call: "opening the queue", errno: Errno::EMFILE });
                 }
                 Err(errno) => return Err(Fault::System { call: "mq_open", errno }),
             }

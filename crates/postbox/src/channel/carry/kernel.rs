@@ -201,6 +201,7 @@ impl Channel {
         let one = self.open_entry(end, &buffer[..len], into, engagement);
         if let Some(entry) = taken {
             self.overflow.release(entry);
+            self.freed();
         }
         one
     }

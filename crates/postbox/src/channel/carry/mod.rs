@@ -57,8 +57,14 @@ pub(crate) struct Outgoing<'m> {
 /// Why it did not go in; nothing of it is left anywhere.
 #[derive(Debug)]
 pub(crate) enum NotPushed {
+    /// No ticket, or no slot.
     Full,
+    /// What waits takes up the byte cap, and the capacity is bounded: some of it will be received.
+    NoSpace,
+    /// What waits takes up the byte cap, and the capacity is not bounded.
     ByteCap,
+    /// No channel with this byte cap ever holds the message: this is the most that one can.
+    TooLarge(usize),
     Fault(Fault),
 }
 
@@ -145,6 +151,7 @@ impl Channel {
     fn right_offers(&self) {
         if self.block.control.offers.load(Relaxed) != 0 && self.is_drained() {
             self.block.control.offers.store(0, Relaxed);
+            self.freed();
         }
     }
 
@@ -163,7 +170,7 @@ impl Channel {
         }
         if let (Place::Slot(position), Carrier::Ring(ring)) = (pushed.place, &self.carrier) {
             let _ = ring.withdraw(position);
-            self.made_room();
+            self.freed();
         }
     }
 
@@ -179,13 +186,14 @@ impl Channel {
     #[inline]
     pub(crate) fn gone(&self, epoch: u16) {
         self.block.count_gone(epoch);
-        self.bells.ring_one(&self.block.control, Awaited::Room);
+        self.bells.ring_freed(&self.block.control);
     }
 
+    /// A slot, bytes, a cell or an offer is free again.
     #[inline]
-    fn made_room(&self) {
+    pub(crate) fn freed(&self) {
         self.barrier();
-        self.bells.ring_one(&self.block.control, Awaited::Room);
+        self.bells.ring_freed(&self.block.control);
     }
 
     fn overflow_entry(&self, end: &End, entry: &[u8]) -> Result<(), NotPushed> {
@@ -205,8 +213,8 @@ impl Channel {
     fn no_space(&self, no_space: NoSpace) -> NotPushed {
         match no_space {
             NoSpace::Now if self.config.capacity == Capacity::Unbounded => NotPushed::ByteCap,
-            NoSpace::Now => NotPushed::Full,
-            NoSpace::Ever => NotPushed::ByteCap,
+            NoSpace::Now => NotPushed::NoSpace,
+            NoSpace::Ever(most) => NotPushed::TooLarge(most),
             NoSpace::Fault(fault) => NotPushed::Fault(fault),
         }
     }

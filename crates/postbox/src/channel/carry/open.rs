@@ -88,6 +88,7 @@ impl Channel {
     fn claim_offer(&self, end: &End, offer: CellRef, engagement: &Engagement<'_>) -> Claimed {
         let offers = &self.block.control.offers;
         let _ = offers.fetch_update(Relaxed, Relaxed, |offers| offers.checked_sub(1));
+        self.freed();
         if !engagement.may_take(offer) {
             return match self.block.decline_offer(offer) {
                 Settled::Taken { wake } => {

@@ -24,7 +24,7 @@ impl Channel {
         let unbounded = self.config.capacity == Capacity::Unbounded;
         let overhead = Envelope::slot_overhead(message.cell.is_some());
         let fits = overhead + message.bytes.len() <= ring.body_len();
-        if fits && !(unbounded && !self.overflow.is_empty()) {
+        if fits && (!unbounded || self.overflow.is_empty()) {
             let envelope = self.slot_envelope(end, message, None);
             match self.fill_slot(ring, end, outbox, &envelope, message.bytes) {
                 Ok(position) => return Ok(Pushed { place: Place::Slot(position), body: None }),
@@ -208,7 +208,7 @@ impl Channel {
             }
         };
         ring.release(taken);
-        self.made_room();
+        self.freed();
         Ok(if whole? {
             One::Message(Popped { sender_pid: envelope.sender_pid })
         } else {
@@ -261,6 +261,7 @@ impl Channel {
         let len = self.overflow.read(&self.region, &entry, &mut buffer)?;
         let one = self.open_entry(end, &buffer[..len], into, engagement);
         self.overflow.release(entry);
+        self.freed();
         one
     }
 
