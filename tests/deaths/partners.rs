@@ -1,6 +1,6 @@
 //! One sender and one receiver, one of which is killed at a random moment of their traffic.
 
-use postbox::{Capacity, Form, Mechanism, Options, channel, fork};
+use postbox::{Bytes, Capacity, Form, Mechanism, Options, channel, fork};
 use postbox_tests::{
     CAPACITIES, Case, Chance, Entry, Ledger, Outcome, eventually, over_capacities, soon,
     until_asleep,
@@ -34,6 +34,11 @@ pub fn cases() -> Vec<Case> {
             "three hundred senders killed in deliver leave nothing behind",
             &CAPACITIES,
             killed_in_deliver,
+        ),
+        over_capacities(
+            "large messages of senders killed in deliver give their memory back",
+            &CAPACITIES,
+            large_killed_in_deliver,
         ),
         over_capacities(
             "a hundred receivers killed in receive leave nothing behind",
@@ -129,6 +134,35 @@ fn killed_in_deliver(mechanism: Mechanism, capacity: Capacity) -> Outcome {
     })?;
     for i in 0..300 {
         assert_eq!(*rx.receive_with(&soon())?, i);
+    }
+    Ok(living.wait()?)
+}
+
+fn large_killed_in_deliver(mechanism: Mechanism, capacity: Capacity) -> Outcome {
+    // What is leaked by a tenth of them fills the channel.
+    let options = Options::new(mechanism).capacity(capacity).byte_cap(8 << 20);
+    let (tx, rx) = options.channel::<Bytes>()?;
+    let message = vec![7; 700_000];
+    for _ in 0..40 {
+        let mut senders = (0..3)
+            .map(|_| fork(tx.clone(), |tx| Ok(tx.deliver(&message).map(drop)?)))
+            .collect::<Result<Vec<_>, _>>()?;
+        senders.iter().for_each(|sender| until_asleep(sender.pid()));
+        for sender in &mut senders {
+            sender.signal(9)?;
+            sender.wait_status()?;
+        }
+        eventually("the end of the dead", || {
+            while rx.try_receive().unwrap().is_some() {}
+            rx.is_empty().then_some(())
+        });
+    }
+    let living = fork(tx, |tx| {
+        (0..30).try_for_each(|_| tx.deliver_with(&message, &soon()).map(drop))?;
+        Ok(())
+    })?;
+    for _ in 0..30 {
+        assert!(rx.receive_with(&soon())?[..] == message);
     }
     Ok(living.wait()?)
 }

@@ -12,7 +12,7 @@ use crate::mechanism::{Capacity, Mechanism};
 use crate::message::Message;
 use crate::peer::Peer;
 use crate::wait::Wait;
-use postbox_ring::sync::Ordering::Relaxed;
+use postbox_ring::sync::Ordering::SeqCst;
 use std::cell::RefCell;
 use std::marker::PhantomData;
 use std::time::Duration;
@@ -326,7 +326,7 @@ impl<T: Message> Sender<T> {
     fn offer(&self, bytes: &[u8]) -> Result<Option<Offer>, SendError> {
         self.has_receivers()?;
         let channel = &self.end.channel;
-        if channel.block.control.offers.load(Relaxed) >= channel.config.most_offers() {
+        if channel.block.control.offers.load(SeqCst) >= channel.config.most_offers() {
             self.end.awaits.set(Awaited::Space);
             return Ok(None);
         }
