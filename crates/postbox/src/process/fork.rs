@@ -38,11 +38,9 @@ pub enum ForkError {
 /// error), or 101 if it panicked. In it SIGINT and SIGTERM have their default action. Every other
 /// end that it inherited answers [`Fault::NotPassed`].
 ///
-/// ```
+/// ```no_run
 /// use postbox::{Capacity, Mechanism};
 ///
-/// # // A documentation test runs on a thread of the harness, where fork refuses to work.
-/// # if false {
 /// let (tx, rx) = postbox::channel::<u32>(Mechanism::Socket, Capacity::Bounded(8))?;
 /// let child = postbox::fork(tx, |tx| {
 ///     for n in 1..=3 {
@@ -53,7 +51,6 @@ pub enum ForkError {
 /// let sum = rx.iter().map(|n| n.map(|n| *n)).sum::<Result<u32, _>>()?;
 /// assert_eq!(sum, 6);
 /// child.wait()?;
-/// # }
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
