@@ -140,11 +140,11 @@ fn killed_in_deliver(mechanism: Mechanism, capacity: Capacity) -> Outcome {
 
 fn large_killed_in_deliver(mechanism: Mechanism, capacity: Capacity) -> Outcome {
     // What is leaked by a tenth of them fills the channel.
-    let options = Options::new(mechanism).capacity(capacity).byte_cap(8 << 20);
+    let options = Options::new(mechanism).capacity(capacity).byte_cap(2 << 20);
     let (tx, rx) = options.channel::<Bytes>()?;
-    let message = vec![7; 700_000];
-    for _ in 0..40 {
-        let mut senders = (0..3)
+    let message = vec![7; 200_000];
+    for _ in 0..6 {
+        let mut senders = (0..4)
             .map(|_| fork(tx.clone(), |tx| Ok(tx.deliver(&message).map(drop)?)))
             .collect::<Result<Vec<_>, _>>()?;
         senders.iter().for_each(|sender| until_asleep(sender.pid()));

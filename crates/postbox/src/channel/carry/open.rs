@@ -43,9 +43,9 @@ impl Channel {
         let ticketed = matches!(self.carrier, Carrier::Kernel(_));
         match self.claim_message(end, &envelope, engagement) {
             Claimed::Mine => {}
-            Claimed::Corpse => return Ok(One::Dropped),
-            Claimed::Declined => {
-                if ticketed {
+            dropped @ (Claimed::Corpse | Claimed::Declined) => {
+                self.drop_body(envelope.body);
+                if ticketed && matches!(dropped, Claimed::Declined) {
                     self.gone(envelope.epoch.into());
                 }
                 return Ok(One::Dropped);
@@ -69,6 +69,13 @@ impl Channel {
         } else {
             One::Dropped
         })
+    }
+
+    /// Frees the body of an offer that was dropped. So does its sender, if it lives.
+    pub(super) fn drop_body(&self, body: Option<u64>) {
+        if let Some(position) = body {
+            self.bodies.discard(position);
+        }
     }
 
     /// Decides, before the application sees a byte, whose message this is.

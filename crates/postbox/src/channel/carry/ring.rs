@@ -197,7 +197,10 @@ impl Channel {
             return Err(Fault::Corrupt("a slot holds no envelope"));
         };
         let whole = match (self.claim_message(end, &envelope, engagement), envelope.body) {
-            (Claimed::Corpse | Claimed::Declined, _) => Ok(false),
+            (Claimed::Corpse | Claimed::Declined, body) => {
+                self.drop_body(body);
+                Ok(false)
+            }
             (Claimed::Mine, None) => self
                 .region
                 .read_append(offset + at, envelope.len as usize, into)
