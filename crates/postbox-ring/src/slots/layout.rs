@@ -40,7 +40,8 @@ impl SlotLayout {
 
     /// Where the slots begin, from the offset on.
     pub(super) const fn slots_begin(&self) -> usize {
-        CONTROL_BYTES + (self.slots as usize * 8).next_multiple_of(LINE)
+        // At a pair of lines: the processor fetches both of a slot that has two.
+        CONTROL_BYTES + (self.slots as usize * 8).next_multiple_of(2 * LINE)
     }
 
     #[cfg_attr(loom, allow(dead_code, reason = "loom has its own memory"))]

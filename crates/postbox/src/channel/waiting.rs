@@ -4,6 +4,7 @@
 //! object, its bell, the news, the deaths of the other members and the caller's cancel. Whoever
 //! wakes takes without blocking; nobody sleeps inside a call that takes a message.
 
+use super::Carrier;
 use super::bells::Asleep;
 use super::control::Awaited;
 use super::end::End;
@@ -14,6 +15,8 @@ use crate::wait::{Ended, Wait};
 
 /// How often a spinning wait looks at the clock and at the other members.
 const LOOK_EVERY: u32 = 256;
+/// How often it attempts although there is plainly nothing.
+const EARNEST: u32 = 16;
 
 impl End {
     pub(crate) fn with_set<R>(
@@ -52,6 +55,15 @@ impl End {
         }
     }
 
+    /// At a glance, there is no message: a load or two where an attempt takes twenty.
+    #[inline]
+    fn plainly_nothing(&self) -> bool {
+        match &self.channel.carrier {
+            Carrier::Ring(ring) => self.awaits.get() == Awaited::Message && ring.is_empty(),
+            Carrier::Kernel(_) => false,
+        }
+    }
+
     /// The first attempt has failed.
     #[cold]
     #[inline(never)]
@@ -70,11 +82,14 @@ impl End {
         let mut spun = 0;
         while spun < spins {
             std::hint::spin_loop();
-            if let Some(done) = attempt()? {
+            spun += 1;
+            // Now and then in earnest, for what a glance does not tell: disconnection, repairs.
+            if (spun % EARNEST == 0 || !self.plainly_nothing())
+                && let Some(done) = attempt()?
+            {
                 self.patience.learn(true);
                 return Ok(done);
             }
-            spun += 1;
             if spun % LOOK_EVERY == 0 {
                 if let Some(ended) = wait.over() {
                     return Err(ended.into());
