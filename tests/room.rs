@@ -3,7 +3,7 @@
 use postbox::{
     Bytes, Capacity, Mechanism, Options, ReceiveError, Wait, WaitStrategy, channel, fork,
 };
-use postbox_tests::{Case, Outcome, over, over_capacities, run, soon, until_asleep};
+use postbox_tests::{Case, Outcome, eventually, over, over_capacities, run, soon, until_asleep};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -61,6 +61,27 @@ fn after_withdrawn_offers(mechanism: Mechanism, capacity: Capacity) -> Outcome {
     until_asleep(sender.pid());
     assert_eq!(*rx.receive_with(&soon())?, 4711);
     sender.wait()?;
+    Ok(())
+}
+
+fn each_found(mechanism: Mechanism) -> Outcome {
+    for _ in 0..20 {
+        let (tx, rx) = channel::<u32>(mechanism, Capacity::Zero)?;
+        let take_one = |rx: postbox::Receiver<u32>| -> Outcome {
+            rx.receive_with(&soon())?;
+            Ok(())
+        };
+        let mut waiting = vec![fork(rx.clone(), take_one)?, fork(rx, take_one)?];
+        waiting.iter().for_each(|child| until_asleep(child.pid()));
+        for message in 0..2 {
+            tx.try_send(&message)?;
+            let taker = eventually("taking", || {
+                waiting.iter_mut().position(|child| matches!(child.try_wait(), Ok(Some(_))))
+            });
+            waiting.remove(taker).wait()?;
+            waiting.iter().for_each(|child| until_asleep(child.pid()));
+        }
+    }
     Ok(())
 }
 

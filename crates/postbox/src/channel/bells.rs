@@ -189,7 +189,9 @@ impl Channel {
 
     /// Between announcing a sleep and the last look, for those that are spared their own.
     pub(crate) fn barrier_for_all(&self) {
-        if matches!(self.carrier, Carrier::Ring(_)) && membarrier::registered().is_err() {
+        if matches!(self.carrier, Carrier::Kernel(_)) {
+            fence(SeqCst);
+        } else if membarrier::registered().is_err() {
             self.block.control.fenced.store(1, SeqCst);
             membarrier::all();
         }

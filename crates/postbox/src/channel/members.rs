@@ -7,7 +7,7 @@
 use super::control::Member;
 use super::{Channel, ControlBlock};
 use crate::process::Identity;
-use postbox_ring::sync::Ordering::{AcqRel, Acquire, Relaxed, Release};
+use postbox_ring::sync::Ordering::{AcqRel, Acquire, Relaxed, Release, SeqCst};
 use postbox_ring::sync::{Ordering, fence};
 
 /// Which way an end faces.
@@ -33,6 +33,9 @@ pub(crate) enum Life {
     /// Its process died and its traces are being cleared.
     Dead = 2,
 }
+
+/// How often a taker looks whether a mark of death is taken back from its end.
+const LOOKS: usize = 1000;
 
 /// An end's own record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -186,7 +189,19 @@ impl ControlBlock {
         match member.owner.compare_exchange(from.to_word(), to.to_word(), AcqRel, Acquire) {
             Ok(_) => {
                 self.control.roster_changed();
-                true
+                // Whoever buries the giver marks first and then looks at the owner: one of us sees
+                // the other. The mark is taken back as soon as it does.
+                fence(SeqCst);
+                let live = || {
+                    let now = member.status();
+                    now.generation() == seat.generation && now.life() == Life::Live
+                };
+                (0..LOOKS).any(|_| {
+                    live() || {
+                        std::thread::yield_now();
+                        false
+                    }
+                })
             }
             Err(owner) => owner == to.to_word(),
         }
@@ -206,9 +221,19 @@ impl ControlBlock {
         }
     }
 
+    /// Takes the mark back from an end that was passed on in the last moment.
+    pub(crate) fn unmark_dead(&self, member: &Member) {
+        let status = member.status();
+        if status.life() == Life::Dead {
+            let live = Status::new(status.generation(), status.role(), Life::Live);
+            let _ = member.status.compare_exchange(status.0, live.0, AcqRel, Acquire);
+        }
+    }
+
     /// Frees a record whose traces are gone, keeping what it counted.
     pub(crate) fn free(&self, index: u16) {
         let member = &self.members[usize::from(index)];
+        let owner = member.owner.load(Acquire);
         let status = member.status();
         let base = if status.role() == Role::Sender { 0 } else { 4 };
         for (i, word) in member.statistics.iter().enumerate() {
@@ -218,7 +243,8 @@ impl ControlBlock {
         member.status.store(Status::new(status.generation(), status.role(), Life::Free).0, Release);
         member.reaper.store(0, Relaxed);
         // Last: it lets the next end in. Pairs with the claim in `join`.
-        member.owner.store(0, Release);
+        // Unless somebody has done it for us: then it may be another's by now.
+        let _ = member.owner.compare_exchange(owner, 0, Release, Relaxed);
     }
 
     /// How many live ends face this way.

@@ -7,7 +7,7 @@ use super::wait_set::WaitSet;
 use crate::error::Fault;
 use postbox_ring::sync::Ordering::SeqCst;
 use postbox_ring::sync::fence;
-use postbox_sys::eventfd;
+use postbox_sys::{eventfd, wipe_on_fork};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -41,6 +41,8 @@ pub(crate) struct PollSet {
     fd: OwnedFd,
     set: Mutex<WaitSet>,
     channel: Arc<Channel>,
+    /// The fork generation of the process that it was made in.
+    born: u64,
 }
 
 impl Pollable {
@@ -54,7 +56,14 @@ impl Pollable {
         // SeqCst: before the look at what waits; pairs with the load in `raise_level`.
         channel.block.control.pollables.fetch_add(1, SeqCst);
         channel.barrier_for_all();
-        let pollable = Pollable { shared: Arc::new(PollSet { fd, set: Mutex::new(set), channel }) };
+        let pollable = Pollable {
+            shared: Arc::new(PollSet {
+                fd,
+                set: Mutex::new(set),
+                channel,
+                born: wipe_on_fork::generation(),
+            }),
+        };
         pollable.shared.refresh(end)?;
         Ok(pollable)
     }
@@ -69,6 +78,11 @@ impl Pollable {
 }
 
 impl PollSet {
+    /// Whether it was made in this process, and not inherited by `fork`.
+    pub(crate) fn is_ours(&self) -> bool {
+        self.born == wipe_on_fork::generation()
+    }
+
     /// Takes in what has happened to the members, and is readable if there is anything.
     pub(crate) fn refresh(&self, end: &End) -> Result<(), Fault> {
         let mut set = self.set.lock().unwrap_or_else(PoisonError::into_inner);
@@ -82,6 +96,9 @@ impl PollSet {
 
 impl Drop for PollSet {
     fn drop(&mut self) {
+        if !self.is_ours() {
+            return;
+        }
         let _ = self
             .channel
             .block

@@ -12,7 +12,8 @@ use super::{Carrier, Channel, Seat};
 use crate::mechanism::Form;
 use crate::process::Identity;
 use postbox_ring::slots::Taken;
-use postbox_ring::sync::Ordering::{AcqRel, Acquire};
+use postbox_ring::sync::Ordering::{AcqRel, Acquire, SeqCst};
+use postbox_ring::sync::fence;
 
 impl Channel {
     /// Buries every end of `dead`, and what it had itself begun to bury.
@@ -31,20 +32,35 @@ impl Channel {
             if its_own && !self.block.mark_dead(member) {
                 continue;
             }
-            let abandoned = member.status().life() == Life::Dead && reaper == dead.to_word();
-            if (its_own && reaper == 0 || abandoned)
+            // Whoever passes an end on looks at the mark after the owner: one of us sees the other.
+            fence(SeqCst);
+            if its_own && reaper == 0 && member.owner().is_some_and(|owner| owner != dead) {
+                self.block.unmark_dead(member);
+                continue;
+            }
+            let status = member.status();
+            let abandoned = reaper == dead.to_word();
+            if status.life() == Life::Dead
+                && (its_own && reaper == 0 || abandoned)
                 && member.reaper.compare_exchange(reaper, own, AcqRel, Acquire).is_ok()
             {
+                // Freed since it was judged, and perhaps somebody else's by now? The status has the
+                // generation, so it tells.
+                if member.status() != status {
+                    let _ = member.reaper.compare_exchange(own, 0, AcqRel, Acquire);
+                    self.block.control.roster_changed();
+                    continue;
+                }
                 self.clear(index, member, by);
                 buried = true;
             }
         }
-        if buried {
-            self.block.control.roster_changed();
-        }
         self.mend();
-        // Everybody's view of who is there, of room and of the head of the queue may have changed.
-        self.left();
+        if buried {
+            // Everybody's view of who is there, of room and of the head may have changed.
+            self.block.control.roster_changed();
+            self.left();
+        }
     }
 
     /// Clears the traces of a dead record and frees it.
@@ -59,7 +75,14 @@ impl Channel {
             // A ring that makes no sense is reported by the next push or pop.
             let _ = ring.settle(index, by.index, |taken| self.settle_taken(taken));
         }
-        self.overflow.settle(index);
+        self.overflow.settle(&self.region, index, |entry| {
+            // Over a kernel object the repair does this, and counts.
+            if let (Carrier::Ring(_), Some((envelope, _))) =
+                (&self.carrier, Envelope::from_entry(entry))
+            {
+                self.drop_taken(&envelope);
+            }
+        });
         self.bodies.settle(index);
         self.block.bury_offers(index);
         self.block.free(index);
@@ -72,7 +95,12 @@ impl Channel {
         if self.region.read(taken.body_offset(), &mut header[..len]).is_err() {
             return;
         }
-        let Some((envelope, _)) = Envelope::from_slot(&header[..len]) else { return };
+        if let Some((envelope, _)) = Envelope::from_slot(&header[..len]) {
+            self.drop_taken(&envelope);
+        }
+    }
+
+    fn drop_taken(&self, envelope: &Envelope) {
         if let Some(offer) = envelope.cell {
             // Not settled yet, or it would be no concern of ours: let its sender offer it again.
             if self.block.is_committed(offer) {

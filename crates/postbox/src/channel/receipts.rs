@@ -242,7 +242,9 @@ impl ControlBlock {
                 cell.settle(word.generation(), State::Withdrawn, Taker::default());
             }
             if cell.word().state() != State::Committed {
-                cell.release();
+                // Only from the dead: its taker may have freed it, and a new offer be in it.
+                let dead = u64::from(dead) + 1;
+                let _ = cell.owner.compare_exchange(dead, 0, AcqRel, Relaxed);
             }
         }
     }
@@ -274,8 +276,12 @@ impl ControlBlock {
     /// Frees the committed cells whose entries died with the receivers that had popped them.
     pub(crate) fn free_lost_cells(&self, drained: u16) {
         for (cell, word) in self.cells_of(drained) {
-            if word.state() == State::Committed {
-                cell.release();
+            let free = Word::new(State::Free, word.generation(), Taker::default());
+            // Of any number of pumpers one frees it.
+            if word.state() == State::Committed
+                && cell.word.compare_exchange(word.0, free.0, AcqRel, Acquire).is_ok()
+            {
+                cell.owner.store(0, Release);
             }
         }
     }

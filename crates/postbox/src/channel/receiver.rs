@@ -169,7 +169,7 @@ impl<T: Message> Receiver<T> {
     /// `EMFILE` and the like of `epoll_create1(2)`.
     pub fn pollable(&self) -> Result<Pollable, Fault> {
         self.end.check()?;
-        if let Some(shared) = self.polled.borrow().upgrade() {
+        if let Some(shared) = self.polled() {
             return Ok(Pollable::from_shared(shared));
         }
         let pollable = Pollable::new(&self.end)?;
@@ -213,6 +213,11 @@ impl<T: Message> Receiver<T> {
 
     pub(crate) fn end(&self) -> &End {
         &self.end
+    }
+
+    /// The set behind this end's pollable, while somebody holds one.
+    fn polled(&self) -> Option<Arc<PollSet>> {
+        self.polled.borrow().upgrade().filter(|polled| polled.is_ours())
     }
 
     fn settle_pending(&self) -> Result<(), ReceiveError> {
@@ -279,7 +284,7 @@ impl<T: Message> Receiver<T> {
         }
         self.end.look_around()?;
         let popped = self.pop_or_end(into);
-        if let (Ok(None), Some(polled)) = (&popped, self.polled.borrow().upgrade()) {
+        if let (Ok(None), Some(polled)) = (&popped, self.polled()) {
             polled.refresh(&self.end)?;
         }
         popped

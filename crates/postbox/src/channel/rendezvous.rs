@@ -36,6 +36,7 @@ impl Channel {
                 Ok(pushed) => pushed,
                 Err(refused) => {
                     self.block.close_cell(offer);
+                    self.freed();
                     return match refused {
                         NotPushed::Full | NotPushed::NoSpace => Ok(false),
                         other => Err(other),
@@ -51,7 +52,11 @@ impl Channel {
             if engaged && self.block.commit_offer(offer) {
                 // The cell is the taker's to free now.
                 member.end(Doing::Idle);
+                end.mend();
                 return Ok(true);
+            }
+            if engaged {
+                self.block.disengage(offer);
             }
             let outcome = if self.block.withdraw_offer(offer) {
                 self.withdrawn(pushed);
@@ -63,7 +68,9 @@ impl Channel {
                 None
             };
             self.block.close_cell(offer);
+            self.freed();
             member.end(Doing::Idle);
+            end.mend();
             if let Some(met) = outcome {
                 return Ok(met);
             }

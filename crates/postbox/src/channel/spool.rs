@@ -195,6 +195,8 @@ pub(crate) struct Overflow(Store);
 /// An entry that was taken and not yet freed.
 pub(crate) struct Entry(Run);
 
+/// No entry is longer: larger bodies lie elsewhere.
+const LONGEST_ENTRY: usize = 1 << 16;
 /// Bytes before each entry: its length.
 const PREFIX: usize = 8;
 
@@ -274,7 +276,15 @@ impl Overflow {
         self.0.log.release(entry.0);
     }
 
-    pub(crate) fn settle(&self, dead: u16) {
-        self.0.settle(dead);
+    /// Shows each entry that the dead was reading before it is freed.
+    pub(crate) fn settle(&self, region: &Region, dead: u16, mut on_taken: impl FnMut(&[u8])) {
+        // What makes no sense is reported by whoever next uses it.
+        let _ = self.0.log.settle(dead, dead, |run| {
+            let entry = Entry(*run);
+            let mut bytes = vec![0; self.len_of(&entry).min(LONGEST_ENTRY)];
+            if let Ok(len) = self.read(region, &entry, &mut bytes) {
+                on_taken(&bytes[..len]);
+            }
+        });
     }
 }

@@ -32,7 +32,8 @@ impl Channel {
             sent_bytes: total(Role::Sender, Statistic::Bytes),
             received: total(Role::Receiver, Statistic::Messages),
             received_bytes: total(Role::Receiver, Statistic::Bytes),
-            waits: total(Role::Sender, Statistic::Waits) + total(Role::Receiver, Statistic::Waits),
+            waits: total(Role::Sender, Statistic::Waits)
+                .wrapping_add(total(Role::Receiver, Statistic::Waits)),
             spilled: total(Role::Sender, Statistic::Spilled),
         }
     }

@@ -19,6 +19,9 @@ use super::receipts::{Settled, Standing};
 use crate::mechanism::Capacity;
 use postbox_ring::sync::Ordering::{AcqRel, Acquire, Release};
 
+/// How often a turn word may change under a receiver that looks at it.
+const CHANGES: usize = 1 << 10;
+
 const NONE: u64 = 0;
 pub(crate) const WAITING: u64 = 1;
 const ENGAGED: u64 = 1 << 63;
@@ -60,19 +63,23 @@ impl<'e> Engagement<'e> {
     pub(crate) fn may_take(&self, offer: CellRef) -> bool {
         let Some(end) = self.end else { return true };
         let (member, block) = (end.member(), &end.channel.block);
-        if member.turn_to(WAITING, NONE) {
-            return true;
-        }
-        let turn = member.turn();
-        let Some(mine) = engager(turn) else { return true };
-        if mine != offer && block.is_open_or_committed(mine) {
-            if !block.is_committed(offer) {
-                return false;
+        // Others engage, swap and disengage meanwhile: bounded, should memory lie.
+        for _ in 0..CHANGES {
+            let turn = member.turn();
+            if let Some(mine) = engager(turn)
+                && mine != offer
+                && block.is_open_or_committed(mine)
+            {
+                if !block.is_committed(offer) {
+                    return false;
+                }
+                // Somebody else is engaged by this one: let it have mine.
+                block.swap_engagement(offer, mine);
             }
-            // Somebody else is engaged by this one: let it have mine.
-            block.swap_engagement(offer, mine);
+            if turn == NONE || member.turn_to(turn, NONE) {
+                return true;
+            }
         }
-        member.turn.store(NONE, Release);
         true
     }
 
@@ -87,6 +94,11 @@ impl<'e> Engagement<'e> {
 impl ControlBlock {
     fn is_open_or_committed(&self, offer: CellRef) -> bool {
         self.is_committed(offer) || self.standing(offer) == Standing::Open
+    }
+
+    /// The offer is over: whoever was engaged by it and did not get it waits on.
+    pub(crate) fn disengage(&self, offer: CellRef) {
+        self.records().any(|(_, member)| member.turn_to(engaged_by(offer), WAITING));
     }
 
     fn swap_engagement(&self, from: CellRef, to: CellRef) {
@@ -110,10 +122,8 @@ impl<'e> Turn<'e> {
     pub(crate) fn may_leave(&self) -> bool {
         let Some(end) = self.0 else { return true };
         let (member, block) = (end.member(), &end.channel.block);
-        if member.turn_to(WAITING, NONE) {
-            return true;
-        }
-        if let Some(offer) = engager(member.turn()) {
+        let turn = member.turn();
+        if let Some(offer) = engager(turn) {
             // Not counted on yet: send it back before it is. Else stay while the message waits.
             member.begin();
             let epoch = block.offer_epoch(offer);
@@ -126,8 +136,8 @@ impl<'e> Turn<'e> {
                 return false;
             }
         }
-        member.turn.store(NONE, Release);
-        true
+        // Changed meanwhile: `obliged` looks again.
+        turn == NONE || member.turn_to(turn, NONE)
     }
 }
 

@@ -55,6 +55,15 @@ impl End {
         }
     }
 
+    /// Whether a ring was meant for this end while it was awake.
+    fn was_rung(&self, awaited: Awaited) -> bool {
+        let mut sets = self.sets.borrow_mut();
+        let Some(set) = &mut sets[awaited as usize] else { return false };
+        // What was taken is not given up for an error here.
+        let _ = set.look(&self.channel, self.seat);
+        set.take_early()
+    }
+
     /// At a glance, there is no message: a load or two where an attempt takes twenty.
     #[inline]
     fn plainly_nothing(&self) -> bool {
@@ -111,7 +120,12 @@ impl End {
             // The cancel comes before the last attempt, so that a wake-up meant for this end and
             // not used up is never carried off by it.
             let ended = wait.over();
-            if let Some(done) = attempt()? {
+            let done = attempt()?;
+            if (done.is_some() || ended.is_some()) && self.was_rung(awaited) {
+                // A ring has taken this end's place already: it is not to be given up twice.
+                asleep.rung();
+            }
+            if let Some(done) = done {
                 return Ok(done);
             }
             if heard && self.awaits.get() != Awaited::Room {

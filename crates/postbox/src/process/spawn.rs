@@ -167,7 +167,7 @@ impl Spawn {
         self.command
             .fd_mappings(mappings)
             .map_err(|error| failed(io::Error::new(io::ErrorKind::InvalidInput, error)))?;
-        let started = self.command.spawn().map_err(failed)?;
+        let mut started = self.command.spawn().map_err(failed)?;
         // The standard library neither waits for it nor minds that somebody else does.
         let pid = started.id();
         let taker = Identity::of(pid);
@@ -176,7 +176,12 @@ impl Spawn {
                 end.hand_over(taker);
             }
         }
-        Child::new(pid).map_err(|errno| failed(errno.into()))
+        Child::new(pid).map_err(|errno| {
+            // Nobody could wait for it.
+            let _ = started.kill();
+            let _ = started.wait();
+            failed(errno.into())
+        })
     }
 }
 

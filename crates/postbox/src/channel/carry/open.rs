@@ -88,7 +88,13 @@ impl Channel {
     ) -> Claimed {
         match envelope.cell {
             None => Claimed::Mine,
-            Some(offer) => self.claim_offer(end, offer, engagement),
+            Some(offer) => {
+                let claimed = self.claim_offer(end, offer, engagement);
+                if envelope.engaging && matches!(claimed, Claimed::Mine) {
+                    self.block.disengage(offer);
+                }
+                claimed
+            }
         }
     }
 
