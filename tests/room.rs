@@ -20,6 +20,10 @@ fn main() -> ExitCode {
     cases
         .extend(over("a message beyond the byte cap is too large, not waited for", beyond_the_cap));
     cases.extend(over("a batch reports the message that it could not decode", undecodable));
+    cases.extend(over(
+        "each waiting receiver is found by a try_send whoever took the last",
+        each_found,
+    ));
     run(cases)
 }
 
@@ -74,7 +78,8 @@ fn each_found(mechanism: Mechanism) -> Outcome {
         let mut waiting = vec![fork(rx.clone(), take_one)?, fork(rx, take_one)?];
         waiting.iter().for_each(|child| until_asleep(child.pid()));
         for message in 0..2 {
-            tx.try_send(&message)?;
+            // Asleep it may be on its way into the call; once inside it stays to be found.
+            eventually("finding a receiver", || tx.try_send(&message).ok());
             let taker = eventually("taking", || {
                 waiting.iter_mut().position(|child| matches!(child.try_wait(), Ok(Some(_))))
             });
