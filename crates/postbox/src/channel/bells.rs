@@ -25,8 +25,7 @@
 use super::control::{Awaited, Control};
 use super::{Carrier, Channel};
 use crate::error::Fault;
-use postbox_ring::sync::Ordering::Relaxed;
-use postbox_ring::sync::Ordering::SeqCst;
+use postbox_ring::sync::Ordering::{Relaxed, SeqCst};
 use postbox_ring::sync::fence;
 use postbox_sys::{eventfd, membarrier};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};

@@ -199,7 +199,7 @@ impl<T: Message> Sender<T> {
         self.end.channel.statistics()
     }
 
-    /// The same end for another type, when the caller knows better.
+    /// The end alone, to be passed on.
     pub(crate) fn into_end(self) -> End {
         self.end
     }
