@@ -135,7 +135,13 @@ pub fn exit_now(code: i32) -> ! {
     unsafe { libc::_exit(code) }
 }
 
-fn refuse_strangers(vouched_for: &[&str]) -> std::result::Result<(), ForkError> {
+/// Whether nobody but the calling thread and those vouched for exists, as [`fork`] will ask again:
+/// for a caller that has to wait for something of theirs before it forks.
+///
+/// # Errors
+///
+/// Those of [`fork`], but for the system's refusal to fork.
+pub fn refuse_strangers(vouched_for: &[&str]) -> std::result::Result<(), ForkError> {
     let main = getpid().as_raw() as u32;
     let mut strangers = 0;
     for _ in 0..LOOKS {

@@ -11,6 +11,8 @@
 //! | --- | --- |
 //! | [`pipe`], [`socket`], [`mqueue`], [`memfd`] | the four kernel objects that carry messages |
 //! | [`descriptors`] | descriptors sent over a socket (`SCM_RIGHTS`) |
+//! | [`listener`] | connections between processes that share a directory |
+//! | [`directory`], [`locks`], [`inotify`] | files by descriptor, who holds which bytes, what appears |
 //! | [`eventfd`], [`epoll`] | bells and sleeping |
 //! | [`pidfd`], [`process`], [`signals`] | who lives, who died, and telling them |
 //! | [`fork`], [`threads`], [`wipe_on_fork`] | a safe `fork` and what a child can know about it |
@@ -23,11 +25,15 @@
 pub mod clock;
 pub mod cpu;
 pub mod descriptors;
+pub mod directory;
 pub mod epoll;
 pub mod eventfd;
 pub mod fork;
 pub mod inherited;
+pub mod inotify;
 pub mod limits;
+pub mod listener;
+pub mod locks;
 pub mod membarrier;
 pub mod memfd;
 pub mod mqueue;

@@ -23,7 +23,7 @@
 use crate::limits::{Resource, rlimit};
 use crate::proc_file::number;
 use crate::{Errno, Result};
-use nix::fcntl::{OFlag, open};
+use nix::fcntl::{FcntlArg, OFlag, fcntl, open};
 use nix::sys::stat::Mode;
 use std::ffi::{CStr, CString};
 use std::hash::{BuildHasher, RandomState};
@@ -125,6 +125,27 @@ fn create_named(name: &CStr, max_messages: usize, message_size: usize) -> Result
 pub fn reopen(queue: impl AsFd) -> Result<OwnedFd> {
     let path = format!("/proc/self/fd/{}", queue.as_fd().as_raw_fd());
     open(path.as_str(), OFlag::O_RDWR | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK, Mode::empty())
+}
+
+/// Opens a description of the queue by which messages can only be sent: for whoever is not to take
+/// any. Nonblocking and close-on-exec; its flags are nobody else's.
+///
+/// # Errors
+///
+/// Those of [`reopen`].
+pub fn reopen_for_sending(queue: impl AsFd) -> Result<OwnedFd> {
+    let path = format!("/proc/self/fd/{}", queue.as_fd().as_raw_fd());
+    open(path.as_str(), OFlag::O_WRONLY | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK, Mode::empty())
+}
+
+/// Whether messages can be received by this descriptor.
+///
+/// # Errors
+///
+/// `EBADF`: not an open descriptor.
+pub fn can_receive(queue: impl AsFd) -> Result<bool> {
+    let flags = OFlag::from_bits_retain(fcntl(queue, FcntlArg::F_GETFL)?);
+    Ok(flags & OFlag::O_ACCMODE != OFlag::O_WRONLY)
 }
 
 /// Puts `message` into the queue, at priority 0.
@@ -246,7 +267,7 @@ pub fn limits() -> Result<Limits> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use nix::fcntl::{FcntlArg, FdFlag, fcntl};
+    use nix::fcntl::FdFlag;
 
     #[test]
     fn a_queue_holds_whole_messages_in_order_and_counts_them() {
@@ -288,6 +309,17 @@ mod tests {
         send(&own, b"full").unwrap();
         assert_eq!(send(&own, b"over"), Err(Errno::EAGAIN));
         assert_eq!(receive_nowait(&queue, &mut [0; 4]), Ok(4));
+    }
+
+    #[test]
+    fn a_description_for_sending_takes_nothing_out() {
+        let queue = create("postbox-test", 2, 4).unwrap();
+        let sending = reopen_for_sending(&queue).unwrap();
+        assert_eq!((can_receive(&queue), can_receive(&sending)), (Ok(true), Ok(false)));
+        send(&sending, b"one").unwrap();
+        assert_eq!(receive(&sending, &mut [0; 4]), Err(Errno::EBADF));
+        assert_eq!(attributes(&sending).unwrap().current_messages, 1);
+        assert_eq!(receive(&queue, &mut [0; 4]), Ok(3));
     }
 
     #[test]

@@ -28,6 +28,7 @@
 
 use crate::{Errno, Result};
 use nix::fcntl::{FcntlArg, OFlag, fcntl, open};
+use nix::sys::signal::{SigSet, SigmaskHow, Signal};
 use nix::sys::stat::Mode;
 use nix::unistd::pipe2;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
@@ -85,6 +86,38 @@ pub fn reopen(fd: impl AsFd, end: End) -> Result<OwnedFd> {
 #[inline]
 pub fn write(pipe: impl AsFd, packet: &[u8]) -> Result<usize> {
     nix::unistd::write(pipe, packet)
+}
+
+/// Like [`write`](write()), and raises no SIGPIPE: for whoever holds no end to read from.
+///
+/// It blocks the signal in this thread for the call and takes it back if it was raised, which costs
+/// two system calls more.
+///
+/// # Errors
+///
+/// Those of [`write`](write()).
+pub fn write_quietly(pipe: impl AsFd, packet: &[u8]) -> Result<usize> {
+    let quiet = SigSet::from(Signal::SIGPIPE);
+    let before = quiet.thread_swap_mask(SigmaskHow::SIG_BLOCK)?;
+    // One that waits to be let through already is not ours to take.
+    let foreign = before.contains(Signal::SIGPIPE) && is_sigpipe_pending();
+    let written = nix::unistd::write(pipe, packet);
+    if written == Err(Errno::EPIPE) && !foreign {
+        let now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+        // SAFETY: set and time outlive the call, which is not asked what the signal was about.
+        unsafe { libc::sigtimedwait(quiet.as_ref(), std::ptr::null_mut(), &raw const now) };
+    }
+    before.thread_set_mask()?;
+    written
+}
+
+fn is_sigpipe_pending() -> bool {
+    let mut pending = SigSet::empty().as_ref().to_owned();
+    // SAFETY: the set is writable; afterwards it is one that the kernel has filled.
+    unsafe {
+        libc::sigpending(&raw mut pending) == 0
+            && libc::sigismember(&raw const pending, libc::SIGPIPE) == 1
+    }
 }
 
 /// Reads one packet; returns its length, or 0 when nobody has the pipe open for writing.

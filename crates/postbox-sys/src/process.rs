@@ -32,6 +32,11 @@ pub fn own_identity() -> Result<Identity> {
     Ok(Identity { pid: stat.id, start_time: stat.start_time })
 }
 
+/// The number of the user that the calling process acts as (its effective one).
+pub fn user() -> u32 {
+    nix::unistd::geteuid().as_raw()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -3,7 +3,7 @@
 #![allow(unsafe_code)]
 
 use crate::{Errno, Result};
-use nix::sys::signal::{SigHandler, kill as send, signal};
+use nix::sys::signal::{SigHandler, SigSet, SigmaskHow, kill as send, signal};
 use nix::unistd::Pid;
 
 pub use nix::sys::signal::Signal;
@@ -18,6 +18,19 @@ pub use nix::sys::signal::Signal;
 pub fn default_action(sig: Signal) -> Result<()> {
     // SAFETY: the default action runs no code of this process.
     unsafe { signal(sig, SigHandler::SigDfl) }.map(drop)
+}
+
+/// Runs `start` with every signal blocked. A thread that it starts keeps them blocked, so that the
+/// signals of the program go to the threads that the program knows of.
+///
+/// # Errors
+///
+/// None that are known of.
+pub fn blocked<R>(start: impl FnOnce() -> R) -> Result<R> {
+    let mask = SigSet::all().thread_swap_mask(SigmaskHow::SIG_BLOCK)?;
+    let result = start();
+    mask.thread_set_mask()?;
+    Ok(result)
 }
 
 /// Sends `sig` to the process `pid`: to one process, never to a group or to everyone.
