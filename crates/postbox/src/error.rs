@@ -1,6 +1,7 @@
 //! One small error type per operation. None carries the message: `send` borrows it, so the
 //! caller still has it.
 
+use crate::denied::Denied;
 use crate::wait::Ended;
 use postbox_sys::Errno;
 use std::fmt;
@@ -23,6 +24,18 @@ pub enum Fault {
         role: &'static str,
         /// How many of them there can be.
         limit: usize,
+    },
+    /// The process was not given the way in or out that the call needs.
+    #[error(transparent)]
+    Denied(Denied),
+    /// Two other processes use what is for two.
+    #[error(
+        "this is for two processes, and {} and {} use it already: wait until one has left",
+        .pids[0], .pids[1]
+    )]
+    PairTaken {
+        /// Their process ids.
+        pids: [u32; 2],
     },
     /// Shared state or a message does not make sense: some member has scribbled over it.
     #[error("the channel is corrupt ({0}): a member wrote what no member may write; recreate it")]
@@ -141,6 +154,12 @@ pub enum SendError {
     /// Every receiver is gone.
     #[error("every receiver is gone")]
     Disconnected,
+    /// The mailbox was destroyed, or its owner died. Nothing was sent.
+    #[error("the mailbox no longer exists: it was destroyed, or its owner died; nothing was sent")]
+    Destroyed,
+    /// The right to send was taken back. Nothing was sent.
+    #[error(transparent)]
+    Denied(#[from] Denied),
     /// The deadline passed; nothing was sent.
     #[error("timed out; nothing was sent")]
     TimedOut,
@@ -186,12 +205,32 @@ impl TrySendError {
     pub fn is_disconnected(&self) -> bool {
         matches!(self, TrySendError::Send(SendError::Disconnected))
     }
+
+    /// Whether the mailbox no longer exists.
+    pub fn is_destroyed(&self) -> bool {
+        matches!(self, TrySendError::Send(SendError::Destroyed))
+    }
+
+    /// Whether the right to send was taken back.
+    pub fn is_denied(&self) -> bool {
+        matches!(self, TrySendError::Send(error) if error.is_denied())
+    }
 }
 
 impl SendError {
     /// Whether every receiver is gone.
     pub fn is_disconnected(&self) -> bool {
         matches!(self, SendError::Disconnected)
+    }
+
+    /// Whether the mailbox no longer exists.
+    pub fn is_destroyed(&self) -> bool {
+        matches!(self, SendError::Destroyed)
+    }
+
+    /// Whether the right to send was taken back.
+    pub fn is_denied(&self) -> bool {
+        matches!(self, SendError::Denied(_) | SendError::Fault(Fault::Denied(_)))
     }
 
     /// Whether the deadline passed.
@@ -232,6 +271,16 @@ impl DeliverError {
         self.0.is_disconnected()
     }
 
+    /// Whether the mailbox no longer exists.
+    pub fn is_destroyed(&self) -> bool {
+        self.0.is_destroyed()
+    }
+
+    /// Whether the right to send was taken back.
+    pub fn is_denied(&self) -> bool {
+        self.0.is_denied()
+    }
+
     /// Whether the deadline passed before anybody took the message.
     pub fn is_timeout(&self) -> bool {
         self.0.is_timeout()
@@ -250,6 +299,12 @@ pub enum ReceiveError {
     /// Every sender is gone and nothing is left.
     #[error("every sender is gone and nothing is left")]
     Disconnected,
+    /// The mailbox was destroyed, or its owner died, and what waited in it is gone.
+    #[error("the mailbox no longer exists: it was destroyed, or its owner died")]
+    Destroyed,
+    /// The right to receive was taken back.
+    #[error(transparent)]
+    Denied(#[from] Denied),
     /// The deadline passed.
     #[error("timed out; there was no message")]
     TimedOut,
@@ -268,6 +323,16 @@ impl ReceiveError {
     /// Whether every sender is gone and nothing is left.
     pub fn is_disconnected(&self) -> bool {
         matches!(self, ReceiveError::Disconnected)
+    }
+
+    /// Whether the mailbox no longer exists.
+    pub fn is_destroyed(&self) -> bool {
+        matches!(self, ReceiveError::Destroyed)
+    }
+
+    /// Whether the right to receive was taken back.
+    pub fn is_denied(&self) -> bool {
+        matches!(self, ReceiveError::Denied(_) | ReceiveError::Fault(Fault::Denied(_)))
     }
 
     /// Whether the deadline passed.

@@ -6,11 +6,12 @@
 //! receipt  eventfd, all sleepers            an offer was settled while its sender slept; bytes, a
 //!                                           cell or an offer came free that some sender lacked
 //! news     eventfd, all sleepers            a member joined, left or died; a repair ended
+//! floor    eventfd, one sleeper per ring    the floor of a mailbox is free for the next receiver
 //! level    eventfd, level-triggered         readable while a receive could return something;
 //!                                           kept so only while a pollable exists
 //! ```
 //!
-//! The first four are registered edge-triggered and never read: each write is a new edge, and the
+//! The first five are registered edge-triggered and never read: each write is a new edge, and the
 //! count would take centuries to fill. "One sleeper" is `EPOLLEXCLUSIVE`.
 //!
 //! A ring is spared while nobody sleeps. Whoever goes to sleep counts itself in, then looks once
@@ -43,10 +44,11 @@ pub(crate) struct Bells {
     receipt: OwnedFd,
     news: OwnedFd,
     level: OwnedFd,
+    floor: OwnedFd,
 }
 
 impl Bells {
-    pub(crate) const COUNT: usize = 5;
+    pub(crate) const COUNT: usize = 6;
 
     pub(crate) fn create() -> Result<Self, Fault> {
         let bell = || eventfd::create().map_err(Fault::system("eventfd"));
@@ -56,15 +58,18 @@ impl Bells {
             receipt: bell()?,
             news: bell()?,
             level: bell()?,
+            floor: bell()?,
         })
     }
 
-    pub(crate) fn from_fds([message, room, receipt, news, level]: [OwnedFd; Self::COUNT]) -> Self {
-        Bells { message, room, receipt, news, level }
+    pub(crate) fn from_fds(bells: [OwnedFd; Self::COUNT]) -> Self {
+        let [message, room, receipt, news, level, floor] = bells;
+        Bells { message, room, receipt, news, level, floor }
     }
 
     pub(crate) fn fds(&self) -> [BorrowedFd<'_>; Self::COUNT] {
-        [&self.message, &self.room, &self.receipt, &self.news, &self.level].map(AsFd::as_fd)
+        [&self.message, &self.room, &self.receipt, &self.news, &self.level, &self.floor]
+            .map(AsFd::as_fd)
     }
 
     pub(crate) fn of(&self, awaited: Awaited) -> BorrowedFd<'_> {
@@ -72,6 +77,7 @@ impl Bells {
             Awaited::Message => self.message.as_fd(),
             Awaited::Room => self.room.as_fd(),
             Awaited::Space | Awaited::Receipt => self.receipt.as_fd(),
+            Awaited::Floor => self.floor.as_fd(),
         }
     }
 

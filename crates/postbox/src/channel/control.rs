@@ -34,7 +34,11 @@ postbox_ring::shared! {
         pub entry_limit: AtomicU64,
         /// Offers outstanding at a time when the capacity is zero.
         pub zero_window: AtomicU64,
-        pub schema: AtomicU64,
+        /// 0 ends when one side is gone, 1 owned.
+        pub lifetime: AtomicU64,
+        pub policy: AtomicU64,
+        /// The mailbox's name; see [`super::names`].
+        pub name: [AtomicU64; 8],
     }
 }
 
@@ -72,10 +76,32 @@ postbox_ring::shared! {
         pub fenced: AtomicU64,
         /// Pollable descriptors that exist.
         pub pollables: AtomicU64,
-        /// Sleepers that no ring has been promised to: waiting for messages, room, space, receipts.
-        pub sleepers: [Lone; 4],
+        /// Sleepers that no ring has been promised to: waiting for messages, room, space, receipts, the
+        /// floor.
+        pub sleepers: [Lone; 5],
         /// Statistics of ends that have left: messages, bytes, waits, spilled; senders, then receivers.
         pub retired: [AtomicU64; 8],
+        /// Owned: 0 live, 1 destroyed.
+        pub life: AtomicU64,
+        /// Owned: start time (42 bits) · pid (22) of the owner.
+        pub owner: AtomicU64,
+        /// Owned: nonce (62 bits) · state (2) of the last offer of ownership; see `ownership`.
+        pub offer: AtomicU64,
+        /// Owned: whoever accepts an offer, by the parity of its nonce.
+        pub heirs: [AtomicU64; 2],
+        /// Grows before rights are taken back: see `revocation`.
+        pub rights: AtomicU64,
+        /// Sending ends that ever joined.
+        pub senders_ever: AtomicU64,
+        /// Pair: start time · pid of the processes that use the channel.
+        pub pair: [AtomicU64; 2],
+        /// OneAtATime: generation (32 bits) · index (16) plus one of the receiver that has the
+        /// floor; see `floor`.
+        pub floor: Lone,
+        /// OneAtATime: places in the line given out so far.
+        pub places: AtomicU64,
+        /// OneAtATime: how often the floor became free.
+        pub passes: AtomicU64,
     }
 }
 
@@ -113,13 +139,24 @@ postbox_ring::shared! {
         pub turn: AtomicU64,
         /// The end that is clearing this dead record, plus one.
         pub reaper: AtomicU64,
+        /// Not 0 once the right behind this end was taken back. By the mailbox's owner.
+        pub barred: AtomicU64,
         /// messages, bytes, waits, spilled. Written by the end alone.
         pub statistics: [AtomicU64; 4],
+        /// OneAtATime: the place in the line of the call that waits for the floor; 0 for none.
+        pub place: AtomicU64,
+        /// generation (32 bits) · pid (22) of the end that `user` and `name` are of, which may have
+        /// left since; 0 while they are being written.
+        pub card: AtomicU64,
+        /// One more than the user's number; 0 for unknown.
+        pub user: AtomicU64,
+        /// The name that the process joined its domain under; see [`super::names`].
+        pub name: [AtomicU64; 8],
     }
 }
 
-/// Names and versions the layout: "postbox" and 1.
-pub(crate) const MAGIC: u64 = u64::from_be_bytes(*b"postbox\x01");
+/// Names and versions the layout: "postbox" and 2.
+pub(crate) const MAGIC: u64 = u64::from_be_bytes(*b"postbox\x02");
 
 /// What a sleeper waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -130,6 +167,12 @@ pub(crate) enum Awaited {
     /// Bytes, a receipt cell, fewer offers: whether what comes free suffices, each must see.
     Space = 2,
     Receipt = 3,
+    /// To be the one receiver that executes a receive.
+    Floor = 4,
+}
+
+impl Awaited {
+    pub(crate) const COUNT: usize = 5;
 }
 
 impl Control {

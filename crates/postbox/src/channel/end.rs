@@ -2,15 +2,18 @@
 
 use super::control::Member;
 use super::members::{Doing, Role, Seat, Statistic};
+use super::names::Card;
+use super::pair::Attached;
 use super::patience::Patience;
 use super::wait_set::WaitSet;
-use super::{Awaited, Channel};
+use super::{Awaited, Channel, Lifetime};
 use crate::error::Fault;
 use crate::mechanism::{Form, WaitStrategy};
+use crate::name::Name;
 use crate::process::Identity;
 use postbox_ring::region::View;
 use postbox_sys::{clock, wipe_on_fork};
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::sync::Arc;
 
 /// How long an end that only ever tries may leave a death unnoticed, in nanoseconds.
@@ -36,9 +39,11 @@ pub(crate) struct End {
     /// The fork generation of the process that the end belongs to.
     born: Cell<u64>,
     /// Why every operation is refused, if the end could not be made (a clone too many).
-    refused: Option<Fault>,
+    refused: OnceCell<Fault>,
+    /// This process's use of a channel for two.
+    attached: RefCell<Attached>,
     /// What this end sleeps on, per thing awaited; made when it first sleeps.
-    pub(crate) sets: RefCell<[Option<WaitSet>; 4]>,
+    pub(crate) sets: RefCell<[Option<WaitSet>; Awaited::COUNT]>,
     /// What the last attempt lacked.
     pub(crate) awaits: Cell<Awaited>,
     /// Calls since the last one that slept.
@@ -46,7 +51,15 @@ pub(crate) struct End {
     /// When this end last looked for deaths, in nanoseconds of the coarse clock.
     looked: Cell<u64>,
     /// The roster at which the other side was last seen to be there.
-    partners_at: Cell<u64>,
+    pub(crate) partners_at: Cell<u64>,
+    /// Whether somebody can take the channel, or the turn to receive, away: in a mailbox.
+    pub(crate) guarded: bool,
+    /// A mailbox's receiver that ends when no sender is left; see `Receiver::until_drained`.
+    pub(crate) drains: Cell<bool>,
+    /// Whether a call of this end has the floor.
+    pub(crate) has_floor: Cell<bool>,
+    /// Whether the end has told the others that it takes no part any more.
+    pub(crate) parted: Cell<bool>,
 }
 
 impl End {
@@ -55,6 +68,16 @@ impl End {
         channel: Arc<Channel>,
         role: Role,
         strategy: WaitStrategy,
+    ) -> Result<Self, Fault> {
+        End::join_as(channel, role, strategy, None)
+    }
+
+    /// Takes a seat under the name that this process has in its domain.
+    pub(crate) fn join_as(
+        channel: Arc<Channel>,
+        role: Role,
+        strategy: WaitStrategy,
+        name: Option<&Name>,
     ) -> Result<Self, Fault> {
         wipe_on_fork::renew().map_err(Fault::system("madvise"))?;
         let limit = match channel.config.form {
@@ -66,10 +89,17 @@ impl End {
             return Err(full);
         }
         channel.take_part_in_barriers();
-        let seat = channel.block.join(role, Identity::own()).ok_or(full)?;
+        if role == Role::Receiver && !channel.can_receive() {
+            return Err(Fault::Denied(channel.denial(role)));
+        }
+        let attached = channel.attach()?;
+        let card = Card::own(name);
+        let seat = channel.block.join(role, Identity::own(), &card).ok_or(full)?;
         // Those asleep now have one more to watch.
         channel.bells.ring_news();
-        End::seated(channel, seat, role, strategy)
+        let end = End::seated(channel, seat, role, strategy)?;
+        end.attached.replace(attached);
+        Ok(end)
     }
 
     /// An end whose seat has been taken already.
@@ -81,26 +111,36 @@ impl End {
     ) -> Result<Self, Fault> {
         Ok(End {
             record: channel.record(seat)?,
+            guarded: channel.config.lifetime == Lifetime::Owned || channel.queues,
             channel,
             seat,
             pid: Cell::new(Identity::own().pid()),
             role,
             patience: Patience::new(strategy),
             born: Cell::new(wipe_on_fork::generation()),
-            refused: None,
+            refused: OnceCell::new(),
+            attached: RefCell::default(),
             sets: RefCell::default(),
             awaits: Cell::new(Awaited::Room),
             awake_for: Cell::new(0),
             looked: Cell::new(clock::coarse()),
             partners_at: Cell::new(u64::MAX),
+            drains: Cell::new(false),
+            has_floor: Cell::new(false),
+            parted: Cell::new(false),
         })
     }
 
     /// One more end of the same kind; one that refuses everything if there can be no more.
     pub(crate) fn another(&self) -> Self {
         let strategy = self.patience.strategy();
-        let joined =
-            self.check().and_then(|()| End::join(self.channel.clone(), self.role, strategy));
+        let joined = self.check().and_then(|()| {
+            let name = self.channel.card(self.seat).name;
+            let end = End::join_as(self.channel.clone(), self.role, strategy, name.as_ref())?;
+            end.bar_like(self);
+            end.drains.set(self.drains.get());
+            Ok(end)
+        });
         joined.unwrap_or_else(|fault| End {
             channel: self.channel.clone(),
             seat: self.seat,
@@ -109,12 +149,17 @@ impl End {
             pid: self.pid.clone(),
             patience: Patience::new(strategy),
             born: Cell::new(NOBODY),
-            refused: Some(fault),
+            refused: OnceCell::from(fault),
+            attached: RefCell::default(),
             sets: RefCell::default(),
             awaits: Cell::new(Awaited::Room),
             awake_for: Cell::new(0),
             looked: self.looked.clone(),
             partners_at: Cell::new(u64::MAX),
+            guarded: self.guarded,
+            drains: self.drains.clone(),
+            has_floor: Cell::new(false),
+            parted: Cell::new(false),
         })
     }
 
@@ -124,7 +169,7 @@ impl End {
         if self.born.get() == wipe_on_fork::generation() {
             Ok(())
         } else {
-            Err(self.refused.clone().unwrap_or(Fault::NotPassed))
+            Err(self.refused.get().cloned().unwrap_or(Fault::NotPassed))
         }
     }
 
@@ -146,25 +191,6 @@ impl End {
 
     pub(crate) fn count(&self, which: Statistic, by: u64) {
         self.member().count(which, by);
-    }
-
-    /// Whether the other side is there, as far as deaths have been noticed.
-    #[inline]
-    pub(crate) fn has_partners(&self) -> bool {
-        let block = &self.channel.block;
-        let roster = block.control.roster();
-        if self.partners_at.get() == roster {
-            return true;
-        }
-        let other = match self.role {
-            Role::Sender => Role::Receiver,
-            Role::Receiver => Role::Sender,
-        };
-        let there = block.live(other) > 0;
-        if there {
-            self.partners_at.set(roster);
-        }
-        there
     }
 
     /// A call was done without sleeping: after a few of them the kernel object is told that nobody
@@ -229,7 +255,17 @@ impl End {
         self.channel.take_part_in_barriers();
         self.pid.set(Identity::own().pid());
         self.partners_at.set(u64::MAX);
-        let taken = self.channel.block.transfer(self.seat, from, Identity::own());
+        self.has_floor.set(false);
+        let mut taken = self.channel.block.transfer(self.seat, from, Identity::own());
+        match self.channel.attach() {
+            Ok(attached) => drop(self.attached.replace(attached)),
+            Err(fault) if taken => {
+                let _ = self.refused.set(fault);
+                self.channel.block.leave(self.seat);
+                taken = false;
+            }
+            Err(_) => {}
+        }
         self.born.set(if taken { wipe_on_fork::generation() } else { NOBODY });
         self.channel.bells.ring_news();
         taken

@@ -1,8 +1,11 @@
 //! Where each part of a channel's memory lies, and how large it is.
 
 use super::control::{Cell, Control, Header, Member};
+use super::lifetime::Lifetime;
 use crate::error::CreateError;
 use crate::mechanism::{Capacity, Form, MAX_BOUNDED, Mechanism};
+use crate::name::Name;
+use crate::policy::Policy;
 use postbox_ring::log::LogLayout;
 use postbox_ring::slots::SlotLayout;
 use std::mem::size_of;
@@ -47,6 +50,10 @@ pub(crate) struct Config {
     pub entry_limit: usize,
     /// Offers outstanding at a time when the capacity is zero.
     pub zero_window: u32,
+    pub lifetime: Lifetime,
+    pub policy: Policy,
+    /// The mailbox's, for errors to say.
+    pub name: Option<Name>,
 }
 
 /// Offsets of the parts.
@@ -79,6 +86,9 @@ impl Config {
             && !(1..=MAX_BOUNDED).contains(&n)
         {
             return refuse("capacity", n.into(), "1..=1048576; use Capacity::Zero or Unbounded");
+        }
+        if let Some(bytes) = self.fixed_size.filter(|bytes| *bytes > MAX_MESSAGE) {
+            return refuse("fixed_size", bytes as u64, "0..=1073741824 bytes");
         }
         if self.max_message > MAX_MESSAGE {
             return refuse("max_message", self.max_message as u64, "0..=1073741824 bytes");

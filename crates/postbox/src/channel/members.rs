@@ -5,6 +5,7 @@
 //! point, and after its death whether it may have left room behind.
 
 use super::control::Member;
+use super::names::Card;
 use super::{Channel, ControlBlock};
 use crate::process::Identity;
 use postbox_ring::sync::Ordering::{AcqRel, Acquire, Relaxed, Release, SeqCst};
@@ -148,7 +149,7 @@ impl ControlBlock {
     }
 
     /// Claims a record for `owner`.
-    pub(crate) fn join(&self, role: Role, owner: Identity) -> Option<Seat> {
+    pub(crate) fn join(&self, role: Role, owner: Identity, card: &Card) -> Option<Seat> {
         for (index, member) in self.members.iter().enumerate() {
             if member.owner.load(Relaxed) != 0
                 || member.owner.compare_exchange(0, owner.to_word(), AcqRel, Relaxed).is_err()
@@ -162,11 +163,17 @@ impl ControlBlock {
             member.last_ticket.store(0, Relaxed);
             member.turn.store(0, Relaxed);
             member.reaper.store(0, Relaxed);
+            member.barred.store(0, Relaxed);
+            member.place.store(0, Relaxed);
+            member.write_card(generation, owner, card);
             member.statistics.iter().for_each(|word| word.store(0, Relaxed));
             // Pairs with the load in `records`.
             self.control.members_used.fetch_max(index as u64 + 1, AcqRel);
             // Pairs with the load in `status`.
             member.status.store(Status::new(generation, role, Life::Live).0, Release);
+            if role == Role::Sender {
+                self.control.senders_ever.fetch_add(1, Relaxed);
+            }
             self.control.roster_changed();
             return Some(Seat { index: index as u16, generation });
         }
@@ -188,6 +195,9 @@ impl ControlBlock {
         }
         match member.owner.compare_exchange(from.to_word(), to.to_word(), AcqRel, Acquire) {
             Ok(_) => {
+                // The taker has not joined the domain under the giver's name.
+                let uid = member.card_user();
+                member.write_card(seat.generation, to, &Card { name: None, uid });
                 self.control.roster_changed();
                 // Whoever buries the giver marks first and then looks at the owner: one of us sees
                 // the other. The mark is taken back as soon as it does.

@@ -9,6 +9,8 @@
 //! 5. [`spool`], [`carry`]: how one message goes in and comes out
 //! 6. [`turn`], [`rendezvous`]: capacity zero
 //! 7. [`sender`], [`receiver`], [`pollable`]: what a user holds
+//! 8. [`lifetime`], [`ownership`], [`revocation`], [`names`], [`pair`], [`floor`]: what only
+//!    mailboxes have
 //!
 //! ```text
 //!             ┌── admission ── envelope ──►  kernel object  ──┐
@@ -23,9 +25,17 @@ mod carry;
 mod control;
 mod end;
 mod envelope;
+mod floor;
 mod layout;
+#[cfg_attr(not(test), allow(dead_code, reason = "for those who own a mailbox"))]
+mod lifetime;
 mod members;
+#[cfg_attr(not(test), allow(dead_code, reason = "for mailboxes and links"))]
+mod names;
 mod options;
+#[cfg_attr(not(test), allow(dead_code, reason = "for those who own a mailbox"))]
+mod ownership;
+mod pair;
 mod patience;
 mod pollable;
 mod reap;
@@ -33,12 +43,17 @@ mod receipts;
 mod receiver;
 mod rendezvous;
 mod repair;
+#[allow(dead_code, reason = "for those who own a mailbox")]
+mod revocation;
 mod sender;
 mod spool;
 mod statistics;
 mod turn;
 mod wait_set;
 mod waiting;
+
+#[cfg(test)]
+mod tests;
 
 pub use options::{Options, channel};
 pub use pollable::Pollable;
@@ -47,10 +62,15 @@ pub use sender::{Receipt, Sender};
 pub use statistics::Statistics;
 
 pub(crate) use end::End;
+pub(crate) use lifetime::{Lifetime, Over};
 pub(crate) use members::{Role, Seat};
+#[allow(unused_imports, reason = "for a mailbox's status")]
+pub(crate) use names::MemberInfo;
+pub(crate) use pair::Attached;
 
 use crate::error::{CreateError, Fault};
 use crate::mechanism::{Capacity, Form, Mechanism};
+use crate::policy::Policy;
 use crate::queue::{KernelQueue, Wanted};
 use bells::Bells;
 use control::{Awaited, Cell, Control, Header, MAGIC, Member};
@@ -107,6 +127,8 @@ pub(crate) struct Channel {
     members_at: usize,
     /// How many messages may be admitted at a time.
     window: Option<u64>,
+    /// Whether receivers queue for the floor.
+    queues: bool,
 }
 
 /// The smallest byte cap that a low RLIMIT_FSIZE or RLIMIT_AS may shrink a channel to.
@@ -170,6 +192,7 @@ impl Channel {
             _ => return Err(Fault::Corrupt("the descriptors are not those of the mechanism")),
         };
         let window = config.window();
+        let queues = config.policy == Policy::OneAtATime;
         Ok(Channel {
             block: ControlBlock::view(&region, &layout)?,
             overflow: Overflow::new(&region, &layout.overflow)?,
@@ -181,6 +204,7 @@ impl Channel {
             memory,
             members_at: layout.members,
             window,
+            queues,
         })
     }
 
@@ -194,7 +218,42 @@ impl Channel {
         fds
     }
 
-    /// Takes part in a channel by the descriptors of [`Self::fds`]; checks everything.
+    /// Descriptors by which a process of another user takes part that may send and not receive: it
+    /// cannot take an entry out of the kernel object. (What lies in shared memory it can see.)
+    #[cfg_attr(not(test), allow(dead_code, reason = "for those who own a mailbox"))]
+    pub(crate) fn fds_for_sending(&self) -> Result<Vec<OwnedFd>, Fault> {
+        let kernel = match &self.carrier {
+            Carrier::Kernel(queue) => queue.fds_for_sending()?,
+            Carrier::Ring(_) => Vec::new(),
+        };
+        let shared = std::iter::once(self.memory.as_fd()).chain(self.bells.fds());
+        let copies: std::io::Result<Vec<OwnedFd>> =
+            shared.map(|fd| fd.try_clone_to_owned()).chain(kernel.into_iter().map(Ok)).collect();
+        copies.map_err(|error| Fault::System {
+            call: "dup",
+            errno: Errno::from_raw(error.raw_os_error().unwrap_or(0)),
+        })
+    }
+
+    /// What becomes readable when the kernel object holds an entry, where there is one and it may be
+    /// taken.
+    fn readable(&self) -> Option<BorrowedFd<'_>> {
+        match &self.carrier {
+            Carrier::Kernel(queue) => queue.readable(),
+            Carrier::Ring(_) => None,
+        }
+    }
+
+    /// Whether this process has the way out of the kernel object.
+    fn can_receive(&self) -> bool {
+        match &self.carrier {
+            Carrier::Kernel(queue) => queue.can_receive(),
+            Carrier::Ring(_) => true,
+        }
+    }
+
+    /// Takes part in a channel by the descriptors of [`Self::fds`] or [`Self::fds_for_sending`]; checks
+    /// everything.
     pub(crate) fn from_fds(fds: Vec<OwnedFd>) -> Result<Self, Fault> {
         let too_few = Fault::Corrupt("there are too few descriptors for a channel");
         let mut fds = fds.into_iter();
@@ -241,6 +300,9 @@ impl Config {
         header.form.store(u64::from(self.form == Form::OneToOne), Relaxed);
         header.entry_limit.store(self.entry_limit as u64, Relaxed);
         header.zero_window.store(self.zero_window.into(), Relaxed);
+        header.lifetime.store(u64::from(self.lifetime == Lifetime::Owned), Relaxed);
+        header.policy.store(self.policy.code(), Relaxed);
+        names::store(&header.name, self.name.as_ref());
         // Pairs with the load in `read_header`.
         header.magic.store(MAGIC, Release);
         Ok(())
@@ -275,11 +337,16 @@ impl Config {
                 },
                 entry_limit: small(header.entry_limit.load(Relaxed))? as usize,
                 zero_window: small(header.zero_window.load(Relaxed))?,
+                lifetime: match header.lifetime.load(Relaxed) {
+                    0 => Lifetime::Ends,
+                    _ => Lifetime::Owned,
+                },
+                policy: Policy::from_code(header.policy.load(Relaxed))?,
+                name: names::load(&header.name),
             })
         };
         let config = read().ok_or(corrupt.clone())?;
         let sane = config.check().is_ok()
-            && config.fixed_size.is_none_or(|n| n <= layout::MAX_MESSAGE)
             && (64..=1 << 16).contains(&config.entry_limit)
             && (1..=1024).contains(&config.zero_window)
             && region.len() >= config.layout().total;

@@ -1,10 +1,12 @@
 //! What a channel is created with.
 
-use super::layout::{Config, MAX_MESSAGE};
+use super::layout::Config;
+use super::lifetime::Lifetime;
 use super::{Channel, End, Receiver, Role, Sender};
 use crate::error::CreateError;
 use crate::mechanism::{Capacity, Form, Mechanism, WaitStrategy};
 use crate::message::Message;
+use crate::policy::Policy;
 use postbox_sys::limits;
 use std::sync::Arc;
 
@@ -114,7 +116,16 @@ impl Options {
             form: self.form,
             entry_limit: 4096,
             zero_window: ZERO_WINDOW,
+            lifetime: Lifetime::Ends,
+            policy: Policy::Any,
+            name: None,
         }
+    }
+
+    /// What ends of the channel do before they sleep.
+    #[allow(dead_code, reason = "for mailboxes and links")]
+    pub(crate) fn strategy(&self) -> WaitStrategy {
+        self.wait
     }
 
     /// Creates the channel, between this process and those that the ends are passed to.
@@ -125,13 +136,6 @@ impl Options {
     /// quota (`mq_open`: `EMFILE`), file size (`EFBIG`), memory (`ENOMEM`). Where a smaller kernel
     /// object or spool still keeps the contract, it is used instead.
     pub fn channel<T: Message>(&self) -> Result<(Sender<T>, Receiver<T>), CreateError> {
-        if let Some(bytes) = self.fixed_size.filter(|bytes| *bytes > MAX_MESSAGE) {
-            return Err(CreateError::Option {
-                option: "fixed_size",
-                value: bytes as u64,
-                range: "0..=1073741824 bytes",
-            });
-        }
         let channel = Arc::new(Channel::create(self.config())?);
         let sender = End::join(channel.clone(), Role::Sender, self.wait)?;
         let receiver = End::join(channel, Role::Receiver, self.wait)?;

@@ -2,7 +2,6 @@
 
 use super::Channel;
 use super::end::End;
-use super::members::Role;
 use super::wait_set::WaitSet;
 use crate::error::Fault;
 use postbox_ring::sync::Ordering::SeqCst;
@@ -87,8 +86,10 @@ impl PollSet {
     pub(crate) fn refresh(&self, end: &End) -> Result<(), Fault> {
         let mut set = self.set.lock().unwrap_or_else(PoisonError::into_inner);
         set.look(&self.channel, end.seat)?;
-        if !self.channel.is_drained() || !end.has_partners() {
+        if self.channel.is_receivable() || end.partners().is_err() {
             self.channel.raise_level();
+        } else if self.channel.queues {
+            self.channel.lower_level(end);
         }
         Ok(())
     }
@@ -129,17 +130,33 @@ impl Channel {
         }
     }
 
+    /// Pollables are readable now if a receiver may take what was published.
+    pub(crate) fn raise_level_for_message(&self) {
+        // SeqCst: as in `raise_level`.
+        if self.block.control.pollables.load(SeqCst) > 0 && (!self.queues || self.floor_is_free()) {
+            let _ = eventfd::ring(self.bells.level());
+        }
+    }
+
+    /// Pollables are readable now if there is something to take, and it may be taken.
+    pub(crate) fn raise_level_if_receivable(&self) {
+        // SeqCst: as in `raise_level`.
+        if self.block.control.pollables.load(SeqCst) > 0 && self.is_receivable() {
+            self.raise_level();
+        }
+    }
+
     /// Pollables are readable no more, unless there is something to receive.
-    pub(crate) fn lower_level(&self) {
+    pub(crate) fn lower_level(&self, end: &End) {
         let nobody = self.block.control.pollables.load(SeqCst) == 0;
-        // Disconnection stays to be received for ever.
-        if nobody || !self.is_drained() || self.block.live(Role::Sender) == 0 {
+        // Disconnection stays to be received for ever, and so does destruction.
+        if nobody || self.is_receivable() || end.partners().is_err() {
             return;
         }
         let _ = eventfd::clear(self.bells.level());
         // What came in between has its ring cleared with the rest: look again.
         fence(SeqCst);
-        if !self.is_drained() {
+        if self.is_receivable() {
             self.raise_level();
         }
     }

@@ -16,7 +16,8 @@ use postbox_ring::sync::Ordering::{AcqRel, Acquire, SeqCst};
 use postbox_ring::sync::fence;
 
 impl Channel {
-    /// Buries every end of `dead`, and what it had itself begun to bury.
+    /// Buries every end of `dead`, and what it had itself begun to bury. A mailbox that it owned is
+    /// destroyed.
     pub(crate) fn bury(&self, dead: Identity, by: Seat) {
         let own = Identity::own().to_word();
         let mut buried = false;
@@ -56,6 +57,7 @@ impl Channel {
             }
         }
         self.mend();
+        self.owner_died(dead);
         if buried {
             // Everybody's view of who is there, of room and of the head may have changed.
             self.block.control.roster_changed();

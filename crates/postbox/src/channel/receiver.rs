@@ -3,6 +3,9 @@
 use super::Awaited;
 use super::carry::{Inbox, Popped};
 use super::end::End;
+use super::floor::Floor;
+use super::lifetime::Over;
+use super::names::Senders;
 use super::pollable::{PollSet, Pollable};
 use super::rendezvous::obliged;
 use super::statistics::Statistics;
@@ -26,6 +29,7 @@ pub struct Receiver<T: Message> {
     inbox: Inbox,
     bytes: RefCell<Vec<u8>>,
     polled: RefCell<Weak<PollSet>>,
+    senders: Senders,
     /// The error that ended a batch: the next call's.
     pending: RefCell<Option<ReceiveError>>,
     message: PhantomData<fn() -> T>,
@@ -39,7 +43,11 @@ pub struct Delivery<T> {
 }
 
 impl<T> Delivery<T> {
-    /// Who sent it, as the sender says.
+    pub(crate) fn new(message: T, sender: Peer) -> Self {
+        Delivery { message, sender }
+    }
+
+    /// Who sent it: on a link the partner, otherwise who the sender says it is.
     pub fn sender(&self) -> &Peer {
         &self.sender
     }
@@ -67,6 +75,7 @@ impl<T> DerefMut for Delivery<T> {
 impl<T: Message> Receiver<T> {
     pub(crate) fn new(end: End) -> Self {
         Receiver {
+            senders: Senders::of(&end.channel),
             end,
             inbox: Inbox::default(),
             bytes: RefCell::default(),
@@ -76,12 +85,30 @@ impl<T: Message> Receiver<T> {
         }
     }
 
+    /// The same end, all of whose messages are from the partner of its link.
+    #[cfg_attr(not(test), allow(dead_code, reason = "for mailboxes and links"))]
+    pub(crate) fn with_partner(self, partner: Peer) -> Self {
+        Receiver { senders: Senders::Partner(partner), ..self }
+    }
+
+    /// The same end, which ends although it is a mailbox's: once a sender has been attached, none is
+    /// left and nothing waits, it says [`Disconnected`](ReceiveError::Disconnected). Its clones do
+    /// the same.
+    pub fn until_drained(self) -> Self {
+        self.end.drains.set(true);
+        // What was seen so far was seen with other eyes.
+        self.end.partners_at.set(u64::MAX);
+        self
+    }
+
     /// Waits for a message.
     ///
     /// # Errors
     ///
     /// [`Disconnected`](ReceiveError::Disconnected) when the last sender is gone and nothing is left,
-    /// [`Decode`](ReceiveError::Decode) when the message taken is not a `T`, or a [`Fault`].
+    /// [`Decode`](ReceiveError::Decode) when the message taken is not a `T`, or a [`Fault`]. Of a
+    /// mailbox never `Disconnected`, but [`Destroyed`](ReceiveError::Destroyed), or
+    /// [`Denied`](ReceiveError::Denied) when the right to receive was taken back.
     pub fn receive(&self) -> Result<Delivery<T>, ReceiveError> {
         self.receive_with(&Wait::forever())
     }
@@ -122,6 +149,10 @@ impl<T: Message> Receiver<T> {
     pub fn receive_batch(&self, most: usize) -> Result<Vec<Delivery<T>>, ReceiveError> {
         let mut batch = Vec::new();
         if most > 0 {
+            self.end.check()?;
+            self.settle_pending()?;
+            // One receive, however many messages.
+            let _floor = Floor::wait(&self.end, &Wait::forever())?;
             batch.push(self.receive()?);
             self.fill(&mut batch, most);
         }
@@ -135,6 +166,9 @@ impl<T: Message> Receiver<T> {
     /// Those of [`try_receive`](Self::try_receive), if not even one came.
     pub fn try_receive_batch(&self, most: usize) -> Result<Vec<Delivery<T>>, ReceiveError> {
         let mut batch = Vec::new();
+        self.end.check()?;
+        // One receive as well; without the floor each finds nothing.
+        let _floor = Floor::try_take(&self.end);
         if most > 0
             && let Some(first) = self.try_receive()?
         {
@@ -229,7 +263,12 @@ impl<T: Message> Receiver<T> {
 
     fn open(&self, popped: Popped, bytes: &mut Vec<u8>) -> Result<Delivery<T>, ReceiveError> {
         let message = T::decode(bytes)?;
-        Ok(Delivery { message, sender: Peer::of(popped.sender_pid) })
+        Ok(Delivery { message, sender: self.peer(popped) })
+    }
+
+    #[inline(always)]
+    fn peer(&self, popped: Popped) -> Peer {
+        self.senders.peer(&self.end.channel, popped.sender_pid)
     }
 
     #[inline(always)]
@@ -241,19 +280,66 @@ impl<T: Message> Receiver<T> {
     fn wait_into(&self, into: &mut Vec<u8>, wait: &Wait) -> Result<Popped, ReceiveError> {
         self.end.check()?;
         self.settle_pending()?;
+        self.look_at_owner()?;
+        let _floor = match Floor::wait(&self.end, wait) {
+            Ok(floor) => floor,
+            Err(error) => return self.leave_line(error),
+        };
         let turn = Turn::wait(&self.end);
         let outcome = self.end.wait_for(Awaited::Message, wait, || self.pop_or_end(into));
         match outcome {
-            // A try_send may have counted on this receiver in the last moment.
-            Err(ended @ (ReceiveError::TimedOut | ReceiveError::Cancelled)) => {
-                obliged(&turn, || self.pop(into))?.ok_or(ended)
-            }
-            other => other,
+            Ok(popped) => Ok(popped),
+            Err(error) => self.leave_without(error, &turn, into),
         }
+    }
+
+    /// A wait for the floor is over without it.
+    #[cold]
+    fn leave_line(&self, error: ReceiveError) -> Result<Popped, ReceiveError> {
+        if let ReceiveError::Denied(_) | ReceiveError::Disconnected = error {
+            self.end.pass_on_wakeups();
+        }
+        Err(error)
+    }
+
+    /// A wait is over without a message.
+    #[cold]
+    fn leave_without(
+        &self,
+        error: ReceiveError,
+        turn: &Turn<'_>,
+        into: &mut Vec<u8>,
+    ) -> Result<Popped, ReceiveError> {
+        match error {
+            // A try_send may have counted on this receiver in the last moment.
+            ReceiveError::TimedOut | ReceiveError::Cancelled => {
+                obliged(turn, || self.pop(into))?.ok_or(error)
+            }
+            ReceiveError::Denied(_) => {
+                let popped = obliged(turn, || self.pop(into))?;
+                self.end.pass_on_wakeups();
+                popped.ok_or(error)
+            }
+            ReceiveError::Disconnected => {
+                self.end.pass_on_wakeups();
+                Err(error)
+            }
+            other => Err(other),
+        }
+    }
+
+    /// What a mailbox's owner can take away is looked at although there is something to receive.
+    #[inline]
+    fn look_at_owner(&self) -> Result<(), ReceiveError> {
+        if self.end.guarded {
+            self.end.look_around()?;
+        }
+        Ok(())
     }
 
     #[inline(always)]
     fn pop_or_end(&self, into: &mut Vec<u8>) -> Result<Option<Popped>, ReceiveError> {
+        self.end.usable()?;
         match self.pop(into)? {
             Some(popped) => Ok(Some(popped)),
             None => self.end_or_none(into),
@@ -264,8 +350,10 @@ impl<T: Message> Receiver<T> {
     #[inline(never)]
     fn end_or_none(&self, into: &mut Vec<u8>) -> Result<Option<Popped>, ReceiveError> {
         self.end.mend();
-        if self.end.has_partners() {
-            return Ok(None);
+        match self.end.partners() {
+            Ok(()) => return Ok(None),
+            Err(Over::Disconnected) => {}
+            Err(over) => return Err(over.into()),
         }
         // The last sender may have sent and left in between. If it died, what it left half done is
         // in front of the rest until somebody has cleared it, and rings the news then.
@@ -279,15 +367,25 @@ impl<T: Message> Receiver<T> {
     fn try_into(&self, into: &mut Vec<u8>) -> Result<Option<Popped>, ReceiveError> {
         self.end.check()?;
         self.settle_pending()?;
-        if let Some(popped) = self.pop(into)? {
-            return Ok(Some(popped));
-        }
-        self.end.look_around()?;
-        let popped = self.pop_or_end(into);
+        self.look_at_owner()?;
+        self.end.usable()?;
+        let popped = match Floor::try_take(&self.end) {
+            Some(_floor) => self.try_pop(into),
+            None => Ok(None),
+        };
         if let (Ok(None), Some(polled)) = (&popped, self.polled()) {
             polled.refresh(&self.end)?;
         }
         popped
+    }
+
+    #[inline(always)]
+    fn try_pop(&self, into: &mut Vec<u8>) -> Result<Option<Popped>, ReceiveError> {
+        if let Some(popped) = self.pop(into)? {
+            return Ok(Some(popped));
+        }
+        self.end.look_around()?;
+        self.pop_or_end(into)
     }
 }
 
@@ -314,7 +412,7 @@ impl Receiver<Bytes> {
     ) -> Result<Peer, ReceiveError> {
         buffer.clear();
         let popped = self.wait_into(buffer, wait)?;
-        Ok(Peer::of(popped.sender_pid))
+        Ok(self.peer(popped))
     }
 
     /// Never waits: `None`, and an empty buffer, where there is no message.
@@ -324,7 +422,7 @@ impl Receiver<Bytes> {
     /// Those of [`try_receive`](Self::try_receive).
     pub fn try_receive_into(&self, buffer: &mut Vec<u8>) -> Result<Option<Peer>, ReceiveError> {
         buffer.clear();
-        Ok(self.try_into(buffer)?.map(|popped| Peer::of(popped.sender_pid)))
+        Ok(self.try_into(buffer)?.map(|popped| self.peer(popped)))
     }
 }
 
@@ -359,7 +457,7 @@ impl<'r, T: Message> IntoIterator for &'r Receiver<T> {
 impl<T: Message> Clone for Receiver<T> {
     /// One more end. Should the channel have no place for it, every operation on it says so.
     fn clone(&self) -> Self {
-        Receiver::new(self.end.another())
+        Receiver { senders: self.senders.clone(), ..Receiver::new(self.end.another()) }
     }
 }
 

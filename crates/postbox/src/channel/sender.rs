@@ -25,6 +25,8 @@ pub struct Sender<T: Message> {
     end: End,
     outbox: Outbox,
     encoded: RefCell<Vec<u8>>,
+    /// The one receiver there can be, on a link.
+    partner: Option<Peer>,
     message: PhantomData<fn(T)>,
 }
 
@@ -57,7 +59,19 @@ enum Outcome {
 
 impl<T: Message> Sender<T> {
     pub(crate) fn new(end: End) -> Self {
-        Sender { end, outbox: Outbox::default(), encoded: RefCell::default(), message: PhantomData }
+        Sender {
+            end,
+            outbox: Outbox::default(),
+            encoded: RefCell::default(),
+            partner: None,
+            message: PhantomData,
+        }
+    }
+
+    /// The same end, whose receipts name the partner of its link.
+    #[cfg_attr(not(test), allow(dead_code, reason = "for mailboxes and links"))]
+    pub(crate) fn with_partner(self, partner: Peer) -> Self {
+        Sender { partner: Some(partner), ..self }
     }
 
     /// Waits for room, and returns when the channel holds the message. With capacity zero it waits
@@ -67,7 +81,9 @@ impl<T: Message> Sender<T> {
     ///
     /// [`Disconnected`](SendError::Disconnected) when the last receiver is gone,
     /// [`TooLarge`](SendError::TooLarge), [`ByteCap`](SendError::ByteCap) when an unbounded channel
-    /// has reached it, or a [`Fault`]. Nothing was sent then.
+    /// has reached it, or a [`Fault`]. Of a mailbox never `Disconnected`, but
+    /// [`Destroyed`](SendError::Destroyed), or [`Denied`](SendError::Denied) when the right to send
+    /// was taken back. Nothing was sent then.
     pub fn send(&self, message: &T::Borrowed) -> Result<(), SendError> {
         self.send_with(message, &Wait::forever())
     }
@@ -233,7 +249,7 @@ impl<T: Message> Sender<T> {
     }
 
     fn has_receivers(&self) -> Result<(), SendError> {
-        if self.end.has_partners() { Ok(()) } else { Err(SendError::Disconnected) }
+        Ok(self.end.partners()?)
     }
 
     /// Nothing, if it is a matter of waiting; notes for what.
@@ -258,7 +274,30 @@ impl<T: Message> Sender<T> {
         if self.end.channel.config.capacity == Capacity::Zero {
             return self.deliver_bytes(bytes, wait).map(drop);
         }
-        self.end.wait_for(Awaited::Room, wait, || self.push_plain(bytes))
+        self.wait_for_room(wait, || self.push_plain(bytes))
+    }
+
+    /// A sender that is shut out while it waits may have been woken in another's place.
+    #[inline(always)]
+    fn wait_for_room<R>(
+        &self,
+        wait: &Wait,
+        attempt: impl FnMut() -> Result<Option<R>, SendError>,
+    ) -> Result<R, SendError> {
+        let outcome = self.end.wait_for(Awaited::Room, wait, attempt);
+        if let Err(SendError::Denied(_)) = outcome {
+            self.end.pass_on_wakeups();
+        }
+        outcome
+    }
+
+    fn receipt(&self, taker: Taker) -> Receipt {
+        let receiver = match &self.partner {
+            Some(partner) if partner.pid() == taker.pid => partner.clone(),
+            // A partner may have passed its end on: then its name is not that of the taker.
+            _ => self.end.channel.taker(taker),
+        };
+        Receipt { receiver }
     }
 
     /// Some if the message is in the channel, none if there is no room.
@@ -307,11 +346,11 @@ impl<T: Message> Sender<T> {
 
     fn deliver_bytes(&self, bytes: &[u8], wait: &Wait) -> Result<Receipt, SendError> {
         loop {
-            let offer = self.end.wait_for(Awaited::Room, wait, || self.offer(bytes))?;
+            let offer = self.wait_for_room(wait, || self.offer(bytes))?;
             match self.await_receipt(offer, wait)? {
                 Outcome::Taken(taker) => {
                     self.end.count_message(bytes.len());
-                    return Ok(Receipt { receiver: Peer::of(taker.pid) });
+                    return Ok(self.receipt(taker));
                 }
                 Outcome::Again => {
                     if let Some(ended) = wait.over() {
@@ -386,7 +425,7 @@ impl<T: Message> Sender<T> {
 impl<T: Message> Clone for Sender<T> {
     /// One more end. Should the channel have no place for it, every operation on it says so.
     fn clone(&self) -> Self {
-        Sender::new(self.end.another())
+        Sender { partner: self.partner.clone(), ..Sender::new(self.end.another()) }
     }
 }
 

@@ -1,8 +1,8 @@
 //! What an end sleeps on: the kernel object, its bell, the news, and the deaths of other members.
 
+use super::Channel;
 use super::control::Awaited;
 use super::members::Seat;
-use super::{Carrier, Channel};
 use crate::error::Fault;
 use crate::process::Identity;
 use crate::wait::Cancel;
@@ -56,13 +56,20 @@ impl WaitSet {
         Ok(set)
     }
 
+    /// Makes the set of one that waits for the floor the last to be woken by its bell.
+    pub(crate) fn add_bell_anew(&mut self, channel: &Channel) -> Result<(), Fault> {
+        let bell = channel.bells.of(Awaited::Floor);
+        let _ = self.epoll.remove(bell);
+        self.add(bell, EDGE.union(Interest::EPOLLEXCLUSIVE), BELL)
+    }
+
     /// The set behind a pollable: readable while a receive could return something.
     pub(crate) fn for_pollable(channel: &Channel) -> Result<Self, Fault> {
         let set = WaitSet::empty()?;
         set.add(channel.bells.level(), LEVEL, POLLED)?;
         set.add(channel.bells.news(), EDGE, NEWS)?;
-        if let Carrier::Kernel(queue) = &channel.carrier {
-            set.add(queue.readable(), LEVEL, QUEUE)?;
+        if let (Some(queue), false) = (channel.readable(), channel.queues) {
+            set.add(queue, LEVEL, QUEUE)?;
         }
         Ok(set)
     }
@@ -98,6 +105,7 @@ impl WaitSet {
             .block
             .records()
             .filter_map(|(_, member)| member.owner())
+            .chain(channel.watched_owner())
             .filter(|owner| *owner != own)
             .collect();
         present.sort_unstable_by_key(|owner| owner.to_word());
@@ -146,16 +154,14 @@ impl WaitSet {
     /// As long as it is in, every push goes through the set's own wake-up, a tenth of its price. So
     /// an end that has not slept for a while is better off without.
     pub(crate) fn without_queue(&mut self, channel: &Channel) {
-        if let (true, Carrier::Kernel(queue)) = (self.has_queue, &channel.carrier) {
-            self.has_queue = self.epoll.remove(queue.readable()).is_err();
+        if let (true, Some(queue)) = (self.has_queue, channel.readable()) {
+            self.has_queue = self.epoll.remove(queue).is_err();
         }
     }
 
     fn with_queue(&mut self, channel: &Channel) -> Result<(), Fault> {
-        if let (true, false, Carrier::Kernel(queue)) =
-            (self.wants_queue, self.has_queue, &channel.carrier)
-        {
-            self.add(queue.readable(), LEVEL.union(Interest::EPOLLEXCLUSIVE), QUEUE)?;
+        if let (true, false, Some(queue)) = (self.wants_queue, self.has_queue, channel.readable()) {
+            self.add(queue, LEVEL.union(Interest::EPOLLEXCLUSIVE), QUEUE)?;
             self.has_queue = true;
         }
         Ok(())

@@ -28,11 +28,14 @@ pub(crate) enum Refused {
     Fault(Fault),
 }
 
-/// One of the three kernel objects, open for both directions.
+/// One of the three kernel objects.
 ///
-/// Every member keeps both directions open: a pipe or socket whose other side nobody had open
-/// would raise `SIGPIPE` and drop what waits in it. Who is there at all is told by the members'
-/// table, not by the object.
+/// Members keep both directions open: a pipe or socket whose other side nobody had open would drop
+/// what waits in it. Who is there at all is told by the members' table, not by the object.
+///
+/// A member that must not receive, and that the kernel can keep from it, being another user's, has
+/// the way in alone. It can tell whether the object is empty all the same. Nor is the object ever
+/// without a way out while such a member lives and the mailbox does: its owner has both.
 #[derive(Debug)]
 pub(crate) enum KernelQueue {
     Pipe(pipe::PacketPipe),
@@ -61,17 +64,19 @@ impl KernelQueue {
         })
     }
 
-    /// Takes part by the descriptors of [`Self::fds`].
+    /// Takes part by the descriptors of [`Self::fds`] or [`Self::fds_for_sending`].
     pub(crate) fn from_fds(mechanism: Mechanism, fds: Vec<OwnedFd>) -> Result<Option<Self>, Fault> {
         let wrong = || Fault::Corrupt("the descriptors are not those of the mechanism");
         let mut fds = fds.into_iter();
         let mut next = || fds.next().ok_or_else(wrong);
         Ok(match mechanism {
             Mechanism::Pipe => {
-                Some(KernelQueue::Pipe(pipe::PacketPipe::from_fds(next()?, next()?)?))
+                let (first, second) = (next()?, next().ok());
+                Some(KernelQueue::Pipe(pipe::PacketPipe::from_fds(first, second)?))
             }
             Mechanism::Socket => {
-                Some(KernelQueue::Socket(socket::Records::from_fds(next()?, next()?)?))
+                let (write, read) = (next()?, next().ok());
+                Some(KernelQueue::Socket(socket::Records::from_fds(write, read)))
             }
             Mechanism::MessageQueue => {
                 Some(KernelQueue::MessageQueue(mqueue::PosixQueue::from_fd(next()?)?))
@@ -85,6 +90,28 @@ impl KernelQueue {
             KernelQueue::Pipe(queue) => queue.fds(),
             KernelQueue::Socket(queue) => queue.fds(),
             KernelQueue::MessageQueue(queue) => queue.fds(),
+        }
+    }
+
+    /// Descriptors for a member that is to send and not to receive.
+    ///
+    /// # Errors
+    ///
+    /// `EACCES` where the object is another user's, `ENOENT` without `/proc`, `EMFILE`.
+    pub(crate) fn fds_for_sending(&self) -> Result<Vec<OwnedFd>, Fault> {
+        Ok(vec![match self {
+            KernelQueue::Pipe(queue) => queue.fd_for_sending()?,
+            KernelQueue::Socket(queue) => queue.fd_for_sending()?,
+            KernelQueue::MessageQueue(queue) => queue.fd_for_sending()?,
+        }])
+    }
+
+    /// Whether entries can be taken by the descriptors that this member has.
+    pub(crate) fn can_receive(&self) -> bool {
+        match self {
+            KernelQueue::Pipe(queue) => queue.readable().is_some(),
+            KernelQueue::Socket(queue) => queue.readable().is_some(),
+            KernelQueue::MessageQueue(queue) => queue.readable().is_some(),
         }
     }
 
@@ -135,14 +162,19 @@ impl KernelQueue {
         }
     }
 
-    /// The descriptor to sleep on until an entry waits.
-    pub(crate) fn readable(&self) -> BorrowedFd<'_> {
+    /// The descriptor to sleep on until an entry waits, if this member may take it.
+    pub(crate) fn readable(&self) -> Option<BorrowedFd<'_>> {
         match self {
             KernelQueue::Pipe(queue) => queue.readable(),
             KernelQueue::Socket(queue) => queue.readable(),
             KernelQueue::MessageQueue(queue) => queue.readable(),
         }
     }
+}
+
+/// What a member without the way out gets for trying.
+fn no_way_out() -> Fault {
+    Fault::System { call: "receiving without the right", errno: Errno::EBADF }
 }
 
 /// A result that may say "not now", from a call that may be interrupted.
@@ -158,6 +190,54 @@ fn unless_interrupted<T>(
             // ETIMEDOUT is how a POSIX queue says it when given a moment long past.
             Err(Errno::EAGAIN | Errno::ETIMEDOUT) => return Ok(None),
             Err(errno) => return Err(Fault::System { call, errno }),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_has_the_way_in_alone_puts_in_and_sees_what_is_left() {
+        for mechanism in [Mechanism::Pipe, Mechanism::Socket, Mechanism::MessageQueue] {
+            let wanted = Wanted { depth: 4, entry: 256 };
+            let whole = KernelQueue::create(mechanism, wanted).unwrap().unwrap();
+            let fds = whole.fds_for_sending().unwrap();
+            let narrow = KernelQueue::from_fds(mechanism, fds).unwrap().unwrap();
+            assert!(whole.can_receive() && !narrow.can_receive());
+            assert!(narrow.is_empty());
+            assert_eq!(narrow.entry_limit(), whole.entry_limit());
+            assert_eq!(narrow.depth(), whole.depth());
+            narrow.push(b"entry").unwrap();
+            assert!(!narrow.is_empty() && !whole.is_empty());
+            let mut buffer = vec![0; whole.entry_limit()];
+            assert!(narrow.pop(&mut buffer).is_err());
+            assert_eq!(whole.pop(&mut buffer).unwrap(), Some(5));
+            assert!(narrow.is_empty() && whole.is_empty());
+            // And passes on no more than it has.
+            let copies = narrow.fds().into_iter().map(|fd| fd.try_clone_to_owned().unwrap());
+            let again = KernelQueue::from_fds(mechanism, copies.collect()).unwrap().unwrap();
+            assert!(!again.can_receive());
+            again.push(b"entry").unwrap();
+            assert_eq!(whole.pop(&mut buffer).unwrap(), Some(5));
+        }
+    }
+
+    #[test]
+    fn alone_with_the_way_in_it_is_full() {
+        for mechanism in [Mechanism::Pipe, Mechanism::Socket] {
+            let wanted = Wanted { depth: 4, entry: 256 };
+            let whole = KernelQueue::create(mechanism, wanted).unwrap().unwrap();
+            let fds = whole.fds_for_sending().unwrap();
+            let narrow = KernelQueue::from_fds(mechanism, fds).unwrap().unwrap();
+            drop(whole);
+            // For a moment a child that another test has forked may hold the other end too.
+            let deadline = std::time::Instant::now() + std::time::Duration::from_secs(20);
+            while narrow.push(b"entry").is_ok() {
+                assert!(std::time::Instant::now() < deadline);
+            }
+            assert!(matches!(narrow.push(b"entry"), Err(Refused::Full)), "{mechanism}");
         }
     }
 }

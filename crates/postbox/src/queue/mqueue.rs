@@ -8,7 +8,7 @@
 //! See mq_overview(7). The name is unlinked as soon as the queue exists, so nothing is left when
 //! its members die. Its bytes count against RLIMIT_MSGQUEUE of the user for as long as it lives.
 
-use super::{Refused, Wanted, unless_interrupted};
+use super::{Refused, Wanted, no_way_out, unless_interrupted};
 use crate::error::Fault;
 use postbox_sys::{Errno, eventfd, mqueue};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -19,6 +19,8 @@ const LEAST_ENTRY: usize = 128;
 #[derive(Debug)]
 pub(crate) struct PosixQueue {
     queue: OwnedFd,
+    /// Whether the descriptor is for both directions, not for sending alone.
+    receives: bool,
     depth: u32,
     entry_limit: usize,
 }
@@ -33,7 +35,9 @@ impl PosixQueue {
             wanted.entry.clamp(LEAST_ENTRY, (limits.max_message_size as usize).max(LEAST_ENTRY));
         loop {
             match mqueue::create("postbox", depth as usize, entry) {
-                Ok(queue) => return Ok(PosixQueue { queue, depth, entry_limit: entry }),
+                Ok(queue) => {
+                    return Ok(PosixQueue { queue, receives: true, depth, entry_limit: entry });
+                }
                 // EMFILE also says that the quota of RLIMIT_MSGQUEUE does not suffice.
                 Err(Errno::EMFILE | Errno::ENOMEM) if entry > LEAST_ENTRY || depth > 1 => {
                     if entry > LEAST_ENTRY {
@@ -55,11 +59,16 @@ impl PosixQueue {
         let attributes = mqueue::attributes(queue.as_fd()).map_err(Fault::system("mq_getattr"))?;
         let (depth, entry_limit) =
             (attributes.max_messages as u32, attributes.message_size as usize);
-        Ok(PosixQueue { queue, depth, entry_limit })
+        let receives = mqueue::can_receive(queue.as_fd()).map_err(Fault::system("fcntl"))?;
+        Ok(PosixQueue { queue, receives, depth, entry_limit })
     }
 
     pub(super) fn fds(&self) -> Vec<BorrowedFd<'_>> {
         vec![self.queue.as_fd()]
+    }
+
+    pub(super) fn fd_for_sending(&self) -> Result<OwnedFd, Fault> {
+        mqueue::reopen_for_sending(self.queue.as_fd()).map_err(Fault::system("reopening the queue"))
     }
 
     pub(super) fn entry_limit(&self) -> usize {
@@ -81,6 +90,9 @@ impl PosixQueue {
 
     #[inline]
     pub(super) fn pop(&self, into: &mut [u8]) -> Result<Option<usize>, Fault> {
+        if !self.receives {
+            return Err(no_way_out());
+        }
         unless_interrupted("mq_timedreceive", || mqueue::receive(self.queue.as_fd(), into))
     }
 
@@ -89,7 +101,7 @@ impl PosixQueue {
             .is_ok_and(|attributes| attributes.current_messages == 0)
     }
 
-    pub(super) fn readable(&self) -> BorrowedFd<'_> {
-        self.queue.as_fd()
+    pub(super) fn readable(&self) -> Option<BorrowedFd<'_>> {
+        self.receives.then(|| self.queue.as_fd())
     }
 }

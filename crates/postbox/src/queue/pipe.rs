@@ -8,9 +8,9 @@
 //! With `O_DIRECT` (pipe(7)) the kernel neither merges two writes nor splits a read, so a packet is
 //! an entry. The description is created non-blocking and never shared with anybody but members.
 
-use super::{Refused, Wanted, unless_interrupted};
+use super::{Refused, Wanted, no_way_out, unless_interrupted};
 use crate::error::Fault;
-use postbox_sys::pipe;
+use postbox_sys::{Errno, pipe};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 /// A packet is at most a page: `PIPE_BUF`.
@@ -21,7 +21,8 @@ const MOST_SLOTS: u32 = 256;
 
 #[derive(Debug)]
 pub(crate) struct PacketPipe {
-    read: OwnedFd,
+    /// None for a member that only sends.
+    read: Option<OwnedFd>,
     write: OwnedFd,
 }
 
@@ -32,10 +33,15 @@ impl PacketPipe {
         // Refused with EPERM once the user's pipes hold their share of pages: then it stays
         // shallower, and what does not fit goes through the overflow.
         let _ = pipe::set_capacity(write.as_fd(), (slots * PAGE) as usize);
-        Ok(PacketPipe { read, write })
+        Ok(PacketPipe { read: Some(read), write })
     }
 
-    pub(super) fn from_fds(read: OwnedFd, write: OwnedFd) -> Result<Self, Fault> {
+    /// From both ends, reading one first, or from the writing one alone.
+    pub(super) fn from_fds(first: OwnedFd, second: Option<OwnedFd>) -> Result<Self, Fault> {
+        let (read, write) = match second {
+            Some(write) => (Some(first), write),
+            None => (None, first),
+        };
         match pipe::is_packet_mode(write.as_fd()) {
             Ok(true) => Ok(PacketPipe { read, write }),
             Ok(false) => Err(Fault::Corrupt("the pipe is not in packet mode")),
@@ -44,7 +50,13 @@ impl PacketPipe {
     }
 
     pub(super) fn fds(&self) -> Vec<BorrowedFd<'_>> {
-        vec![self.read.as_fd(), self.write.as_fd()]
+        self.read.iter().chain([&self.write]).map(AsFd::as_fd).collect()
+    }
+
+    /// The writing end by a description of its own, whose flags do not change ours.
+    pub(super) fn fd_for_sending(&self) -> Result<OwnedFd, Fault> {
+        pipe::reopen(self.write.as_fd(), pipe::End::Write)
+            .map_err(Fault::system("reopening the pipe"))
     }
 
     pub(super) fn depth(&self) -> u32 {
@@ -53,6 +65,9 @@ impl PacketPipe {
 
     #[inline]
     pub(super) fn push(&self, entry: &[u8]) -> Result<(), Refused> {
+        if self.read.is_none() {
+            return self.push_quietly(entry);
+        }
         match unless_interrupted("write to the pipe", || pipe::write(self.write.as_fd(), entry)) {
             Ok(Some(written)) if written == entry.len() => Ok(()),
             Ok(Some(_)) => Err(Refused::Fault(Fault::Corrupt("the pipe split a packet"))),
@@ -61,16 +76,30 @@ impl PacketPipe {
         }
     }
 
+    /// Without an end to read from, one may find oneself alone with the pipe.
+    #[cold]
+    fn push_quietly(&self, entry: &[u8]) -> Result<(), Refused> {
+        let write = || pipe::write_quietly(self.write.as_fd(), entry);
+        match unless_interrupted("write to the pipe", write) {
+            Ok(Some(written)) if written == entry.len() => Ok(()),
+            Ok(Some(_)) => Err(Refused::Fault(Fault::Corrupt("the pipe split a packet"))),
+            // Everybody with a way out is dead, the owner too, and that is what ends the wait.
+            Ok(None) | Err(Fault::System { errno: Errno::EPIPE, .. }) => Err(Refused::Full),
+            Err(fault) => Err(Refused::Fault(fault)),
+        }
+    }
+
     #[inline]
     pub(super) fn pop(&self, into: &mut [u8]) -> Result<Option<usize>, Fault> {
-        unless_interrupted("read from the pipe", || pipe::read(self.read.as_fd(), into))
+        let read = self.read.as_ref().ok_or_else(no_way_out)?;
+        unless_interrupted("read from the pipe", || pipe::read(read.as_fd(), into))
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        pipe::unread_bytes(self.read.as_fd()).is_ok_and(|bytes| bytes == 0)
+        pipe::unread_bytes(self.write.as_fd()).is_ok_and(|bytes| bytes == 0)
     }
 
-    pub(super) fn readable(&self) -> BorrowedFd<'_> {
-        self.read.as_fd()
+    pub(super) fn readable(&self) -> Option<BorrowedFd<'_>> {
+        self.read.as_ref().map(AsFd::as_fd)
     }
 }

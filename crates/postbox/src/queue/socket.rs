@@ -2,14 +2,14 @@
 //!
 //! ```text
 //!  senders ──► [end A] ═══ records, whole and in order ═══► [end B] ──► receivers
-//!              every member has both ends; A is only written, B only read
+//!              A is only written, B only read
 //! ```
 //!
 //! See unix(7), `SOCK_SEQPACKET`. What waits is bounded by the bytes of A's send buffer.
 
-use super::{Refused, Wanted, unless_interrupted};
+use super::{Refused, Wanted, no_way_out, unless_interrupted};
 use crate::error::Fault;
-use postbox_sys::socket;
+use postbox_sys::{Errno, socket};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 /// Larger records would need contiguous kernel memory of higher order; bodies beyond lie in
@@ -24,7 +24,8 @@ fn charge(bytes: usize) -> usize {
 #[derive(Debug)]
 pub(crate) struct Records {
     write: OwnedFd,
-    read: OwnedFd,
+    /// None for a member that only sends.
+    read: Option<OwnedFd>,
 }
 
 impl Records {
@@ -35,15 +36,23 @@ impl Records {
             // The kernel caps it at net.core.wmem_max; the overflow takes the rest.
             let _ = socket::set_send_buffer(write.as_fd(), bytes);
         }
-        Ok(Records { write, read })
+        Ok(Records { write, read: Some(read) })
     }
 
-    pub(super) fn from_fds(write: OwnedFd, read: OwnedFd) -> Result<Self, Fault> {
-        Ok(Records { write, read })
+    /// From both ends, or from the one that is written alone.
+    pub(super) fn from_fds(write: OwnedFd, read: Option<OwnedFd>) -> Self {
+        Records { write, read }
     }
 
     pub(super) fn fds(&self) -> Vec<BorrowedFd<'_>> {
-        vec![self.write.as_fd(), self.read.as_fd()]
+        std::iter::once(&self.write).chain(&self.read).map(AsFd::as_fd).collect()
+    }
+
+    pub(super) fn fd_for_sending(&self) -> Result<OwnedFd, Fault> {
+        self.write.try_clone().map_err(|error| Fault::System {
+            call: "dup",
+            errno: Errno::from_raw(error.raw_os_error().unwrap_or(0)),
+        })
     }
 
     pub(super) fn depth(&self) -> u32 {
@@ -56,15 +65,21 @@ impl Records {
         match unless_interrupted("send to the socket", || socket::send(self.write.as_fd(), entry)) {
             Ok(Some(_)) => Ok(()),
             Ok(None) => Err(Refused::Full),
+            // Everybody with a way out is dead, the owner too, and that is what ends the wait.
+            Err(Fault::System { errno: Errno::EPIPE | Errno::ECONNRESET, .. })
+                if self.read.is_none() =>
+            {
+                Err(Refused::Full)
+            }
             Err(fault) => Err(Refused::Fault(fault)),
         }
     }
 
     #[inline]
     pub(super) fn pop(&self, into: &mut [u8]) -> Result<Option<usize>, Fault> {
-        let popped = unless_interrupted("receive from the socket", || {
-            socket::recv(self.read.as_fd(), into)
-        })?;
+        let read = self.read.as_ref().ok_or_else(no_way_out)?;
+        let popped =
+            unless_interrupted("receive from the socket", || socket::recv(read.as_fd(), into))?;
         match popped {
             // No record is empty: this is the end of a socket that a member has shut down.
             Some(record) if record.is_truncated() => {
@@ -78,10 +93,15 @@ impl Records {
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        socket::unread_bytes(self.read.as_fd()).is_ok_and(|bytes| bytes == 0)
+        let bytes = match &self.read {
+            Some(read) => socket::unread_bytes(read.as_fd()),
+            // What was sent and not received yet is charged to the sending end.
+            None => socket::unsent_bytes(self.write.as_fd()),
+        };
+        bytes.is_ok_and(|bytes| bytes == 0)
     }
 
-    pub(super) fn readable(&self) -> BorrowedFd<'_> {
-        self.read.as_fd()
+    pub(super) fn readable(&self) -> Option<BorrowedFd<'_>> {
+        self.read.as_ref().map(AsFd::as_fd)
     }
 }

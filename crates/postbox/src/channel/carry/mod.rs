@@ -26,7 +26,8 @@ use crate::error::Fault;
 use crate::mechanism::Capacity;
 use postbox_ring::slots::{ClaimCache, MappedSlots, Position};
 use postbox_ring::spsc::{SpscReceiver, SpscSender};
-use postbox_ring::sync::Ordering::Relaxed;
+use postbox_ring::sync::Ordering::{Relaxed, SeqCst};
+use postbox_ring::sync::fence;
 use std::cell::{Cell, RefCell};
 
 /// What a sending end keeps between messages.
@@ -112,6 +113,9 @@ impl Channel {
                 let offering = message.cell.is_some() && pushed.is_ok();
                 member.end(if offering { Doing::Offering } else { Doing::Idle });
                 end.mend();
+                if self.queues {
+                    self.fence_and_raise_level();
+                }
                 pushed?
             }
             Carrier::Ring(ring) => {
@@ -143,7 +147,7 @@ impl Channel {
             Some(_) => end.count_message(into.len()),
             None => self.right_offers(),
         }
-        self.lower_level();
+        self.lower_level(end);
         Ok(popped)
     }
 
@@ -179,7 +183,14 @@ impl Channel {
     fn published(&self) {
         self.barrier();
         self.bells.ring_one(&self.block.control, Awaited::Message);
-        self.raise_level();
+        self.raise_level_for_message();
+    }
+
+    /// Pollables of receivers that queue for the floor do not watch the kernel object.
+    #[cold]
+    fn fence_and_raise_level(&self) {
+        fence(SeqCst);
+        self.raise_level_for_message();
     }
 
     /// A ticketed message counts no more.

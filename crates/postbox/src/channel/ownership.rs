@@ -1,0 +1,142 @@
+//! Who owns a mailbox, and how ownership passes to another process.
+//!
+//! ```text
+//!  owner   identity of the owner's process; no record among the members is needed for it
+//!
+//!                    offer                accept (the heir)
+//!  offer   none n ──────────► offered n+1 ────────────────► accepted n+1   the owner word follows
+//!            ▲                     │ cancel (the owner, or whoever sees that it has died)
+//!            └─────────────────────┘
+//! ```
+//!
+//! One compare-and-swap on the offer decides between accepting and cancelling. The heir's identity is
+//! written before it, so whoever finds the old owner dead after the acceptance completes it, instead
+//! of taking the mailbox for orphaned. All members watch the owner's death besides each other's.
+
+use super::{Channel, Lifetime};
+use crate::process::Identity;
+use postbox_ring::sync::AtomicU64;
+use postbox_ring::sync::Ordering::{AcqRel, Acquire, Release};
+
+const STATE: u64 = 3;
+const NONE: u64 = 0;
+const OFFERED: u64 = 1;
+const ACCEPTED: u64 = 2;
+
+fn word(nonce: u64, state: u64) -> u64 {
+    nonce << 2 | state
+}
+
+impl Channel {
+    /// Whose mailbox this is.
+    pub(crate) fn owner(&self) -> Option<Identity> {
+        // Pairs with the store in `set_owner` and the compare-and-swap in `pass_to`.
+        Identity::from_word(self.block.control.owner.load(Acquire))
+    }
+
+    /// Makes it that process's, before anybody else takes part.
+    pub(crate) fn set_owner(&self, owner: Identity) {
+        // Pairs with the load in `owner`.
+        self.block.control.owner.store(owner.to_word(), Release);
+        self.block.control.roster_changed();
+    }
+
+    /// The owner's process, unless it is this one: everybody watches its death.
+    pub(crate) fn watched_owner(&self) -> Option<Identity> {
+        let owned = self.config.lifetime == Lifetime::Owned && !self.is_destroyed();
+        self.owner().filter(|_| owned)
+    }
+
+    /// The owner offers the mailbox to whoever learns the nonce. An earlier offer is void.
+    pub(crate) fn offer_ownership(&self) -> u64 {
+        let offer = &self.block.control.offer;
+        let mut seen = offer.load(Acquire);
+        loop {
+            let nonce = (seen >> 2).wrapping_add(1) & (u64::MAX >> 2);
+            match offer.compare_exchange(seen, word(nonce, OFFERED), AcqRel, Acquire) {
+                Ok(_) => return nonce,
+                Err(now) => seen = now,
+            }
+        }
+    }
+
+    /// The heir takes the mailbox over; false if the offer has been cancelled.
+    pub(crate) fn accept_ownership(&self, nonce: u64, heir: Identity) -> bool {
+        let offer = &self.block.control.offer;
+        let offered = word(nonce, OFFERED);
+        let owner = self.block.control.owner.load(Acquire);
+        if offer.load(Acquire) != offered {
+            return false;
+        }
+        // Pairs with the load in `complete`, after the compare-and-swap.
+        self.heir(nonce).store(heir.to_word(), Release);
+        if offer.compare_exchange(offered, word(nonce, ACCEPTED), AcqRel, Acquire).is_err() {
+            return false;
+        }
+        self.pass_to(owner, heir.to_word());
+        true
+    }
+
+    /// The owner takes its offer back; false if it had been accepted, and then it is the heir's.
+    pub(crate) fn cancel_offer(&self, nonce: u64) -> bool {
+        let offer = &self.block.control.offer;
+        let (offered, none) = (word(nonce, OFFERED), word(nonce, NONE));
+        match offer.compare_exchange(offered, none, AcqRel, Acquire) {
+            Ok(_) => true,
+            Err(now) if now == word(nonce, ACCEPTED) => {
+                self.complete(nonce, Identity::own());
+                false
+            }
+            Err(_) => self.owner() == Some(Identity::own()),
+        }
+    }
+
+    fn heir(&self, nonce: u64) -> &AtomicU64 {
+        &self.block.control.heirs[(nonce & 1) as usize]
+    }
+
+    /// Does what the heir may not have come to: `from` has given the mailbox away, or is dead.
+    fn complete(&self, nonce: u64, from: Identity) {
+        let heir = self.heir(nonce).load(Acquire);
+        if heir != 0 {
+            self.pass_to(from.to_word(), heir);
+        }
+    }
+
+    fn pass_to(&self, from: u64, heir: u64) {
+        // Pairs with the load in `owner`.
+        if self.block.control.owner.compare_exchange(from, heir, AcqRel, Acquire).is_ok() {
+            // Everybody watches another process from now on.
+            self.block.control.roster_changed();
+            self.bells.ring_news();
+        }
+    }
+
+    /// Destroys the mailbox if its owner is known to be dead.
+    pub(crate) fn check_owner(&self) {
+        if let Some(owner) = self.watched_owner().filter(|owner| owner.is_dead()) {
+            self.owner_died(owner);
+        }
+    }
+
+    /// A process has died: was the mailbox its own?
+    pub(crate) fn owner_died(&self, dead: Identity) {
+        if self.watched_owner() != Some(dead) {
+            return;
+        }
+        let offer = &self.block.control.offer;
+        let mut seen = offer.load(Acquire);
+        // The dead offer nothing any more: it is cancelled now, or it was accepted.
+        if seen & STATE == OFFERED
+            && let Err(now) = offer.compare_exchange(seen, seen & !STATE, AcqRel, Acquire)
+        {
+            seen = now;
+        }
+        if seen & STATE == ACCEPTED {
+            self.complete(seen >> 2, dead);
+        }
+        if self.owner() == Some(dead) {
+            self.destroy();
+        }
+    }
+}
