@@ -3,6 +3,7 @@
 use super::child::Child;
 use super::ends::Ends;
 use super::identity::Identity;
+use super::quiet;
 use crate::error::Fault;
 use postbox_sys::fork::{self as sys, CTRL_C, Forked};
 use postbox_sys::{Errno, wipe_on_fork};
@@ -56,8 +57,9 @@ pub enum ForkError {
 ///
 /// # Errors
 ///
-/// [`ForkError::Threads`] when other threads exist, ctrlc's apart: use [`Spawn`](crate::Spawn)
-/// then. An end that was not passed to this process, or `fork(2)`'s own.
+/// [`ForkError::Threads`] when other threads exist, apart from ctrlc's and those of joined
+/// [domains](crate::Domain), which rest meanwhile and do not exist in the child: use
+/// [`Spawn`](crate::Spawn) then. An end that was not passed to this process, or `fork(2)`'s own.
 pub fn fork<E: Ends>(
     ends: E,
     body: impl FnOnce(E) -> Result<(), Box<dyn Error>>,
@@ -72,7 +74,10 @@ pub fn fork<E: Ends>(
     let giver = Identity::own();
     // What this process has buffered is not the child's to write.
     let _ = std::io::stdout().flush();
-    match sys::fork(&[CTRL_C]) {
+    let vouched_for = [CTRL_C, quiet::THREAD];
+    let forked = sys::refuse_strangers(&vouched_for)
+        .and_then(|()| quiet::quietly(|| sys::fork(&vouched_for)));
+    match forked {
         Ok(Forked::Parent { pid }) => {
             let taker = Identity::of(pid);
             ends.visit(&mut |end| {

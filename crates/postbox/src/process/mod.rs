@@ -16,6 +16,7 @@ mod fork;
 mod group;
 mod identity;
 mod inherit;
+pub(crate) mod quiet;
 mod spawn;
 
 pub use child::{Child, ChildError};

@@ -1,0 +1,282 @@
+//! Who holds which name, in the kernel and in this process.
+//!
+//! ```text
+//!  claims   byte 0 … h  h+1 … │    a name N of kind K is the two bytes from h = hash(K, N) & EVEN
+//!                  └─┬─┘      │    held: a write lock on both, or on one after a transfer
+//!                  halves     │    the whole file held: the domain is being removed
+//! ```
+//!
+//! The kernel does not show a process its own locks, and gives them all up when the process closes
+//! any descriptor of the file. So a process opens each file of claims once, however many domains
+//! and claims of this process use it, and writes down beside it what it holds. Both are empty in a
+//! child of `fork`, whatever it inherited.
+
+use super::address::Kind;
+use crate::error::Fault;
+use crate::name::Name;
+use postbox_sys::directory as sys;
+use postbox_sys::locks::{self, Holder, WHOLE};
+use postbox_sys::{Errno, Result as SysResult, wipe_on_fork};
+use std::collections::HashMap;
+use std::ops::{Deref, Range};
+use std::os::fd::OwnedFd;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// Ledgers by device and inode.
+type Ledgers = HashMap<(u64, u64), Arc<Ledger>>;
+
+/// The open files of claims of this process.
+static OPEN: Mutex<Option<Ledgers>> = Mutex::new(None);
+
+/// One file of claims.
+pub(super) struct Ledger {
+    file: OwnedFd,
+    held: Mutex<Held>,
+}
+
+/// What this process holds in one file of claims.
+struct Held {
+    /// The fork generation that it was written down in; in another one nothing is held.
+    generation: u64,
+    /// The last number given to a claim.
+    last: u64,
+    /// By first byte, the claim that holds each half. Never without any.
+    names: HashMap<u64, [Option<u64>; 2]>,
+}
+
+/// The two bytes of a name, by the first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Slot(u64);
+
+/// What came of trying to hold a name.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Attempt {
+    /// This process holds it, under that number.
+    Held(u64),
+    /// That process does; 0: one of another pid namespace.
+    Taken(u32),
+    /// The domain is just being removed.
+    Closing,
+}
+
+impl Slot {
+    pub(super) fn of(kind: Kind, name: &Name) -> Self {
+        // FNV-1a, and a last stir since its high bits are the worse ones. Part of the protocol.
+        let kind = match kind {
+            Kind::Process => b'p',
+            Kind::Mailbox => b'm',
+        };
+        let bytes = std::iter::once(kind).chain(name.as_str().bytes());
+        let hash = bytes.fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+        });
+        let hash = (hash ^ hash >> 32).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        // Offsets are signed, and the second byte must fit too.
+        Slot((hash ^ hash >> 29) & 0x3fff_ffff_ffff_fffe)
+    }
+
+    fn both(self) -> Range<u64> {
+        self.0..self.0 + 2
+    }
+
+    fn half(self, half: usize) -> Range<u64> {
+        let first = self.0 + half as u64;
+        first..first + 1
+    }
+}
+
+/// A use of a ledger. The file is closed with the last one.
+pub(super) struct LedgerUse(Option<Arc<Ledger>>);
+
+impl Ledger {
+    /// The ledger of the file that `located` stands for (and has not opened).
+    pub(super) fn open(located: &OwnedFd) -> SysResult<LedgerUse> {
+        let id = sys::status(located)?.id;
+        let mut open = OPEN.lock().unwrap_or_else(PoisonError::into_inner);
+        let open = open.get_or_insert_default();
+        let ledger = match open.get(&id) {
+            Some(ledger) => ledger.clone(),
+            None => {
+                let file = sys::reopen(located)?;
+                let held = Held { generation: 0, last: 0, names: HashMap::new() };
+                let ledger = Arc::new(Ledger { file, held: Mutex::new(held) });
+                open.insert(id, ledger.clone());
+                ledger
+            }
+        };
+        Ok(LedgerUse(Some(ledger)))
+    }
+
+    pub(super) fn status(&self) -> SysResult<sys::Status> {
+        sys::status(&self.file)
+    }
+
+    fn held(&self) -> MutexGuard<'_, Held> {
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        let generation = wipe_on_fork::generation();
+        if held.generation != generation {
+            // Inherited from before a fork: the locks were not.
+            held.names.clear();
+            held.generation = generation;
+        }
+        held
+    }
+
+    /// Holds both halves of a name that nobody holds half of.
+    pub(super) fn take(&self, slot: Slot) -> Result<Attempt, Fault> {
+        let mut held = self.held();
+        if held.names.contains_key(&slot.0) {
+            return Ok(Attempt::Taken(std::process::id()));
+        }
+        loop {
+            match locks::lock(&self.file, slot.both()) {
+                Ok(()) => return Ok(Attempt::Held(held.enter(slot, [true, true]))),
+                Err(Errno::EAGAIN) => (),
+                Err(errno) => return Err(failed(errno)),
+            }
+            // Nobody: whoever it was has just let go.
+            if let Some(holder) = self.other(slot.both())? {
+                return Ok(attempt(holder));
+            }
+        }
+    }
+
+    /// Holds one half of a name, whoever holds the other.
+    pub(super) fn take_half(&self, slot: Slot) -> Result<Attempt, Fault> {
+        let mut held = self.held();
+        let halves = held.names.get(&slot.0).copied().unwrap_or_default();
+        for half in [1, 0] {
+            if halves[half].is_none() && self.try_half(slot, half)? {
+                return Ok(Attempt::Held(held.enter(slot, [half == 0, half == 1])));
+            }
+        }
+        if halves != [None, None] {
+            return Ok(Attempt::Taken(std::process::id()));
+        }
+        Ok(self.other(slot.both())?.map_or(Attempt::Taken(0), attempt))
+    }
+
+    /// Adds to the claim what is free of its name; whether it holds both halves now.
+    pub(super) fn complete(&self, slot: Slot, claim: u64) -> Result<bool, Fault> {
+        let mut held = self.held();
+        let Some(halves) = held.names.get_mut(&slot.0) else { return Ok(false) };
+        for (half, holder) in halves.iter_mut().enumerate() {
+            if holder.is_none() && self.try_half(slot, half)? {
+                *holder = Some(claim);
+            }
+        }
+        Ok(*halves == [Some(claim); 2])
+    }
+
+    /// Lets go of one half of a claim that holds both.
+    pub(super) fn let_half_go(&self, slot: Slot, claim: u64) -> Result<(), Fault> {
+        let mut held = self.held();
+        match held.names.get_mut(&slot.0) {
+            Some(halves) if *halves == [Some(claim); 2] => {
+                locks::unlock(&self.file, slot.half(1)).map_err(failed)?;
+                halves[1] = None;
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Lets go of a claim.
+    pub(super) fn let_go(&self, slot: Slot, claim: u64) {
+        let mut held = self.held();
+        let Some(halves) = held.names.get_mut(&slot.0) else { return };
+        for (half, holder) in halves.iter_mut().enumerate() {
+            if *holder == Some(claim) {
+                // Where the kernel cannot split a lock it stays until the process ends.
+                let _ = locks::unlock(&self.file, slot.half(half));
+                *holder = None;
+            }
+        }
+        if *halves == [None, None] {
+            held.names.remove(&slot.0);
+        }
+    }
+
+    /// The processes that hold the halves of a name; 0: one of another pid namespace.
+    pub(super) fn holders(&self, slot: Slot) -> Result<[Option<u32>; 2], Fault> {
+        let own = self.held().names.get(&slot.0).copied().unwrap_or_default();
+        let mut holders = [None; 2];
+        for half in 0..2 {
+            holders[half] = match own[half] {
+                Some(_) => Some(std::process::id()),
+                None => match self.other(slot.half(half))? {
+                    Some(holder) if !holder.is_whole => Some(holder.pid.unwrap_or(0)),
+                    _ => None,
+                },
+            };
+        }
+        Ok(holders)
+    }
+
+    /// Runs `remove` while nobody, in this process or any other, holds a name or can take one.
+    pub(super) fn if_unused(&self, remove: impl FnOnce()) {
+        let held = self.held();
+        if held.names.is_empty() && locks::lock(&self.file, WHOLE).is_ok() {
+            remove();
+            let _ = locks::unlock(&self.file, WHOLE);
+        }
+        drop(held);
+    }
+
+    fn try_half(&self, slot: Slot, half: usize) -> Result<bool, Fault> {
+        match locks::lock(&self.file, slot.half(half)) {
+            Ok(()) => Ok(true),
+            Err(Errno::EAGAIN) => Ok(false),
+            Err(errno) => Err(failed(errno)),
+        }
+    }
+
+    fn other(&self, bytes: Range<u64>) -> Result<Option<Holder>, Fault> {
+        locks::holder(&self.file, bytes).map_err(failed)
+    }
+}
+
+impl Held {
+    /// Writes down a new claim of those halves.
+    fn enter(&mut self, slot: Slot, taken: [bool; 2]) -> u64 {
+        self.last += 1;
+        let halves = self.names.entry(slot.0).or_default();
+        for (half, taken) in halves.iter_mut().zip(taken) {
+            if taken {
+                *half = Some(self.last);
+            }
+        }
+        self.last
+    }
+}
+
+fn attempt(holder: Holder) -> Attempt {
+    match holder {
+        Holder { is_whole: true, .. } => Attempt::Closing,
+        Holder { pid, .. } => Attempt::Taken(pid.unwrap_or(0)),
+    }
+}
+
+fn failed(errno: Errno) -> Fault {
+    Fault::System { call: "fcntl on the domain's claims", errno }
+}
+
+impl Deref for LedgerUse {
+    type Target = Ledger;
+
+    fn deref(&self) -> &Ledger {
+        self.0.as_deref().expect("taken only when dropped")
+    }
+}
+
+impl Drop for LedgerUse {
+    fn drop(&mut self) {
+        let mut open = OPEN.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(ledger) = self.0.take() else { return };
+        if let (2, Some(open)) = (Arc::strong_count(&ledger), open.as_mut()) {
+            open.retain(|_, other| !Arc::ptr_eq(other, &ledger));
+        }
+        // Closed before anybody can open the file again, whose locks that would give up.
+        drop(ledger);
+    }
+}

@@ -1,0 +1,97 @@
+//! Who and what is in a domain, by looking alone: nobody is asked, so nobody can keep us waiting.
+
+use super::address::{file_name, parse_file_name};
+use super::{Address, Domain, DomainError, Kind};
+use crate::name::Name;
+use postbox_sys::directory as sys;
+
+/// A process that has joined a domain.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProcessEntry {
+    name: Name,
+    pid: u32,
+    uid: u32,
+}
+
+/// A mailbox of a domain.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MailboxEntry {
+    name: Name,
+    owner: u32,
+}
+
+impl ProcessEntry {
+    /// Its name.
+    pub fn name(&self) -> &Name {
+        &self.name
+    }
+
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.pid
+    }
+
+    /// The user that it runs as.
+    pub fn uid(&self) -> u32 {
+        self.uid
+    }
+}
+
+impl MailboxEntry {
+    /// Its name.
+    pub fn name(&self) -> &Name {
+        &self.name
+    }
+
+    /// The process id of its owner, or of its keeper.
+    pub fn owner(&self) -> u32 {
+        self.owner
+    }
+}
+
+impl Domain {
+    /// The processes that have joined, by name. Never waits for any of them.
+    ///
+    /// # Errors
+    ///
+    /// [`System`](DomainError::System): `EMFILE`, `ENFILE`, `EACCES`.
+    pub fn processes(&self) -> Result<Vec<ProcessEntry>, DomainError> {
+        let live = self.live(Kind::Process)?;
+        Ok(live.into_iter().map(|(name, pid, uid)| ProcessEntry { name, pid, uid }).collect())
+    }
+
+    /// The mailboxes, by name. Never waits for anybody.
+    ///
+    /// # Errors
+    ///
+    /// [`System`](DomainError::System): `EMFILE`, `ENFILE`, `EACCES`.
+    pub fn mailboxes(&self) -> Result<Vec<MailboxEntry>, DomainError> {
+        let live = self.live(Kind::Mailbox)?;
+        Ok(live.into_iter().map(|(name, owner, _)| MailboxEntry { name, owner }).collect())
+    }
+
+    /// Name, pid and user of each socket whose name is held by the process that made it.
+    fn live(&self, kind: Kind) -> Result<Vec<(Name, u32, u32)>, DomainError> {
+        let place = self.place_now();
+        let directory = place.sockets(kind);
+        let names = sys::names(directory).map_err(|errno| DomainError::System {
+            call: "readdir",
+            path: self.path(),
+            errno,
+        })?;
+        let mut live = Vec::new();
+        for file in names {
+            let Some((name, pid)) = file.to_str().and_then(parse_file_name) else { continue };
+            // While a mailbox is handed over there are two; the first is its owner still.
+            if self.holder(&Address { kind, name: name.clone() })? != Some(pid) {
+                continue;
+            }
+            // Gone between the two looks: then it is not there.
+            if let Ok(found) = sys::locate(directory, file_name(&name, pid)).and_then(sys::status) {
+                live.push((name, pid, found.uid));
+            }
+        }
+        live.sort();
+        Ok(live)
+    }
+}
