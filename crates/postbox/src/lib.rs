@@ -263,12 +263,19 @@
 
 mod buffer;
 mod channel;
+mod denied;
+mod direct;
+mod domain;
 mod error;
+mod indirect;
 mod mechanism;
 mod message;
+mod name;
 mod peer;
+mod policy;
 mod process;
 mod queue;
+mod select;
 mod wait;
 
 pub use buffer::{AttachError, Consumer, CorruptBuffer, Producer, SharedBuffer, TryProduceError};
@@ -276,19 +283,32 @@ pub use bytemuck;
 pub use channel::{
     Delivery, Iter, Options, Pollable, Receipt, Receiver, Sender, Statistics, channel,
 };
+pub use direct::{
+    Absence, Departed, DirectError, Direction, JoinError, JoinOptions, LinkError, LinkInfo, LinkOptions,
+    Monitor, Process,
+};
+pub use domain::{Domain, DomainError, DomainOptions, GroupName, MailboxEntry, ProcessEntry};
+pub use denied::{Denied, Right};
 pub use error::{
     CreateError, DecodeError, DeliverError, EncodeError, Fault, ReceiveError, SendBatchError,
     SendError, TooLarge, TrySendError,
+};
+pub use indirect::{
+    Access, Existing, Grant, InvalidAccess, Keeper, KeeperError, Mailbox, MailboxAdmin, MailboxError,
+    MailboxOptions, MailboxOwner, MailboxStatus, Opening, Ownership, Rights, WhenIdle,
 };
 pub use mechanism::{
     Capacity, Form, InvalidCapacity, MAX_BOUNDED, Mechanism, UnknownMechanism, WaitStrategy,
 };
 pub use message::{Bytes, Message};
+pub use name::{InvalidName, Name};
 pub use peer::Peer;
+pub use policy::{Policy, UnknownPolicy};
 pub use process::{
     Child, ChildError, Ends, ForkError, Group, GroupError, InheritError, Spawn, SpawnError, fork,
     inherited, inherited_fd,
 };
+pub use select::{Readiness, Select, SelectError};
 pub use wait::{Cancel, Wait};
 
 /// The README's examples are compiled with the documentation tests.

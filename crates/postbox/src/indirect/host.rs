@@ -1,0 +1,395 @@
+//! The owner's side of one mailbox: its channel, its name and socket, and the answers to those who
+//! ask. The rules are [`Desk`]'s; here they are acted on.
+//!
+//! ```text
+//!   opener ── Open ──► owner's registrar ── rights? ──► descriptors
+//!      │                                                    │
+//!      └──────────── sends and receives itself ◄────────────┘   the owner sees no message
+//! ```
+//!
+//! While a host exists, its claim holds the name, its socket answers, and the owner word of the
+//! channel is this process's, so that everyone attached watches for its death.
+
+use super::desk::{Asker, Desk, Move, Moved, Owner};
+use super::error::MailboxError;
+use super::options::MailboxOptions;
+use super::owned::{Member, Owned};
+use super::rights::{Access, Grant, Rights};
+use super::status::{MailboxOwner, MailboxStatus};
+use super::users::{user_of, user_of_process};
+use super::wire::{BothRights, MailboxReply, MailboxRequest, Refusal, Terms, cannot};
+use super::{later, transfer};
+use crate::channel::{Channel, Lifetime, Role};
+use crate::denied::Right;
+use crate::domain::protocol::{Reply, Request};
+use crate::domain::{Address, Answer, Caller, Claim, ClaimError, Domain, Served, Service};
+use crate::error::{CreateError, Fault};
+use crate::name::Name;
+use crate::process::Identity;
+use postbox_sys::Errno;
+use postbox_sys::directory::own_uid;
+use std::os::fd::{BorrowedFd, OwnedFd};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::{Duration, Instant};
+
+/// One mailbox at its owner.
+pub(crate) struct Host {
+    pub(super) domain: Domain,
+    pub(super) name: Name,
+    pub(super) channel: Arc<Channel>,
+    desk: Mutex<Desk>,
+    /// None once the mailbox is no more, or another's.
+    tenure: Mutex<Option<Tenure>>,
+    owned: Weak<Owned>,
+}
+
+/// What makes this process the one that answers for the name. Dropped in this order: a socket never
+/// outlives its claim.
+pub(super) struct Tenure {
+    pub(super) served: Served,
+    pub(super) claim: Claim,
+}
+
+impl Host {
+    /// Creates a mailbox that belongs to this process, for `creator`.
+    pub(super) fn create(
+        owned: &Arc<Owned>,
+        member: Member<'_>,
+        name: &Name,
+        options: &MailboxOptions,
+        creator: u32,
+    ) -> Result<Arc<Self>, MailboxError> {
+        options.check()?;
+        let domain = member.domain;
+        let claim = domain.claim(&Address::mailbox(name)).map_err(|error| match error {
+            ClaimError::Taken { pid } => MailboxError::Exists { name: name.clone(), pid },
+            ClaimError::Domain(error) => error.into(),
+        })?;
+        let rights = |access: &Access| {
+            Rights::new(access, |name| user_of(domain, name).map(|uid| uid.unwrap_or(creator)))
+        };
+        let both =
+            BothRights { send: rights(&options.senders)?, receive: rights(&options.receivers)? };
+        let terms = Terms {
+            id: new_id(),
+            schema: options.schema.clone(),
+            strategy: options.options.strategy().into(),
+            owner: member.name.clone(),
+            ownership: owned.ownership(),
+        };
+        let channel = Arc::new(create_channel(name, options)?);
+        let desk = Desk::new(terms, both, this_process());
+        Self::establish(owned, member, name, channel, desk, claim)
+            .map_err(|refusal| MailboxError::refused(refusal, name, None))
+    }
+
+    /// Takes over a mailbox that its owner offers under `nonce`; the claim is half of its name.
+    pub(super) fn adopt(
+        owned: &Arc<Owned>,
+        member: Member<'_>,
+        offer: transfer::Offer,
+        claim: Claim,
+    ) -> Result<Arc<Self>, Refusal> {
+        let transfer::Offer { name, mut terms, rights, nonce, channel } = offer;
+        terms.owner = member.name.clone();
+        terms.ownership = owned.ownership();
+        let (desk, arriving) = Desk::arriving(terms, rights, this_process());
+        let host = Self::establish(owned, member, &name, Arc::new(channel), desk, claim)?;
+        if !host.channel.accept_ownership(nonce, Identity::own()) {
+            // Too late: it has stayed with its owner. What was built here is for nothing.
+            host.desk().settle(arriving, Moved::Given);
+            host.resign();
+            return Err(Refusal::Cannot("the offer of it was withdrawn".into()));
+        }
+        host.desk().settle(arriving, Moved::Here);
+        // The last owner's right to receive may have been no more than the owner's.
+        host.expel(Right::Receive);
+        host.expel(Right::Send);
+        Ok(host)
+    }
+
+    fn establish(
+        owned: &Arc<Owned>,
+        member: Member<'_>,
+        name: &Name,
+        channel: Arc<Channel>,
+        desk: Desk,
+        claim: Claim,
+    ) -> Result<Arc<Self>, Refusal> {
+        let host = Arc::new(Host {
+            domain: member.domain.clone(),
+            name: name.clone(),
+            channel,
+            desk: Mutex::new(desk),
+            tenure: Mutex::new(None),
+            owned: Arc::downgrade(owned),
+        });
+        let front = Arc::new(Front(Arc::downgrade(&host)));
+        let served = member.serving.serve(Address::mailbox(name), front).map_err(cannot)?;
+        *host.tenure() = Some(Tenure { served, claim });
+        owned.add(&host)?;
+        Ok(host)
+    }
+
+    /// The mailbox's id.
+    pub(super) fn id(&self) -> u64 {
+        self.desk().terms().id
+    }
+
+    pub(super) fn desk(&self) -> MutexGuard<'_, Desk> {
+        self.desk.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn tenure(&self) -> MutexGuard<'_, Option<Tenure>> {
+        self.tenure.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What that process may do here, needing one right or any.
+    pub(super) fn open(
+        &self,
+        asker: Asker<'_>,
+        needs: Option<Right>,
+        schema: Option<&str>,
+    ) -> Result<MailboxReply, Refusal> {
+        // Before the rights are looked at.
+        let epoch = self.channel.rights_epoch();
+        let desk = self.desk();
+        let may = desk.open(asker, needs, schema)?;
+        Ok(MailboxReply::Opened { terms: desk.terms().clone(), may, epoch })
+    }
+
+    /// What the owner itself may do here. It has the channel in any case.
+    pub(super) fn opened_by_owner(&self) -> MailboxReply {
+        let epoch = self.channel.rights_epoch();
+        let desk = self.desk();
+        MailboxReply::Opened { terms: desk.terms().clone(), may: desk.owners_rights(), epoch }
+    }
+
+    /// Lets a name in, as the user that bears it now, or else as the granter's.
+    pub(super) fn grant(&self, right: Right, to: &Name, granter: u32) -> Result<(), Refusal> {
+        let uid = user_of(&self.domain, to).map_err(cannot)?.unwrap_or(granter);
+        self.desk().grant(right, Grant { name: to.clone(), uid })
+    }
+
+    /// Shuts a name out, its ends that exist included.
+    pub(super) fn revoke(&self, right: Right, from: &Name) -> Result<(), Refusal> {
+        self.desk().revoke(right, from)?;
+        self.expel(right);
+        Ok(())
+    }
+
+    /// Takes the ends that have no right to be there any more from those who hold them.
+    fn expel(&self, right: Right) {
+        let role = match right {
+            Right::Send => Role::Sender,
+            Right::Receive => Role::Receiver,
+        };
+        let (rights, owner) = {
+            let desk = self.desk();
+            (desk.rights().of(right).clone(), desk.terms().owner.clone())
+        };
+        self.channel.revoke(role, |identity, name| {
+            name.is_some_and(|name| {
+                user_of_process(identity.pid()).is_some_and(|uid| rights.allow(name, uid, &owner))
+            })
+        });
+    }
+
+    pub(super) fn status(&self) -> MailboxStatus {
+        let desk = self.desk();
+        let (terms, Owner { pid, uid }) = (desk.terms(), desk.owner());
+        let members = self.channel.members();
+        let attached =
+            |role| members.iter().filter(|end| end.role == role && !end.identity.is_dead()).count();
+        let config = &self.channel.config;
+        MailboxStatus {
+            name: self.name.clone(),
+            id: terms.id,
+            mechanism: config.mechanism,
+            capacity: config.capacity,
+            max_message: config.max_message,
+            policy: config.policy,
+            schema: terms.schema.clone(),
+            queued: self.channel.len() as usize,
+            senders: attached(Role::Sender),
+            receivers: attached(Role::Receiver),
+            owner: MailboxOwner { name: terms.owner.clone(), pid, uid, ownership: terms.ownership },
+            may_receive: desk.rights().receive.clone(),
+            may_send: desk.rights().send.clone(),
+        }
+    }
+
+    /// Ends the mailbox: everyone who waits on it is told, and its name is free.
+    pub(super) fn destroy(&self) {
+        let ends = self.desk().close() && self.is_ours();
+        // Given away in this very moment, it is not this process's to end.
+        if ends && self.channel.owner() == Some(Identity::own()) {
+            self.channel.destroy();
+        }
+        self.resign();
+    }
+
+    /// Begins to hand it over.
+    pub(super) fn begin_move(&self, to: &Name) -> Result<Move, Refusal> {
+        self.desk().begin_move(to)
+    }
+
+    /// Ends to hand it over, with what came of it.
+    pub(super) fn settle(&self, moving: Move, moved: Moved) {
+        self.desk().settle(moving, moved);
+        if moved == Moved::Given {
+            // First the name, then the socket: whoever saw this process hold the name is still
+            // answered, with the advice to ask again.
+            let tenure = self.tenure().take();
+            if let Some(Tenure { served, claim }) = tenure {
+                drop(claim);
+                drop(served);
+            }
+            self.resign();
+        }
+    }
+
+    /// Gives up the name and the socket.
+    fn resign(&self) {
+        let tenure = self.tenure().take();
+        drop(tenure);
+        if let Some(owned) = self.owned.upgrade() {
+            owned.forget(self);
+        }
+    }
+
+    /// Whether this process is the owner rather than a child that it forked.
+    fn is_ours(&self) -> bool {
+        self.tenure().as_ref().is_some_and(|tenure| tenure.claim.is_own())
+    }
+
+    fn answer(self: &Arc<Self>, caller: &Caller, request: MailboxRequest) -> Answer {
+        let asker = Asker { pid: caller.pid, uid: caller.uid, name: caller.name.as_ref() };
+        let reply = match request {
+            MailboxRequest::Open { needs, schema } => {
+                return self.answer_open(asker, needs, schema.as_deref());
+            }
+            MailboxRequest::Transfer { to, within } => {
+                return self.answer_transfer(asker, to, Duration::from_millis(within));
+            }
+            MailboxRequest::Status => Ok(MailboxReply::Status(self.status())),
+            MailboxRequest::Grant { right, to } => {
+                self.changed(asker, || self.grant(right, &to, caller.uid))
+            }
+            MailboxRequest::Revoke { right, from } => {
+                self.changed(asker, || self.revoke(right, &from))
+            }
+            MailboxRequest::Destroy => self.changed(asker, || {
+                self.destroy();
+                Ok(())
+            }),
+            MailboxRequest::Create { .. } | MailboxRequest::Adopt { .. } => {
+                Err(Refusal::Cannot("this is to be asked of a process, not of a mailbox".into()))
+            }
+        };
+        reply.unwrap_or_else(MailboxReply::Refused).pack().into()
+    }
+
+    fn changed(
+        &self,
+        asker: Asker<'_>,
+        change: impl FnOnce() -> Result<(), Refusal>,
+    ) -> Result<MailboxReply, Refusal> {
+        self.desk().administer(asker)?;
+        change()?;
+        Ok(MailboxReply::Done)
+    }
+
+    fn answer_open(&self, asker: Asker<'_>, needs: Option<Right>, schema: Option<&str>) -> Answer {
+        let opened = self.open(asker, needs, schema).and_then(|reply| {
+            // Another user that may only send is not given more than the writing side.
+            let own_user = asker.uid == self.desk().owner().uid;
+            let receives = matches!(reply, MailboxReply::Opened { may, .. } if may.receive);
+            let fds = if own_user || receives {
+                copies(&self.channel.fds())
+            } else {
+                self.channel.fds_for_sending()
+            };
+            Ok((reply, fds.map_err(cannot)?))
+        });
+        match opened {
+            Ok((reply, fds)) => {
+                Answer { reply: reply.pack(), fds: fds.into_iter().map(Arc::new).collect() }
+            }
+            Err(refusal) => MailboxReply::Refused(refusal).pack().into(),
+        }
+    }
+
+    /// A transfer asks another process, which a registrar never does: a thread does it, and what came
+    /// of it goes through a pipe.
+    fn answer_transfer(self: &Arc<Self>, asker: Asker<'_>, to: Name, within: Duration) -> Answer {
+        let started = self.desk().administer(asker).and_then(|()| {
+            let host = self.clone();
+            let engaged = self.owned.upgrade().map(|owned| owned.engage());
+            later::answer(engaged, move || match transfer::give(&host, &to, within) {
+                Ok(()) => MailboxReply::Done,
+                Err(refusal) => MailboxReply::Refused(refusal),
+            })
+        });
+        match started {
+            Ok(reading) => {
+                Answer { reply: MailboxReply::Later.pack(), fds: vec![Arc::new(reading)] }
+            }
+            Err(refusal) => MailboxReply::Refused(refusal).pack().into(),
+        }
+    }
+}
+
+impl Drop for Host {
+    /// Its owner leaves the domain.
+    fn drop(&mut self) {
+        self.destroy();
+    }
+}
+
+/// What the registrar holds, so that a mailbox ends with its owner's last word.
+struct Front(Weak<Host>);
+
+impl Service for Front {
+    fn answer(&self, caller: &Caller, request: Request, _: Vec<OwnedFd>) -> Answer {
+        let Request::Mailbox(bytes) = request else { return Reply::NotUnderstood.into() };
+        let Some(request) = MailboxRequest::unpack(&bytes) else {
+            return Reply::NotUnderstood.into();
+        };
+        match self.0.upgrade() {
+            Some(host) => host.answer(caller, request),
+            None => MailboxReply::Refused(Refusal::AskAgain).pack().into(),
+        }
+    }
+}
+
+fn create_channel(name: &Name, options: &MailboxOptions) -> Result<Channel, CreateError> {
+    let mut config = options.options.config();
+    config.lifetime = Lifetime::Owned;
+    config.policy = options.policy;
+    config.name = Some(name.clone());
+    let channel = Channel::create(config)?;
+    channel.set_owner(Identity::own());
+    Ok(channel)
+}
+
+/// Descriptors of one's own, to be sent.
+pub(super) fn copies(fds: &[BorrowedFd<'_>]) -> Result<Vec<OwnedFd>, Fault> {
+    fds.iter().map(|fd| fd.try_clone_to_owned()).collect::<Result<_, _>>().map_err(|error| {
+        Fault::System {
+            call: "dup",
+            errno: Errno::from_raw(error.raw_os_error().unwrap_or_default()),
+        }
+    })
+}
+
+fn this_process() -> Owner {
+    Owner { pid: std::process::id(), uid: own_uid() }
+}
+
+/// A number that no other mailbox has had: random, from the keys that the standard library draws for
+/// its maps, with the time and the process so that a fork does not repeat it.
+fn new_id() -> u64 {
+    use std::hash::{BuildHasher, RandomState};
+    RandomState::new().hash_one((Instant::now(), std::process::id())).max(1)
+}

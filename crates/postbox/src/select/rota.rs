@@ -1,0 +1,161 @@
+//! Whose turn it is among many receivers of which few are busy.
+//!
+//! ```text
+//!  receiver ── pollable ──┐
+//!  receiver ── pollable ──┼──► one epoll set ──► queue of those that it said are ready
+//!  receiver ── pollable ──┘         ▲                       │ the front is tried, up to
+//!                                   │ asked when the queue  │ STREAK times in a row, then
+//!                                   └───────── is empty ◄───┘ it is the next one's turn
+//! ```
+//!
+//! A receiver that has had its streak leaves the queue. It comes back when the set is asked again,
+//! behind the others: the kernel lists what stays ready at the end.
+
+use crate::channel::Pollable;
+use crate::error::Fault;
+use crate::wait::{Ended, Wait};
+use postbox_sys::epoll::{Epoll, Event, Interest};
+use std::collections::VecDeque;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::time::Instant;
+
+/// How often in a row one receiver may be served without the set being asked.
+const STREAK: u32 = 16;
+
+/// What an event is of: a place, unless it is one of these.
+const CANCEL: u64 = u64::MAX;
+const BELL: u64 = u64::MAX - 1;
+
+/// What a wait was ended by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Heard {
+    /// Some receiver is worth a try.
+    Receivers,
+    /// The bell: look at what it tells of, then wait on.
+    Bell,
+    /// The deadline or the cancel.
+    Over(Ended),
+}
+
+/// An epoll set over pollables, and the order in which they are tried.
+pub(crate) struct Rota {
+    set: Epoll,
+    places: Vec<Option<Pollable>>,
+    present: usize,
+    /// Places that were said to be ready and have not had their turn.
+    ready: VecDeque<usize>,
+    /// How often the front one was tried in a row.
+    streak: u32,
+}
+
+impl Rota {
+    pub(crate) fn new() -> Result<Self, Fault> {
+        let set = Epoll::new().map_err(Fault::system("epoll_create1"))?;
+        Ok(Rota { set, places: Vec::new(), present: 0, ready: VecDeque::new(), streak: 0 })
+    }
+
+    /// One more, at this place, which is free.
+    pub(crate) fn add(&mut self, place: usize, pollable: Pollable) -> Result<(), Fault> {
+        self.set
+            .add(&pollable, Interest::EPOLLIN, place as u64)
+            .map_err(Fault::system("epoll_ctl"))?;
+        if self.places.len() <= place {
+            self.places.resize_with(place + 1, || None);
+        }
+        self.places[place] = Some(pollable);
+        self.present += 1;
+        Ok(())
+    }
+
+    /// Wakes waits by this descriptor's edges too.
+    pub(crate) fn add_bell(&self, bell: BorrowedFd<'_>) -> Result<(), Fault> {
+        let edge = Interest::EPOLLIN.union(Interest::EPOLLET);
+        self.set.add(bell, edge, BELL).map_err(Fault::system("epoll_ctl"))
+    }
+
+    /// Leaves one out from now on.
+    pub(crate) fn remove(&mut self, place: usize) {
+        let Some(pollable) = self.places.get_mut(place).and_then(Option::take) else { return };
+        // A forked child may keep the descriptor open, and the set would go on watching it.
+        let _ = self.set.remove(&pollable);
+        self.present -= 1;
+        if self.ready.front() == Some(&place) {
+            self.streak = 0;
+        }
+        self.ready.retain(|ready| *ready != place);
+    }
+
+    /// Whether that place is taken.
+    pub(crate) fn has(&self, place: usize) -> bool {
+        self.places.get(place).is_some_and(Option::is_some)
+    }
+
+    /// How many are on it.
+    pub(crate) fn len(&self) -> usize {
+        self.present
+    }
+
+    /// The place to be tried next, if any was said to be ready.
+    pub(crate) fn next(&mut self) -> Option<usize> {
+        if self.streak == STREAK {
+            self.pass_on();
+        }
+        let next = self.ready.front().copied();
+        self.streak += u32::from(next.is_some());
+        next
+    }
+
+    /// The front one had nothing, or is to have no more now: it is the next one's turn.
+    pub(crate) fn pass_on(&mut self) {
+        self.ready.pop_front();
+        self.streak = 0;
+    }
+
+    /// Asks the set who is ready; sleeps until somebody is, for as long as `wait` says.
+    pub(crate) fn listen(&mut self, wait: &Wait) -> Result<Heard, Fault> {
+        // Without sleeping first: then neither the clock nor the cancel is looked at for nothing.
+        let mut heard = self.ask(Some(Instant::now()))?;
+        while heard.is_none() {
+            if let Some(ended) = wait.over() {
+                return Ok(Heard::Over(ended));
+            }
+            heard = match wait.cancel {
+                None => self.ask(wait.deadline)?,
+                Some(cancel) => {
+                    self.set
+                        .add(cancel.bell(), Interest::EPOLLIN, CANCEL)
+                        .map_err(Fault::system("epoll_ctl"))?;
+                    let heard = self.ask(wait.deadline);
+                    let _ = self.set.remove(cancel.bell());
+                    heard?
+                }
+            };
+        }
+        Ok(heard.unwrap_or(Heard::Receivers))
+    }
+
+    fn ask(&mut self, deadline: Option<Instant>) -> Result<Option<Heard>, Fault> {
+        let mut events = [Event::empty(); 64];
+        let count = self.set.wait(&mut events, deadline).map_err(Fault::system("epoll_pwait2"))?;
+        let mut bell = false;
+        for event in &events[..count] {
+            match event.data() {
+                CANCEL => {}
+                BELL => bell = true,
+                place => self.ready.push_back(place as usize),
+            }
+        }
+        Ok(match () {
+            () if bell => Some(Heard::Bell),
+            () if !self.ready.is_empty() => Some(Heard::Receivers),
+            () => None,
+        })
+    }
+}
+
+impl AsFd for Rota {
+    /// Readable while one of them is, or the bell has rung.
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.set.as_fd()
+    }
+}
