@@ -2,20 +2,46 @@
 
 mod command_line;
 mod compare;
-mod ending;
-mod stop;
+mod doctor;
+mod keeper;
+mod listing;
+mod mailbox;
+mod receive;
+mod send;
 
 use clap::Parser;
 use command_line::{Arguments, Command};
+use postbox_program::command_line::refuse;
+use postbox_program::ending::Ending;
+use postbox_program::stop::Stop;
 use std::process::ExitCode;
+
+/// What it calls itself.
+const NAME: &str = "postbox";
 
 fn main() -> ExitCode {
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
-        Err(error) => return command_line::refuse(&error).conclude(),
+        Err(error) => return refuse(&error).conclude(NAME),
     };
-    match arguments.command {
-        Command::Compare(arguments) => compare::run(&arguments).conclude(),
-        Command::Worker(arguments) => compare::work(&arguments),
+    let ending = match &arguments.command {
+        Command::Compare(arguments) => compare::run(arguments),
+        Command::Mailbox(arguments) => mailbox::run(arguments),
+        Command::Keeper(arguments) => keeper::run(arguments),
+        Command::Send(arguments) => stoppable(|stop| send::run(arguments, stop)),
+        Command::Receive(arguments) => stoppable(|stop| receive::run(arguments, stop)),
+        Command::Processes(arguments) => arguments.run(),
+        Command::Links(arguments) => arguments.run(),
+        Command::Doctor(arguments) => doctor::run(arguments),
+        Command::Worker(arguments) => return compare::work(arguments),
+    };
+    ending.conclude(NAME)
+}
+
+/// Runs what a signal may end early.
+fn stoppable(run: impl FnOnce(&Stop) -> Result<(), Ending>) -> Ending {
+    match Stop::install() {
+        Err(ending) => ending,
+        Ok(stop) => stop.explain(run(&stop).err().unwrap_or(Ending::Done)),
     }
 }

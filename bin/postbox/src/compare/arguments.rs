@@ -1,10 +1,11 @@
 //! What to compare.
 
 use super::chunks;
-use super::records::{Cut, RECORD_LIMIT};
-use crate::command_line::EXIT_CODES;
+use super::naming::Naming;
 use postbox::{Capacity, Mechanism};
-use std::fmt;
+use postbox_program::command_line::EXIT_CODES;
+use postbox_program::ending::Ending;
+use postbox_program::records::Framing;
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -15,6 +16,9 @@ const DEFAULT_CAPACITY: Capacity = Capacity::Bounded(8);
 /// Columns and units, for `--help`.
 const COLUMNS: &str = "\
 Columns:
+  naming       how the two sides come together: ends passed on by a common parent (channel),
+               unrelated programs that name each other (direct; one consumer), or that name a
+               mailbox (mailbox)
   capacity     messages that may wait: 0 (the two sides meet), a number, or unbounded
   P×M          producer and consumer processes
   bytes        of the records alone, without line ends and headers
@@ -48,15 +52,19 @@ pub struct Arguments {
     /// 0, a number of messages, or unbounded; may be repeated [default: 8]
     #[arg(long = "capacity", value_name = "0|N|unbounded", allow_hyphen_values = true)]
     capacities: Vec<Capacity>,
+    /// channel, direct or mailbox; may be repeated [default: all that apply]
+    #[arg(long = "naming", value_name = "NAME", value_enum)]
+    namings: Vec<Naming>,
     /// How many processes send
     #[arg(long, value_name = "P", allow_negative_numbers = true, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=128))]
     producers: u32,
     /// How many processes receive
     #[arg(long, value_name = "M", allow_negative_numbers = true, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=128))]
     consumers: u32,
-    /// How the file is cut into records: every line, the whole file, or every N bytes
-    #[arg(long, value_name = "lines|whole|bytes:N", default_value_t = Cut::Lines)]
-    pub records: Cut,
+    /// How the file is cut into records: every line, the whole file, every N bytes, or each after
+    /// its length (4 bytes, the lowest first)
+    #[arg(long, value_name = "lines|whole|bytes:N|prefixed", default_value_t = Framing::Lines)]
+    pub records: Framing,
     /// Send the file that many times
     #[arg(long, value_name = "N", allow_negative_numbers = true, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     pub repeat: u32,
@@ -101,6 +109,8 @@ pub enum Manner {
 pub struct Contest {
     /// What carries the messages.
     pub carrier: Carrier,
+    /// How the two sides come together.
+    pub naming: Naming,
     /// Processes that send.
     pub producers: u32,
     /// Processes that receive.
@@ -138,7 +148,11 @@ impl Contest {
 
 impl Arguments {
     /// The rows, in the order in which they are run and shown.
-    pub fn contests(&self) -> Vec<Contest> {
+    ///
+    /// # Errors
+    ///
+    /// Bad input: what was asked for does not apply.
+    pub fn contests(&self) -> Result<Vec<Contest>, Ending> {
         let (producers, consumers) = (self.producers, self.consumers);
         let manner = if self.deliver { Manner::Deliver } else { Manner::Send };
         let mut capacities = self.capacities.clone();
@@ -146,47 +160,38 @@ impl Arguments {
             capacities.push(DEFAULT_CAPACITY);
         }
         let chosen = |choice| self.mechanisms.is_empty() || self.mechanisms.contains(&choice);
+        let namings = self.namings()?;
         let mut contests = Vec::new();
         for mechanism in Mechanism::ALL.into_iter().filter(|&m| chosen(Choice::Channel(m))) {
             for &capacity in &capacities {
                 let carrier = Carrier::Channel(mechanism, capacity);
-                contests.push(Contest { carrier, producers, consumers, manner });
+                for &naming in &namings {
+                    contests.push(Contest { carrier, naming, producers, consumers, manner });
+                }
             }
         }
-        if chosen(Choice::Buffer) {
-            // One of each is all that it can do, and it knows no receipts.
-            let manner = Manner::Send;
-            contests.push(Contest { carrier: Carrier::Buffer, producers: 1, consumers: 1, manner });
+        if chosen(Choice::Buffer) && namings.contains(&Naming::Channel) {
+            // One of each is all that it can do; it knows no receipts, and no names.
+            let (carrier, naming, manner) = (Carrier::Buffer, Naming::Channel, Manner::Send);
+            contests.push(Contest { carrier, naming, producers: 1, consumers: 1, manner });
         }
-        contests
+        if contests.is_empty() {
+            let remedy = "add --naming channel, or leave it out";
+            return Err(Ending::BadInput(format!("a shared buffer has no name: {remedy}")));
+        }
+        Ok(contests)
     }
-}
 
-impl FromStr for Cut {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        match text {
-            "lines" => Ok(Cut::Lines),
-            "whole" => Ok(Cut::Whole),
-            _ => text
-                .strip_prefix("bytes:")
-                .and_then(|number| number.parse().ok())
-                .filter(|bytes| (1..=RECORD_LIMIT).contains(bytes))
-                .map(Cut::Bytes)
-                .ok_or_else(|| {
-                    format!("choose lines, whole, or bytes:N with N from 1 to {RECORD_LIMIT}")
-                }),
+    /// The ways to come together that apply; a link has one receiver.
+    fn namings(&self) -> Result<Vec<Naming>, Ending> {
+        let applies = |naming: &Naming| *naming != Naming::Direct || self.consumers == 1;
+        if self.namings.is_empty() {
+            return Ok(Naming::ALL.into_iter().filter(applies).collect());
         }
-    }
-}
-
-impl fmt::Display for Cut {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Cut::Lines => f.write_str("lines"),
-            Cut::Whole => f.write_str("whole"),
-            Cut::Bytes(bytes) => write!(f, "bytes:{bytes}"),
+        if !self.namings.iter().all(applies) {
+            let remedy = "take --consumers 1, or another --naming";
+            return Err(Ending::BadInput(format!("a link has one receiver: {remedy}")));
         }
+        Ok(Naming::ALL.into_iter().filter(|naming| self.namings.contains(naming)).collect())
     }
 }

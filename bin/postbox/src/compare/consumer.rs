@@ -1,30 +1,64 @@
 //! The receiving processes.
 
 use super::chunks::{self, Chunk, ChunkSize};
+use super::naming::Way;
 use super::report::{DATA, Received, Report};
 use super::tally::Tally;
 use super::worker::{Outcome, Stopwatch};
-use postbox::{Bytes, Receiver, Sender, SharedBuffer, Statistics, inherited, inherited_fd};
+use postbox::{Bytes, Receiver, Select, Sender, SharedBuffer, Statistics, inherited_fd};
 use postbox_sys::clock;
 
 /// How often a consumer tells how far it is, in nanoseconds.
 const PROGRESS: u64 = 100_000_000;
 
-/// Receives from the channel until the last producer is gone.
-pub fn consume(producers: u32, reports: &Sender<Report>) -> Outcome<Received> {
-    let data: Receiver<Bytes> = inherited(DATA)?;
+/// Receives until the last producer is gone.
+pub fn consume(
+    index: u32,
+    producers: u32,
+    way: &Way,
+    reports: &Sender<Report>,
+) -> Outcome<Received> {
+    let (_membership, data) = way.receivers(index, producers)?;
     let mut account = Account::new(producers, reports);
-    let mut message = Vec::new();
     let stopwatch = Stopwatch::start(reports)?;
+    match &data[..] {
+        [data] => consume_one(data, &mut account)?,
+        several => consume_several(several, &mut account)?,
+    }
+    let drained = clock::now();
+    let statistics = data.iter().map(Receiver::statistics).reduce(add).unwrap_or_default();
+    account.close(drained, stopwatch.elapsed()?, statistics)
+}
+
+fn consume_one(data: &Receiver<Bytes>, account: &mut Account<'_>) -> Outcome<()> {
+    let mut message = Vec::new();
     loop {
         match data.receive_into(&mut message) {
-            Err(error) if error.is_disconnected() => break,
+            Err(error) if error.is_disconnected() => return Ok(()),
             received => received?,
         };
         account.enter(&message);
     }
-    let drained = clock::now();
-    account.close(drained, stopwatch.elapsed()?, data.statistics())
+}
+
+/// Of several links, whichever has something first.
+fn consume_several(data: &[Receiver<Bytes>], account: &mut Account<'_>) -> Outcome<()> {
+    let mut select = Select::new()?;
+    for link in data {
+        select.add(link)?;
+    }
+    while !select.is_empty() {
+        match select.receive() {
+            Err(error) if error.disconnected().is_some() => {}
+            received => account.enter(&received?.1),
+        }
+    }
+    Ok(())
+}
+
+/// Two channels' counts together.
+fn add(one: Statistics, other: Statistics) -> Statistics {
+    Statistics { waits: one.waits + other.waits, spilled: one.spilled + other.spilled, ..one }
 }
 
 /// Empties the shared buffer until the producer's last chunk.

@@ -5,16 +5,18 @@ use super::arguments::{Carrier, Contest, Manner};
 use super::chunks::{self, BUFFER_SIZE, ChunkSize};
 use super::crew::{Crew, Trouble};
 use super::message::HEADER;
+use super::naming::{Meeting, Naming, Way};
 use super::progress::Progress;
 use super::report::{DATA, Received, Report, Sent};
 use super::row::{Row, Taken};
 use super::source::Source;
 use super::tally::{Latencies, Total};
-use crate::stop::Stop;
 use clap::ValueEnum;
-use postbox::{Bytes, Capacity, Mechanism, Options, SharedBuffer};
+use postbox::{Bytes, SharedBuffer};
+use postbox_program::stop::Stop;
 use postbox_sys::clock;
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::os::fd::OwnedFd;
 use std::process::Stdio;
 
@@ -48,6 +50,8 @@ struct Course<'c> {
     received: Vec<Received>,
     /// Messages and bytes that each consumer has taken, as last told.
     seen: BTreeMap<u32, (u64, u64)>,
+    /// Where the workers meet, if they find each other by name.
+    meeting: Option<Meeting>,
 }
 
 impl<'c> Course<'c> {
@@ -62,6 +66,7 @@ impl<'c> Course<'c> {
             sent: Vec::new(),
             received: Vec::new(),
             seen: BTreeMap::new(),
+            meeting: None,
         }
     }
 
@@ -83,7 +88,15 @@ impl<'c> Course<'c> {
     ) -> Result<(), Trouble> {
         match self.contest.carrier {
             Carrier::Channel(mechanism, capacity) => {
-                self.start_channel(crew, source, mechanism, capacity)?;
+                let (naming, max_message) = (self.contest.naming, source.largest + HEADER);
+                let mut way = Way { naming, mechanism, capacity, max_message, directory: None };
+                if naming != Naming::Channel {
+                    let meeting =
+                        Meeting::prepare(&way).map_err(|e| Trouble::Failed(e.to_string()))?;
+                    way.directory = Some(meeting.directory().to_owned());
+                    self.meeting = Some(meeting);
+                }
+                self.start_workers(crew, source, &way)?;
             }
             Carrier::Buffer => self.start_buffer(crew, source)?,
         }
@@ -99,32 +112,41 @@ impl<'c> Course<'c> {
         Ok(())
     }
 
-    /// Creates the channel and starts its producers and consumers. This process keeps no end, so
-    /// that the channel ends with theirs.
-    fn start_channel(
+    /// Starts producers and consumers. If they are passed the ends of a channel, this process keeps
+    /// none, so that the channel ends with theirs.
+    fn start_workers(
         &mut self,
         crew: &mut Crew,
         source: &Source,
-        mechanism: Mechanism,
-        capacity: Capacity,
+        way: &Way,
     ) -> Result<(), Trouble> {
         let Contest { producers, consumers, manner, .. } = *self.contest;
-        let (sender, receiver) = Options::new(mechanism)
-            .capacity(capacity)
-            .max_message(source.largest + HEADER)
-            .channel::<Bytes>()?;
-        for _ in 0..consumers {
-            let part = ["consumer".into(), format!("--producers={producers}")];
+        let (sender, receiver) = match way.naming {
+            Naming::Channel => way.options().channel::<Bytes>().map(|(s, r)| (Some(s), Some(r)))?,
+            Naming::Direct | Naming::Mailbox => (None, None),
+        };
+        for index in 0..consumers {
+            let mut part: Vec<OsString> = vec!["consumer".into()];
+            part.push(format!("--index={index}").into());
+            part.push(format!("--producers={producers}").into());
+            part.extend(way.arguments());
             let end = receiver.clone();
-            let pid = crew.start(&part, Stdio::null(), |spawn| spawn.pass(DATA, end))?;
+            let pid = crew.start(&part, Stdio::null(), |spawn| match end {
+                Some(end) => spawn.pass(DATA, end),
+                None => Ok(spawn),
+            })?;
             self.consumers.push(pid);
         }
         for index in 0..producers {
             let mut part = share("producer", source, index, producers);
-            part.push(choice("manner", manner));
+            part.push(choice("manner", manner).into());
+            part.extend(way.arguments());
             let input = Stdio::from(source.file.try_clone()?);
             let end = sender.clone();
-            let pid = crew.start(&part, input, |spawn| spawn.pass(DATA, end))?;
+            let pid = crew.start(&part, input, |spawn| match end {
+                Some(end) => spawn.pass(DATA, end),
+                None => Ok(spawn),
+            })?;
             self.producers.push(pid);
         }
         Ok(())
@@ -138,12 +160,12 @@ impl<'c> Course<'c> {
             ChunkSize::Medium => SharedBuffer::<chunks::Medium>::create(BUFFER_SIZE)?.into(),
             ChunkSize::Large => SharedBuffer::<chunks::Large>::create(BUFFER_SIZE)?.into(),
         };
-        let part = ["emptier".into(), choice("chunks", size)];
+        let part = ["emptier".into(), choice("chunks", size).into()];
         let same = buffer.try_clone()?;
         let pid = crew.start(&part, Stdio::null(), |spawn| spawn.pass_fd(DATA, same))?;
         self.consumers.push(pid);
         let mut part = share("filler", source, 0, 1);
-        part.push(choice("chunks", size));
+        part.push(choice("chunks", size).into());
         let input = Stdio::from(source.file.try_clone()?);
         let pid = crew.start(&part, input, |spawn| spawn.pass_fd(DATA, buffer))?;
         self.producers.push(pid);
@@ -175,6 +197,7 @@ impl<'c> Course<'c> {
     fn row(&self) -> Row {
         let mut row = Row {
             mechanism: self.contest.mechanism(),
+            naming: self.contest.naming.name(),
             capacity: self.contest.capacity(),
             producers: self.contest.producers,
             consumers: self.contest.consumers,
@@ -250,15 +273,16 @@ impl<'c> Course<'c> {
 }
 
 /// The arguments of a producer.
-fn share(part: &str, source: &Source, index: u32, producers: u32) -> Vec<String> {
-    vec![
+fn share(part: &str, source: &Source, index: u32, producers: u32) -> Vec<OsString> {
+    let arguments = [
         part.to_owned(),
         format!("--index={index}"),
         format!("--producers={producers}"),
         format!("--length={}", source.length),
         format!("--records={}", source.cut),
         format!("--repeat={}", source.repeat),
-    ]
+    ];
+    arguments.into_iter().map(OsString::from).collect()
 }
 
 fn choice(option: &str, value: impl ValueEnum) -> String {

@@ -1,12 +1,13 @@
 //! The worker processes of one row: started, heard, and ended.
 
 use super::report::{Go, REPORTS, Report, START};
-use crate::stop::Stop;
 use postbox::{
     Capacity, Child, Group, GroupError, Mechanism, Options, ReceiveError, Receiver, Sender, Spawn,
     SpawnError, Wait,
 };
+use postbox_program::stop::Stop;
 use std::error::Error;
+use std::ffi::OsString;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -59,7 +60,7 @@ impl Crew {
     /// its pid.
     pub fn start(
         &mut self,
-        part: &[String],
+        part: &[OsString],
         input: Stdio,
         give: impl FnOnce(Spawn) -> Result<Spawn, SpawnError>,
     ) -> Result<u32, Trouble> {

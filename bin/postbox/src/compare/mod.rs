@@ -9,9 +9,9 @@
 //!   record i % P == p                  measurement          latency
 //! ```
 //!
-//! In reading order: [`arguments`], [`source`] and [`records`] (the file), [`message`], [`chunks`]
+//! In reading order: [`arguments`], [`source`] and [`window`] (the file), [`message`], [`chunks`]
 //! and [`tally`] (what travels and what is made of it), [`worker`], [`producer`], [`consumer`] and
-//! [`report`] (the processes), [`crew`] and [`course`] (one row), [`row`] and [`table`] (what is
+//! [`report`] (the processes), [`naming`] (how they come together), [`crew`] and [`course`] (one row), [`row`] and [`table`] (what is
 //! shown).
 
 mod arguments;
@@ -20,21 +20,24 @@ mod consumer;
 mod course;
 mod crew;
 mod message;
+mod naming;
 mod producer;
 mod progress;
-mod records;
 mod report;
 mod row;
 mod source;
 mod table;
 mod tally;
+mod window;
 mod worker;
 
 pub use arguments::Arguments;
 pub use worker::{Arguments as WorkerArguments, work};
 
-use crate::ending::{Ending, complain, print};
-use crate::stop::Stop;
+use crate::NAME;
+use postbox_program::ending::{Ending, complain, print};
+use postbox_program::stop::Stop;
+use postbox_program::tables::json_array;
 use progress::Progress;
 use source::Source;
 
@@ -45,8 +48,8 @@ pub fn run(arguments: &Arguments) -> Ending {
 
 fn compare(arguments: &Arguments) -> Result<Ending, Ending> {
     let stop = Stop::install()?;
+    let contests = arguments.contests()?;
     let source = Source::open(&arguments.file, arguments.records, arguments.repeat, &stop)?;
-    let contests = arguments.contests();
     let progress = Progress::over(contests.len() as u64 * source.survey.messages);
     let mut rows = Vec::new();
     for contest in contests {
@@ -57,16 +60,16 @@ fn compare(arguments: &Arguments) -> Result<Ending, Ending> {
         }
     }
     progress.finish();
-    print(&if arguments.json { row::json(&rows) } else { table::render(&rows) })?;
+    print(&if arguments.json { json_array(&rows) } else { table::render(&rows) })?;
     let interrupted = stop.code();
     for row in rows.iter().filter(|_| interrupted.is_none()) {
         if let Some(error) = &row.error {
-            complain(&format!("{} {}: {error}", row.mechanism, row.capacity));
+            complain(NAME, &format!("{} {}: {error}", row.mechanism, row.capacity));
         }
     }
     Ok(match interrupted {
-        Some(code) => Ending::Stopped(code),
+        Some(code) => Ending::Silent(code),
         None if rows.iter().all(|row| row.verified) => Ending::Done,
-        None => Ending::Failed,
+        None => Ending::Silent(1),
     })
 }

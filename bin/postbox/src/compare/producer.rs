@@ -3,14 +3,17 @@
 use super::arguments::Manner;
 use super::chunks::{self, Chunk, ChunkSize};
 use super::message::Header;
-use super::records::{RecordError, Records};
+use super::naming::Way;
 use super::report::{DATA, Report, Sent};
+use super::window::{FileRecords, Window};
 use super::worker::{Outcome, Share, Stopwatch};
-use postbox::{Bytes, SendError, Sender, SharedBuffer, inherited, inherited_fd};
+use postbox::{Bytes, SendError, Sender, SharedBuffer, inherited_fd};
+use postbox_program::records::RecordError;
 use postbox_sys::clock;
 use std::collections::BTreeMap;
+use std::error::Error;
 use std::fs::File;
-use std::io;
+use std::io::{self, Seek};
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
@@ -20,8 +23,13 @@ const PAUSE: Duration = Duration::from_micros(200);
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Sends its share through the channel.
-pub fn produce(share: &Share, manner: Manner, reports: &Sender<Report>) -> Outcome<Sent> {
-    let data: Sender<Bytes> = inherited(DATA)?;
+pub fn produce(
+    share: &Share,
+    manner: Manner,
+    way: &Way,
+    reports: &Sender<Report>,
+) -> Outcome<Sent> {
+    let (membership, data) = way.sender(share.index)?;
     let records = share.records()?;
     let mut takers = BTreeMap::new();
     let stopwatch = Stopwatch::start(reports)?;
@@ -32,7 +40,7 @@ pub fn produce(share: &Share, manner: Manner, reports: &Sender<Report>) -> Outco
         Ok(())
     })?;
     // The consumers are done once this is gone.
-    drop(data);
+    drop((data, membership));
     Ok(Sent { messages, takers: takers.into_iter().collect(), cpu: stopwatch.elapsed()? })
 }
 
@@ -56,35 +64,36 @@ fn fill_with<C: Chunk>(share: &Share, reports: &Sender<Report>) -> Outcome<Sent>
 
 impl Share {
     /// The records of the file on standard input.
-    fn records(&self) -> io::Result<Records> {
+    fn records(&self) -> io::Result<FileRecords> {
         let file = File::from(io::stdin().as_fd().try_clone_to_owned()?);
-        Ok(Records::new(file, self.length, self.records))
+        Ok(Window::records(file, self.length, self.records))
     }
 
     /// Makes each of its records a message, stamped with the time, and passes it to `send`; how
     /// many there were.
     fn send(
         &self,
-        mut records: Records,
+        mut records: FileRecords,
         mut send: impl FnMut(&[u8]) -> Outcome<()>,
     ) -> Outcome<u64> {
         let mut message = Vec::new();
         let mut sent = 0;
         let mut number = 0;
         for _ in 0..self.repeat {
-            records.rewind()?;
+            records.stream().rewind()?;
             loop {
                 if number % u64::from(self.producers) != u64::from(self.index) {
-                    if !records.skip()? {
-                        break;
+                    match records.skip() {
+                        Ok(true) => {}
+                        Ok(false) => break,
+                        Err(error) => return Err(changed(error)),
                     }
                 } else {
                     Header { number, sent: 0 }.begin(&mut message);
                     match records.next(&mut message) {
                         Ok(true) => {}
                         Ok(false) => break,
-                        Err(RecordError::Read(error)) => return Err(error.into()),
-                        Err(RecordError::TooLarge) => return Err("the file has changed".into()),
+                        Err(error) => return Err(changed(error)),
                     }
                     Header::stamp(&mut message, clock::now());
                     send(&message)?;
@@ -94,6 +103,14 @@ impl Share {
             }
         }
         Ok(sent)
+    }
+}
+
+/// The survey found all records good.
+fn changed(error: RecordError) -> Box<dyn Error> {
+    match error {
+        RecordError::Read(error) => error.into(),
+        RecordError::TooLarge(_) | RecordError::Truncated => "the file has changed".into(),
     }
 }
 

@@ -9,6 +9,8 @@ pub struct Row {
     pub mechanism: String,
     /// `0`, a number or `unbounded`.
     pub capacity: String,
+    /// `channel`, `direct` or `mailbox`.
+    pub naming: &'static str,
     /// Processes that sent.
     pub producers: u32,
     /// Processes that received.
@@ -62,16 +64,5 @@ impl Row {
         let seconds = self.seconds.max(1e-9);
         self.messages_per_second = self.messages as f64 / seconds;
         self.bytes_per_second = self.bytes as f64 / seconds;
-    }
-}
-
-/// All rows as one JSON array, an object per line.
-pub fn json(rows: &[Row]) -> String {
-    let object = |row| serde_json::to_string(row).unwrap_or_default();
-    let objects: Vec<String> = rows.iter().map(object).collect();
-    if objects.is_empty() {
-        "[]\n".to_owned()
-    } else {
-        format!("[\n  {}\n]\n", objects.join(",\n  "))
     }
 }

@@ -1,12 +1,13 @@
 //! The file to be sent: opened, spooled if it can be read only once, and surveyed.
 
-use super::records::{Cut, RECORD_LIMIT, RecordError, Records};
 use super::tally::Total;
-use crate::ending::Ending;
-use crate::stop::Stop;
+use super::window::{FileRecords, Window};
+use postbox_program::ending::Ending;
+use postbox_program::input::{Input, unreadable};
+use postbox_program::records::{Framing, RECORD_LIMIT, RecordError};
+use postbox_program::stop::Stop;
 use std::fs::File;
-use std::io;
-use std::os::fd::AsFd;
+use std::io::{self, Seek};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::thread;
@@ -23,7 +24,7 @@ pub struct Source {
     /// Its bytes when it was surveyed; what is appended later is not sent.
     pub length: u64,
     /// How it is cut into records.
-    pub cut: Cut,
+    pub cut: Framing,
     /// How often it is sent.
     pub repeat: u32,
     /// What all that adds up to.
@@ -37,7 +38,7 @@ impl Source {
     ///
     /// Another thread does it, because a read from a terminal or pipe goes on after a signal, and
     /// this one looks out for them. Its thread ends with the process.
-    pub fn open(path: &Path, cut: Cut, repeat: u32, stop: &Stop) -> Result<Self, Ending> {
+    pub fn open(path: &Path, cut: Framing, repeat: u32, stop: &Stop) -> Result<Self, Ending> {
         let (done, outcome) = channel();
         let path = PathBuf::from(path);
         thread::spawn(move || done.send(Source::read(&path, cut, repeat)));
@@ -50,27 +51,14 @@ impl Source {
                 Err(RecvTimeoutError::Timeout) => {}
             }
             if let Some(code) = stop.code() {
-                return Err(Ending::Stopped(code));
+                return Err(Ending::Silent(code));
             }
         }
     }
 
-    fn read(path: &Path, cut: Cut, repeat: u32) -> Result<Self, Ending> {
-        let (name, file) = if path == Path::new("-") {
-            let input = io::stdin().as_fd().try_clone_to_owned();
-            let file =
-                input.map(File::from).map_err(|error| unreadable("standard input", &error))?;
-            ("standard input".to_owned(), file)
-        } else {
-            let name = format!("'{}'", path.display());
-            let file = File::open(path).map_err(|error| unreadable(&name, &error))?;
-            (name, file)
-        };
+    fn read(path: &Path, cut: Framing, repeat: u32) -> Result<Self, Ending> {
+        let Input { name, file } = Input::open(path)?;
         let kind = file.metadata().map_err(|error| unreadable(&name, &error))?;
-        if kind.is_dir() {
-            let remedy = "give a file, or - for standard input";
-            return Err(Ending::BadInput(format!("{name} is a directory: {remedy}")));
-        }
         // Several processes read the file several times. Standard input need not be at its start;
         // files of /proc have bytes but no length.
         let direct = kind.is_file() && kind.len() > 0 && path != Path::new("-");
@@ -82,27 +70,31 @@ impl Source {
     }
 
     /// Its records, from the start.
-    pub fn records(&self) -> io::Result<Records> {
-        Ok(Records::new(self.file.try_clone()?, self.length, self.cut))
+    pub fn records(&self) -> io::Result<FileRecords> {
+        Ok(Window::records(self.file.try_clone()?, self.length, self.cut))
     }
 
     fn survey(&mut self, name: &str) -> Result<(), Ending> {
         let mut records = self.records().map_err(|error| unreadable(name, &error))?;
         let mut record = Vec::new();
         for _ in 0..self.repeat {
-            records.rewind().map_err(|error| unreadable(name, &error))?;
+            records.stream().rewind().map_err(|error| unreadable(name, &error))?;
             loop {
                 record.clear();
                 match records.next(&mut record) {
                     Ok(true) => self.survey.add(self.survey.messages, &record),
                     Ok(false) => break,
                     Err(RecordError::Read(error)) => return Err(unreadable(name, &error)),
-                    Err(RecordError::TooLarge) => {
+                    Err(RecordError::TooLarge(_)) => {
                         return Err(Ending::BadInput(format!(
                             "record {} of {name} is over the limit of {RECORD_LIMIT} bytes: cut \
                              the file into smaller ones with --records lines or bytes:N",
                             self.survey.messages + 1
                         )));
+                    }
+                    Err(error @ RecordError::Truncated) => {
+                        let record = self.survey.messages + 1;
+                        return Err(Ending::BadInput(format!("record {record} of {name} {error}")));
                     }
                 }
                 self.largest = self.largest.max(record.len());
@@ -110,15 +102,6 @@ impl Source {
         }
         Ok(())
     }
-}
-
-fn unreadable(name: &str, error: &io::Error) -> Ending {
-    let remedy = match error.kind() {
-        io::ErrorKind::NotFound => ": check the path",
-        io::ErrorKind::PermissionDenied => ": allow it to be read, or pass it to standard input",
-        _ => "",
-    };
-    Ending::BadInput(format!("cannot read {name}: {error}{remedy}"))
 }
 
 /// Everything that `input` has to give, in a file without a name.

@@ -1,12 +1,14 @@
 //! The rows as a table for people.
 
 use super::row::{Row, Taken};
-use comfy_table::{CellAlignment, Table, presets};
+use comfy_table::CellAlignment;
+use postbox_program::tables::{grouped, table};
 
 /// The columns; each is explained in the help.
-const COLUMNS: [&str; 14] = [
+const COLUMNS: [&str; 15] = [
     "mechanism",
     "capacity",
+    "naming",
     "P×M",
     "messages",
     "bytes",
@@ -26,14 +28,14 @@ pub fn render(rows: &[Row]) -> String {
     let receipts = rows.iter().any(|row| row.taken.is_some());
     let mut header = COLUMNS.to_vec();
     header.extend(receipts.then_some("taken by"));
-    let mut table = Table::new();
-    table.load_preset(presets::UTF8_FULL_CONDENSED).set_header(header);
+    let mut table = table(header);
     for row in rows {
         // What only the workers' last reports tell is missing from a row that ended early.
         let told = |cell: String| if row.error.is_none() || row.p50_ns > 0 { cell } else { none() };
         let mut cells = vec![
             row.mechanism.clone(),
             row.capacity.clone(),
+            row.naming.to_owned(),
             format!("{}×{}", row.producers, row.consumers),
             grouped(row.messages),
             grouped(row.bytes),
@@ -50,7 +52,7 @@ pub fn render(rows: &[Row]) -> String {
         cells.extend(receipts.then(|| takers(row.taken.as_deref().unwrap_or_default())));
         table.add_row(cells);
     }
-    for column in table.column_iter_mut().skip(1).take(12) {
+    for column in table.column_iter_mut().skip(3).take(11) {
         column.set_cell_alignment(CellAlignment::Right);
     }
     format!("{table}\n")
@@ -70,30 +72,9 @@ fn none() -> String {
     "-".to_owned()
 }
 
-/// A number with its thousands set apart.
-fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn thousands_are_set_apart() {
-        let cases = [(0, "0"), (999, "999"), (1000, "1,000"), (1_234_567, "1,234,567")];
-        for (number, text) in cases {
-            assert_eq!(grouped(number), text);
-        }
-    }
 
     #[test]
     fn the_column_of_takers_is_there_only_with_receipts() {

@@ -2,16 +2,18 @@
 
 use super::arguments::Manner;
 use super::chunks::ChunkSize;
-use super::records::Cut;
+use super::naming::Way;
 use super::report::{Go, REPORTS, Report, START};
 use super::{consumer, producer};
-use crate::ending::complain;
-use crate::stop::ignore_interrupts;
+use crate::NAME;
 use nix::sys::prctl::set_pdeathsig;
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::signal::Signal;
 use nix::sys::time::TimeVal;
 use postbox::{Receiver, Sender, inherited};
+use postbox_program::ending::complain;
+use postbox_program::records::Framing;
+use postbox_program::stop::ignore_interrupts;
 use std::error::Error;
 use std::process::ExitCode;
 
@@ -34,11 +36,17 @@ enum Part {
         share: Share,
         #[arg(long)]
         manner: Manner,
+        #[command(flatten)]
+        way: Way,
     },
     /// Receives until the last producer is gone.
     Consumer {
         #[arg(long)]
+        index: u32,
+        #[arg(long)]
         producers: u32,
+        #[command(flatten)]
+        way: Way,
     },
     /// Fills the shared buffer.
     Filler {
@@ -64,7 +72,7 @@ pub struct Share {
     #[arg(long)]
     pub length: u64,
     #[arg(long)]
-    pub records: Cut,
+    pub records: Framing,
     #[arg(long)]
     pub repeat: u32,
 }
@@ -74,19 +82,19 @@ pub fn work(arguments: &Arguments) -> ExitCode {
     let reports: Sender<Report> = match inherited(REPORTS) {
         Ok(reports) => reports,
         Err(error) => {
-            complain(&format!("a worker is started by compare, not by hand: {error}"));
+            complain(NAME, &format!("a worker is started by compare, not by hand: {error}"));
             return ExitCode::from(2);
         }
     };
     let outcome = prepare().and_then(|()| match &arguments.part {
-        Part::Producer { share, manner } => {
-            producer::produce(share, *manner, &reports).map(Report::Sent)
+        Part::Producer { share, manner, way } => {
+            producer::produce(share, *manner, way, &reports).map(Report::Sent)
         }
         Part::Filler { share, chunks } => {
             producer::fill(share, *chunks, &reports).map(Report::Sent)
         }
-        Part::Consumer { producers } => {
-            consumer::consume(*producers, &reports).map(Report::Received)
+        Part::Consumer { index, producers, way } => {
+            consumer::consume(*index, *producers, way, &reports).map(Report::Received)
         }
         Part::Emptier { chunks } => consumer::empty(*chunks, &reports).map(Report::Received),
     });

@@ -49,6 +49,9 @@ fn a_usage_error_says_what_to_choose() {
     for nonsense in ["words", "bytes", "bytes:", "bytes:0", "bytes:-1", "bytes:67108865"] {
         assert!(refused([path, "--records", nonsense]).contains("bytes:N"));
     }
+    assert!(refused([path, "--naming=postman"]).contains("mailbox"));
+    assert!(refused([path, "--naming=direct", "--consumers=2"]).contains("--consumers 1"));
+    assert!(refused([path, "--naming=direct", "--mechanism=buffer"]).contains("no name"));
     assert!(refused([path, "--colour"]).contains("--colour"));
     assert!(refused([path, path]).contains(path));
 }

@@ -7,6 +7,11 @@ use std::io::Write;
 use std::path::Path;
 use std::process::Stdio;
 
+/// The ways in which both sides come together.
+const NAMINGS: [&str; 3] = ["channel", "direct", "mailbox"];
+/// Rows of a run without options: each mechanism with each naming, and the buffer.
+const ROWS: usize = 4 * NAMINGS.len() + 1;
+
 fn compare(path: &Path, arguments: &[&str]) -> Vec<Value> {
     let path = path.to_str().unwrap();
     Run::start([&["--json", path], arguments].concat()).finish().good_rows()
@@ -18,15 +23,17 @@ fn every_mechanism_and_capacity_carries_every_line() {
     let file = file(&text);
     let capacities = ["--capacity=0", "--capacity=3", "--capacity=unbounded"];
     let rows = compare(file.path(), &capacities);
-    let seen: Vec<(&str, &str)> = rows
+    let seen: Vec<[&str; 3]> = rows
         .iter()
-        .map(|row| (row["mechanism"].as_str().unwrap(), row["capacity"].as_str().unwrap()))
+        .map(|row| ["mechanism", "capacity", "naming"].map(|key| row[key].as_str().unwrap()))
         .collect();
     let mut expected = Vec::new();
     for mechanism in ["pipe", "socket", "mqueue", "shm"] {
-        expected.extend(["0", "3", "unbounded"].map(|capacity| (mechanism, capacity)));
+        for capacity in ["0", "3", "unbounded"] {
+            expected.extend(NAMINGS.map(|naming| [mechanism, capacity, naming]));
+        }
     }
-    expected.push(("buffer", "8"));
+    expected.push(["buffer", "8", "channel"]);
     assert_eq!(seen, expected);
     for row in &rows {
         assert_eq!((&row["messages"], &row["bytes"]), (&json!(501), &json!(bytes)), "{row}");
@@ -63,6 +70,34 @@ fn many_producers_and_consumers_share_the_lines() {
             assert_eq!((&row["messages"], &row["bytes"]), (&json!(1203), &json!(3 * bytes)));
         }
     }
+}
+
+#[test]
+fn a_naming_can_be_chosen_and_a_link_takes_any_number_of_producers() {
+    let (text, _) = lines(300);
+    let file = file(&text);
+    let rows = compare(file.path(), &["--naming=direct", "--producers=3", "--deliver"]);
+    assert_eq!(rows.len(), 4);
+    for row in rows {
+        assert_eq!((&row["naming"], &row["messages"]), (&json!("direct"), &json!(301)), "{row}");
+        assert_eq!(row["taken"][0]["messages"], 301);
+    }
+    let rows = compare(file.path(), &["--mechanism=shm", "--naming=mailbox", "--naming=channel"]);
+    let namings: Vec<&Value> = rows.iter().map(|row| &row["naming"]).collect();
+    assert_eq!(namings, ["channel", "mailbox"]);
+    // A link has one receiver.
+    let rows = compare(file.path(), &["--mechanism=pipe", "--consumers=2"]);
+    let namings: Vec<&Value> = rows.iter().map(|row| &row["naming"]).collect();
+    assert_eq!(namings, ["channel", "mailbox"]);
+}
+
+#[test]
+fn no_domain_is_left_behind() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = file(&lines(50).0);
+    let arguments = ["--mechanism=shm", file.path().to_str().unwrap()];
+    Run::started(&arguments, &[("TMPDIR", directory.path())]).finish();
+    assert_eq!(directory.path().read_dir().unwrap().count(), 0);
 }
 
 #[test]
@@ -111,7 +146,7 @@ fn an_empty_file_is_no_message_and_verified() {
     let file = file(b"");
     for cut in ["lines", "whole", "bytes:3"] {
         let rows = compare(file.path(), &[&format!("--records={cut}")]);
-        assert_eq!(rows.len(), 5);
+        assert_eq!(rows.len(), ROWS);
         for row in rows {
             assert_eq!((&row["messages"], &row["p50_ns"]), (&json!(0), &json!(0)));
         }
@@ -126,7 +161,7 @@ fn standard_input_is_read_once_and_sent_every_time() {
     input.write_all(&text).unwrap();
     drop(input);
     let rows = run.finish().good_rows();
-    assert_eq!(rows.len(), 5);
+    assert_eq!(rows.len(), ROWS);
     for row in rows {
         assert_eq!((&row["messages"], &row["bytes"]), (&json!(301), &json!(bytes)));
     }

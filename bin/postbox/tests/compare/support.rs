@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::io::{Read, Write};
 use std::os::unix::process::CommandExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::mpsc::channel;
 use std::thread;
@@ -60,15 +60,25 @@ impl Run {
         input: Stdio,
         output: Stdio,
     ) -> Self {
-        let child = Command::new(env!("CARGO_BIN_EXE_postbox"))
-            .arg("compare")
-            .args(arguments.into_iter().map(Into::into))
-            .stdin(input)
-            .stdout(output)
-            .stderr(Stdio::piped())
-            .process_group(0)
-            .spawn()
-            .unwrap();
+        let mut command = Run::command(arguments);
+        Run::of(command.stdin(input).stdout(output))
+    }
+
+    /// As [`start`](Self::start), with those variables in the environment.
+    pub fn started(arguments: &[&str], environment: &[(&str, &Path)]) -> Self {
+        let mut command = Run::command(arguments.iter().copied());
+        command.envs(environment.iter().copied()).stdin(Stdio::null()).stdout(Stdio::piped());
+        Run::of(&mut command)
+    }
+
+    fn command<A: Into<PathBuf>>(arguments: impl IntoIterator<Item = A>) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_postbox"));
+        command.arg("compare").args(arguments.into_iter().map(Into::into));
+        command
+    }
+
+    fn of(command: &mut Command) -> Self {
+        let child = command.stderr(Stdio::piped()).process_group(0).spawn().unwrap();
         let group = Pid::from_raw(child.id() as i32);
         Run { child, group }
     }

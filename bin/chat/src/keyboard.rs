@@ -1,0 +1,128 @@
+//! What the person types: a line at a time, edited in a terminal, or as it comes from elsewhere.
+
+use crate::command::Command;
+use crate::message::LONGEST;
+use crate::screen::Screen;
+use nix::sys::termios::{LocalFlags, SetArg, Termios, tcgetattr, tcsetattr};
+use postbox::{Capacity, Mechanism, Receiver, Sender};
+use postbox_program::ending::Ending;
+use postbox_program::records::{Framing, RecordError, Records};
+use rustyline::Editor;
+use rustyline::config::Config;
+use rustyline::error::ReadlineError;
+use rustyline::history::MemHistory;
+use serde::{Deserialize, Serialize};
+use std::io::{self, IsTerminal, Write};
+use std::thread;
+
+/// One thing that was typed.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub enum Typed {
+    Line(String),
+    /// A line beyond the longest.
+    TooLong,
+    /// Ctrl-C, while a line was being edited.
+    Interrupted,
+}
+
+/// A terminal with an editor for lines, or any other standard input.
+pub enum Keyboard {
+    Editor(Box<Editor<(), MemHistory>>, Settings),
+    Plain,
+}
+
+impl Keyboard {
+    /// As good as it gets here, and the screen that goes with it.
+    pub fn open() -> (Keyboard, Screen) {
+        terminal().unwrap_or_else(|| (Keyboard::Plain, Screen::plain()))
+    }
+
+    /// Reads from now on, in a thread of its own. A line is handed over as the chat takes it: a
+    /// rendezvous. The end of what is typed is the end of the channel.
+    ///
+    /// # Errors
+    ///
+    /// A failure: the machine is short of what a channel or a thread needs.
+    pub fn start(self, prompt: String) -> Result<(Receiver<Typed>, Option<Settings>), Ending> {
+        let (tx, rx) = postbox::channel(Mechanism::SharedMemory, Capacity::Zero)?;
+        let (read, settings): (Box<dyn FnOnce() + Send>, _) = match self {
+            Keyboard::Editor(editor, settings) => {
+                (Box::new(move || edited(*editor, &prompt, &tx)), Some(settings))
+            }
+            Keyboard::Plain => (Box::new(move || plain(&tx)), None),
+        };
+        // It may be waiting for a key when the program ends.
+        thread::Builder::new()
+            .name("keyboard".into())
+            .spawn(read)
+            .map_err(|error| Ending::Failure(format!("cannot start a thread: {error}")))?;
+        Ok((rx, settings))
+    }
+}
+
+/// An editor, where a person sits at both sides and the terminal can do what it takes.
+fn terminal() -> Option<(Keyboard, Screen)> {
+    if !(io::stdin().is_terminal() && io::stdout().is_terminal()) {
+        return None;
+    }
+    let settings = Settings(tcgetattr(io::stdin()).ok()?);
+    // Without bracketed paste: it would have to be undone, too, when a signal ends the program.
+    let config = Config::builder().auto_add_history(true).bracketed_paste(false).build();
+    let mut editor = Editor::with_history(config, MemHistory::new()).ok()?;
+    let printer = editor.create_external_printer().ok()?;
+    Some((Keyboard::Editor(Box::new(editor), settings), Screen::editor(printer)))
+}
+
+/// Lines from the editor.
+fn edited(mut editor: Editor<(), MemHistory>, prompt: &str, to: &Sender<Typed>) {
+    loop {
+        let typed = match editor.readline(prompt) {
+            Ok(line) if line.len() > LONGEST => Typed::TooLong,
+            Ok(line) => Typed::Line(line),
+            Err(ReadlineError::Interrupted) => Typed::Interrupted,
+            // Ctrl-D, or the terminal is no more.
+            Err(_) => return,
+        };
+        // After the last line no prompt is to appear again.
+        let last = match &typed {
+            Typed::Line(line) => Command::parse(line) == Command::Quit,
+            Typed::TooLong => false,
+            Typed::Interrupted => true,
+        };
+        if to.send(&typed).is_err() || last {
+            return;
+        }
+    }
+}
+
+/// Lines as they come.
+fn plain(to: &Sender<Typed>) {
+    let mut lines = Records::new(io::stdin(), Framing::Lines, LONGEST);
+    let mut line = Vec::new();
+    loop {
+        line.clear();
+        let typed = match lines.next(&mut line) {
+            Ok(true) => Typed::Line(String::from_utf8_lossy(&line).into_owned()),
+            Err(RecordError::TooLarge(_)) if lines.skip().is_ok() => Typed::TooLong,
+            Ok(false) | Err(_) => return,
+        };
+        if to.send(&typed).is_err() {
+            return;
+        }
+    }
+}
+
+/// How the terminal was found; when dropped it is left so, even if a line is half typed.
+pub struct Settings(Termios);
+
+impl Drop for Settings {
+    fn drop(&mut self) {
+        let now = tcgetattr(io::stdin());
+        let editing = now.is_ok_and(|now| !now.local_flags.contains(LocalFlags::ICANON));
+        let _ = tcsetattr(io::stdin(), SetArg::TCSADRAIN, &self.0);
+        if editing {
+            // What comes next is not to stand behind the half line.
+            let _ = writeln!(io::stdout());
+        }
+    }
+}

@@ -1,0 +1,66 @@
+//! Lines for the person, from any thread.
+
+use rustyline::ExternalPrinter;
+use std::io::{self, Write};
+use std::sync::{Mutex, PoisonError};
+
+/// Shows lines, one after the other.
+pub struct Screen(Mutex<Face>);
+
+/// How they get there.
+enum Face {
+    /// Straight to standard output.
+    Plain,
+    /// Past the line that is being typed, which stays whole.
+    Editor(Box<dyn ExternalPrinter + Send>),
+}
+
+impl Screen {
+    /// Standard output.
+    pub fn plain() -> Self {
+        Screen(Mutex::new(Face::Plain))
+    }
+
+    /// A terminal in which a line is being typed.
+    pub fn editor(printer: impl ExternalPrinter + Send + 'static) -> Self {
+        Screen(Mutex::new(Face::Editor(Box::new(printer))))
+    }
+
+    /// One line. What others wrote in it is made harmless.
+    pub fn show(&self, line: &str) {
+        let line = format!("{}\n", clean(line));
+        let mut face = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Face::Editor(printer) = &mut *face {
+            if printer.print(line.clone()).is_ok() {
+                return;
+            }
+            // Nothing is typed any more.
+            *face = Face::Plain;
+        }
+        let mut out = io::stdout().lock();
+        // Once nobody reads it the program is told to stop.
+        let _ = out.write_all(line.as_bytes()).and_then(|()| out.flush());
+    }
+}
+
+/// The same text without characters that move the cursor, colour, ring, hide or reverse: nobody
+/// draws on another's screen.
+fn clean(text: &str) -> String {
+    let harmful = |c: char| {
+        c.is_control()
+            || matches!(c, '\u{61c}' | '\u{200e}'..='\u{200f}' | '\u{2028}'..='\u{202e}')
+            || matches!(c, '\u{2066}'..='\u{2069}' | '\u{feff}')
+    };
+    text.chars().map(|c| if harmful(c) { char::REPLACEMENT_CHARACTER } else { c }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_draws_on_anothers_screen() {
+        assert_eq!(clean("a\x1b[2Jb\r\n\x07\u{9b}31m\u{202e}c"), "a�[2Jb����31m�c");
+        assert_eq!(clean("grüße, 世界 🙂"), "grüße, 世界 🙂");
+    }
+}

@@ -1,0 +1,98 @@
+//! `postbox mailbox`: rights, owners, lists.
+
+use super::scene::Scene;
+use serde_json::json;
+
+#[test]
+fn a_new_mailbox_is_what_was_asked_for() {
+    let scene = Scene::new();
+    let words = "mailbox create jobs --mechanism mqueue --capacity 3 --policy one-at-a-time \
+                 --receivers alice,bob --max-message 4K --schema job/1";
+    let created = scene.ask(words);
+    for (key, value) in [
+        ("name", json!("jobs")),
+        ("mechanism", json!("mqueue")),
+        ("capacity", json!("3")),
+        ("policy", json!("one-at-a-time")),
+        ("max_message", json!(4096)),
+        ("schema", json!("job/1")),
+        ("queued", json!(0)),
+    ] {
+        assert_eq!(created[key], value, "{key} of {created}");
+    }
+    assert_eq!(created["owner"]["name"], "keeper");
+    assert_eq!(scene.ask("mailbox inspect jobs"), created);
+    let page = scene.postbox("mailbox inspect jobs").good();
+    for word in ["mqueue", "one-at-a-time", "alice, bob", "4,096", "job/1", "keeper"] {
+        assert!(page.contains(word), "{page}");
+    }
+    scene.postbox("mailbox destroy jobs").good();
+    scene.finish();
+}
+
+#[test]
+fn mailboxes_are_listed_with_their_owners() {
+    let scene = Scene::new();
+    assert_eq!(scene.ask("mailbox list"), json!([]));
+    scene.postbox("mailbox create one").good();
+    scene.postbox("mailbox create two --receivers members").good();
+    let list = scene.ask("mailbox list");
+    let names: Vec<&str> =
+        list.as_array().unwrap().iter().map(|mailbox| mailbox["name"].as_str().unwrap()).collect();
+    assert_eq!(names, ["one", "two"]);
+    let table = scene.postbox("mailbox list").good();
+    for word in ["one", "two", "keeper", "members", "shm", "64"] {
+        assert!(table.contains(word), "{table}");
+    }
+    scene.postbox("mailbox destroy one").good();
+    scene.postbox("mailbox destroy two").good();
+    scene.finish();
+}
+
+#[test]
+fn who_has_no_right_is_refused_and_told_who_has() {
+    let scene = Scene::new();
+    scene.postbox("mailbox create jobs").good();
+    let said = scene.consumer("--mailbox jobs --as alice").refused(1);
+    assert!(said.contains("receive") && said.contains("jobs"), "{said}");
+    scene.postbox("mailbox grant jobs alice").good();
+    scene.postbox("send --mailbox jobs hello").good();
+    assert_eq!(scene.consumer("--mailbox jobs --as alice --count 1 --quiet").good(), "hello\n");
+    scene.consumer("--mailbox jobs --as bob").refused(1);
+    scene.postbox("mailbox revoke jobs alice").good();
+    scene.consumer("--mailbox jobs --as alice").refused(1);
+    scene.postbox("mailbox revoke jobs mallory --right send").good();
+    scene.producer("--mailbox jobs --as mallory", "spam").refused(1);
+    scene.postbox("mailbox destroy jobs").good();
+    scene.finish();
+}
+
+#[test]
+fn a_second_mailbox_of_a_name_is_refused_unless_it_is_to_be_opened() {
+    let scene = Scene::new();
+    let first = scene.ask("mailbox create jobs");
+    assert!(scene.postbox("mailbox create jobs").refused(1).contains("'jobs' exists already"));
+    assert_eq!(scene.ask("mailbox create jobs --or-open")["id"], first["id"]);
+    scene.postbox("mailbox destroy jobs").good();
+    assert!(scene.postbox("mailbox inspect jobs").refused(3).contains("'jobs'"));
+    scene.postbox("mailbox destroy jobs").refused(3);
+    scene.postbox("mailbox grant jobs alice").refused(3);
+    scene.finish();
+}
+
+#[test]
+fn a_mailbox_that_is_made_over_to_a_process_lives_and_dies_with_it() {
+    let scene = Scene::new();
+    scene.postbox("mailbox create jobs").good();
+    scene.postbox("send --mailbox jobs before").good();
+    scene.postbox("mailbox transfer jobs nobody").refused(3);
+    let heir = scene.consumer("--as heir --count 1 --quiet");
+    scene.await_process("heir");
+    scene.postbox("mailbox transfer jobs heir").good();
+    let status = scene.ask("mailbox inspect jobs");
+    assert_eq!((&status["owner"]["name"], &status["queued"]), (&json!("heir"), &json!(1)));
+    scene.producer("--to heir --quiet", "that is all").good();
+    heir.good();
+    scene.postbox("mailbox inspect jobs").refused(3);
+    scene.finish();
+}

@@ -1,0 +1,54 @@
+//! `postbox doctor`.
+
+use super::scene::Scene;
+use serde_json::Value;
+use std::fs;
+
+fn verdicts<'f>(findings: &'f Value, check: &str) -> Vec<&'f str> {
+    let all = findings.as_array().unwrap().iter();
+    all.filter(|finding| finding["check"] == check)
+        .map(|finding| finding["verdict"].as_str().unwrap())
+        .collect()
+}
+
+#[test]
+fn it_knows_the_limits_of_this_machine() {
+    let scene = Scene::new();
+    let findings = scene.ask("doctor");
+    for check in ["kernel", "pipe", "socket", "shm", "POSTBOX_DIR"] {
+        assert_eq!(verdicts(&findings, check), ["ok"], "{check}");
+    }
+    for check in ["RLIMIT_NOFILE", "RLIMIT_MSGQUEUE", "fs.pipe-max-size"] {
+        assert_eq!(verdicts(&findings, check).len(), 1, "{check}");
+    }
+    let table = scene.postbox("doctor").good();
+    assert!(table.contains("RLIMIT_NOFILE") && table.contains("mqueue"), "{table}");
+    scene.finish();
+}
+
+#[test]
+fn an_unsafe_directory_is_a_problem_with_a_remedy() {
+    use std::os::unix::fs::PermissionsExt;
+    let scene = Scene::new();
+    fs::set_permissions(scene.directory(), fs::Permissions::from_mode(0o777)).unwrap();
+    let ended = scene.postbox("doctor --json").finish();
+    assert_eq!((ended.code(), &ended.err[..]), (Some(1), ""), "{ended:?}");
+    let findings: Value = serde_json::from_slice(&ended.out).unwrap();
+    assert_eq!(verdicts(&findings, "POSTBOX_DIR"), ["problem"]);
+    scene.finish();
+}
+
+#[test]
+fn what_was_left_behind_is_shown_and_removed_when_asked() {
+    let scene = Scene::new();
+    // A process that is killed leaves its socket.
+    let consumer = scene.consumer("--as sink --quiet");
+    scene.await_process("sink");
+    consumer.signal(nix::sys::signal::Signal::SIGKILL);
+    consumer.finish();
+    assert!(fs::read_dir(scene.directory()).unwrap().next().is_some());
+    assert!(!verdicts(&scene.ask("doctor"), "left behind").is_empty());
+    scene.ask("doctor --clean");
+    assert!(verdicts(&scene.ask("doctor"), "left behind").is_empty());
+    scene.finish();
+}

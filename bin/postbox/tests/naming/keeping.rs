@@ -1,0 +1,83 @@
+//! The keeper.
+
+use super::scene::Scene;
+use nix::sys::signal::{Signal, kill};
+use serde_json::json;
+use std::io::Write;
+use std::process::Stdio;
+
+#[test]
+fn the_first_mailbox_brings_the_keeper_and_the_last_takes_it_away() {
+    let scene = Scene::new();
+    assert_eq!(scene.ask("processes"), json!([]));
+    scene.postbox("mailbox create one").good();
+    let keeper = scene.ask("processes")[0].clone();
+    assert_eq!(keeper["name"], "keeper");
+    scene.postbox("mailbox create two").good();
+    assert_eq!(scene.ask("processes"), json!([keeper]));
+    scene.postbox("mailbox destroy one").good();
+    scene.postbox("mailbox destroy two").good();
+    scene.finish();
+}
+
+#[test]
+fn ten_at_once_share_one_keeper() {
+    let scene = Scene::new();
+    let runs: Vec<_> =
+        (0..10).map(|number| scene.postbox(&format!("mailbox create m{number}"))).collect();
+    runs.into_iter().for_each(|run| drop(run.good()));
+    assert_eq!(scene.ask("mailbox list").as_array().unwrap().len(), 10);
+    assert_eq!(scene.ask("processes").as_array().unwrap().len(), 1);
+    for number in 0..10 {
+        scene.postbox(&format!("mailbox destroy m{number}")).good();
+    }
+    scene.finish();
+}
+
+#[test]
+fn a_keeper_in_the_foreground_stays_until_ctrl_c() {
+    let scene = Scene::new();
+    let keeper = scene.postbox("keeper");
+    scene.await_process("keeper");
+    assert!(scene.postbox("keeper").refused(1).contains("keeper"));
+    scene.postbox("mailbox create jobs --receivers members").good();
+    let consumer = scene.consumer("--mailbox jobs --quiet");
+    scene.await_ends("jobs", "receivers", 1);
+    keeper.signal(Signal::SIGINT);
+    let ended = keeper.finish();
+    assert_eq!((ended.code(), ended.out.len()), (Some(130), 0), "{ended:?}");
+    consumer.refused(1);
+    scene.finish();
+}
+
+#[test]
+fn the_death_of_the_keeper_is_noticed_and_the_next_mailbox_brings_another() {
+    let scene = Scene::new();
+    scene.postbox("mailbox create jobs --receivers members").good();
+    let consumer = scene.consumer("--mailbox jobs --quiet");
+    scene.await_ends("jobs", "receivers", 1);
+    kill(scene.keeper(), Signal::SIGKILL).unwrap();
+    consumer.refused(1);
+    scene.postbox("mailbox create jobs").good();
+    scene.postbox("mailbox destroy jobs").good();
+    scene.finish();
+}
+
+#[test]
+fn messages_do_not_pass_through_the_keeper() {
+    let scene = Scene::new();
+    scene.postbox("mailbox create jobs --receivers members").good();
+    let mut producer =
+        scene.start("producer", "--mailbox jobs --quiet", Stdio::piped(), Stdio::piped());
+    let consumer = scene.consumer("--mailbox jobs --count 1000 --quiet");
+    scene.await_ends("jobs", "receivers", 1);
+    scene.await_ends("jobs", "senders", 1);
+    let keeper = scene.keeper();
+    kill(keeper, Signal::SIGSTOP).unwrap();
+    producer.input().write_all(&b"record\n".repeat(1000)).unwrap();
+    producer.good();
+    assert_eq!(consumer.good().lines().count(), 1000);
+    kill(keeper, Signal::SIGCONT).unwrap();
+    scene.postbox("mailbox destroy jobs").good();
+    scene.finish();
+}

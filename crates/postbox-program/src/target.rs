@@ -1,0 +1,82 @@
+//! Where messages go: a process, directly, or a mailbox.
+
+use crate::carriage::Carriage;
+use crate::ending::Ending;
+use crate::stop::Stop;
+use postbox::{Absence, Bytes, Mailbox, Name, Opening, Process, Sender};
+use std::time::Instant;
+
+/// One of the two.
+#[derive(Debug, Clone, clap::Args)]
+#[group(required = true, multiple = false)]
+pub struct SendTo {
+    /// Send to the process of that name
+    #[arg(long, value_name = "NAME")]
+    pub to: Option<Name>,
+    /// Send to that mailbox
+    #[arg(long, value_name = "NAME")]
+    pub mailbox: Option<Name>,
+}
+
+/// A process or a mailbox, to send to.
+#[derive(Debug)]
+pub struct Target {
+    /// `process 'logger'` or `mailbox 'jobs'`.
+    pub name: String,
+    /// The way there.
+    pub sender: Sender<Bytes>,
+}
+
+impl SendTo {
+    /// Opens the way. What is not there yet is waited for if there is a deadline.
+    ///
+    /// # Errors
+    ///
+    /// Nothing if it is not there; a failure if it cannot be opened, or may not.
+    pub fn open(
+        &self,
+        me: &Process,
+        carriage: Carriage,
+        stop: &Stop,
+        deadline: Option<Instant>,
+    ) -> Result<Target, Ending> {
+        let wait = stop.wait(deadline);
+        match (&self.to, &self.mailbox) {
+            (Some(partner), _) => {
+                let name = format!("process '{partner}'");
+                if carriage.is_explicit() {
+                    // A link on other terms is an error then.
+                    me.link_within(partner.as_str(), carriage.links(absence(deadline)), &wait)?;
+                }
+                let sender = me.sender_to_with(partner.as_str(), &wait)?;
+                Ok(Target { name, sender })
+            }
+            (None, Some(mailbox)) => {
+                let name = format!("mailbox '{mailbox}'");
+                let sender = open_mailbox(me, mailbox, stop, deadline)?.sender()?;
+                Ok(Target { name, sender })
+            }
+            // clap has refused that already.
+            (None, None) => Err(Ending::BadInput("give --to NAME or --mailbox NAME".into())),
+        }
+    }
+}
+
+/// Who is not there is waited for if there is a deadline.
+pub fn absence(deadline: Option<Instant>) -> Absence {
+    if deadline.is_some() { Absence::Wait } else { Absence::Fail }
+}
+
+/// Opens a mailbox for bytes; one that is not there yet is waited for if there is a deadline.
+pub(crate) fn open_mailbox(
+    me: &Process,
+    name: &Name,
+    stop: &Stop,
+    deadline: Option<Instant>,
+) -> Result<Mailbox<Bytes>, Ending> {
+    let mut opening = Opening::new();
+    if deadline.is_some() {
+        opening = opening.wait(stop.wait(deadline));
+    }
+    Ok(me.open_mailbox_with(name.as_str(), &opening)?)
+}
