@@ -1,14 +1,15 @@
 //! How many messages wait: exactly as many as was asked for.
 
-use postbox::{Bytes, Capacity, Form, Mechanism, Options, SendError, TrySendError, channel, fork};
+use postbox::{Bytes, Capacity, Form, Mechanism, Options, SendError, TrySendError, fork};
 use postbox_tests::{
-    BOUNDED, CAPACITIES, Case, Chance, Gate, Outcome, over, over_capacities, soon,
+    BOUNDED, CAPACITIES, Case, Chance, Gate, Outcome, across, across_capacities, channel, connect,
+    over, over_capacities, soon,
 };
 use std::collections::VecDeque;
 
 pub fn cases() -> Vec<Case> {
     [
-        over_capacities(
+        across_capacities(
             "exactly n try_send succeed with no receiver and each receive makes room for one",
             &BOUNDED,
             exactly_n,
@@ -18,30 +19,30 @@ pub fn cases() -> Vec<Case> {
             &BOUNDED,
             exactly_n_one_to_one,
         ),
-        over_capacities(
+        across_capacities(
             "a receive in another process makes room for exactly one",
             &BOUNDED,
             room_from_another_process,
         ),
-        over_capacities(
+        across_capacities(
             "a random walk of tries agrees with a plain queue",
             &CAPACITIES,
             walk_agrees_with_a_queue,
         ),
-        over_capacities(
+        across_capacities(
             "a message over the limit is refused before anything is sent",
             &CAPACITIES,
             too_large,
         ),
-        over_capacities("a fixed size takes that size alone", &CAPACITIES, fixed_size),
-        over_capacities(
+        across_capacities("a fixed size takes that size alone", &CAPACITIES, fixed_size),
+        across_capacities(
             "a message put back comes after those already waiting",
             &CAPACITIES[2..],
             put_back,
         ),
-        over_capacities("batches say how many went and how many came", &CAPACITIES, batches),
-        over_capacities("statistics count messages and bytes", &CAPACITIES, statistics),
-        over("an unbounded channel is never full", never_full),
+        across_capacities("batches say how many went and how many came", &CAPACITIES, batches),
+        across_capacities("statistics count messages and bytes", &CAPACITIES, statistics),
+        across("an unbounded channel is never full", never_full),
         over("what the options do not allow is refused with the range", options_out_of_range),
     ]
     .into_iter()
@@ -57,7 +58,7 @@ fn number(capacity: Capacity) -> u32 {
 }
 
 fn fill_and_turn_over(options: Options, n: u32) -> Outcome {
-    let (tx, rx) = options.channel::<u32>()?;
+    let (tx, rx) = connect::<u32>(&options)?;
     for i in 0..n {
         assert_eq!(tx.len(), i as usize);
         tx.try_send(&i)?;
@@ -159,7 +160,7 @@ fn walk_agrees_with_a_queue(mechanism: Mechanism, capacity: Capacity) -> Outcome
 fn too_large(mechanism: Mechanism, capacity: Capacity) -> Outcome {
     for limit in [0, 100, 5000, 70_000] {
         let (tx, rx) =
-            Options::new(mechanism).capacity(capacity).max_message(limit).channel::<Bytes>()?;
+            connect::<Bytes>(&Options::new(mechanism).capacity(capacity).max_message(limit))?;
         let (fits, over) = (vec![7; limit], vec![7; limit + 1]);
         for error in [
             tx.send(&over).unwrap_err(),
@@ -189,7 +190,7 @@ fn too_large(mechanism: Mechanism, capacity: Capacity) -> Outcome {
 fn fixed_size(mechanism: Mechanism, capacity: Capacity) -> Outcome {
     for size in [0, 64, 5000] {
         let options = Options::new(mechanism).capacity(capacity).fixed_size(size);
-        let (tx, rx) = options.channel::<Bytes>()?;
+        let (tx, rx) = connect::<Bytes>(&options)?;
         let wrong = [size.wrapping_sub(1), size + 1];
         for len in wrong.into_iter().filter(|len| *len <= size + 1) {
             let error = tx.try_send(&vec![0; len]).unwrap_err();

@@ -1,49 +1,49 @@
 //! Synchronous sends: a receipt, or the certainty that nobody has seen the message or ever will.
 
-use postbox::{Bytes, Cancel, Capacity, Group, Mechanism, Sender, Wait, channel, fork};
+use postbox::{Bytes, Cancel, Capacity, Group, Mechanism, Sender, Wait, fork};
 use postbox_tests::{
-    BOUNDED, CAPACITIES, Case, Chance, Entry, Gate, Ledger, Outcome, holder, over, over_capacities,
-    own_thread, soon, until_asleep,
+    BOUNDED, CAPACITIES, Case, Chance, Entry, Gate, Ledger, Outcome, across, across_capacities,
+    channel, holder, own_thread, soon, until_asleep,
 };
 use std::thread;
 use std::time::Duration;
 
 pub fn cases() -> Vec<Case> {
     [
-        over_capacities("deliver names the process that took the message", &CAPACITIES, taker),
-        over_capacities(
+        across_capacities("deliver names the process that took the message", &CAPACITIES, taker),
+        across_capacities(
             "a deliver that ends early and a receiver never disagree",
             &CAPACITIES,
             raced,
         ),
-        over_capacities(
+        across_capacities(
             "four deliverers and three receivers never disagree",
             &CAPACITIES,
             raced_by_many,
         ),
-        over_capacities("room is back at once after a timed out deliver", &BOUNDED, room_is_back),
-        over_capacities(
+        across_capacities("room is back at once after a timed out deliver", &BOUNDED, room_is_back),
+        across_capacities(
             "thousands of withdrawn messages are never seen and take no room",
             &CAPACITIES,
             corpses,
         ),
-        over_capacities(
+        across_capacities(
             "a deliver that waits behind thousands of withdrawn ones is taken by who comes",
             &CAPACITIES,
             behind_corpses,
         ),
-        over_capacities("a cancelled deliver leaves nothing behind", &CAPACITIES, cancelled),
-        over_capacities(
+        across_capacities("a cancelled deliver leaves nothing behind", &CAPACITIES, cancelled),
+        across_capacities(
             "deliver comes after what waits and returns only when taken",
             &CAPACITIES[1..],
             waits_its_turn,
         ),
-        over_capacities(
+        across_capacities(
             "a deliver whose only receiver dies is disconnected and unseen",
             &CAPACITIES,
             receiver_dies,
         ),
-        over("large messages that were withdrawn give their memory back", large_corpses),
+        across("large messages that were withdrawn give their memory back", large_corpses),
     ]
     .into_iter()
     .flatten()

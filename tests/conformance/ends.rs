@@ -1,23 +1,37 @@
 //! When one side is gone, the other is told: after what is left has been drained.
 
 use crate::passing::PEER;
-use postbox::{Bytes, Capacity, Mechanism, Spawn, channel, fork};
-use postbox_tests::{CAPACITIES, Case, Outcome, over_capacities, own_thread, soon, until_asleep};
+use postbox::{Bytes, Capacity, Mechanism, Spawn, fork};
+use postbox_tests::{
+    CAPACITIES, Case, Outcome, across_capacities, channel, own_thread, soon, until_asleep,
+};
 use std::thread;
 
 pub fn cases() -> Vec<Case> {
     [
-        over_capacities("receivers drain what is left and then see the end", &CAPACITIES, drained),
-        over_capacities("the end stays the end for every receive", &CAPACITIES, stays_the_end),
-        over_capacities("senders see at once that no receiver is left", &CAPACITIES, senders_see),
-        over_capacities("a waiting sender sees the last receiver go", &CAPACITIES, waiting_sender),
-        over_capacities(
+        across_capacities(
+            "receivers drain what is left and then see the end",
+            &CAPACITIES,
+            drained,
+        ),
+        across_capacities("the end stays the end for every receive", &CAPACITIES, stays_the_end),
+        across_capacities("senders see at once that no receiver is left", &CAPACITIES, senders_see),
+        across_capacities(
+            "a waiting sender sees the last receiver go",
+            &CAPACITIES,
+            waiting_sender,
+        ),
+        across_capacities(
             "a waiting receiver sees the last sender go",
             &CAPACITIES,
             waiting_receiver,
         ),
-        over_capacities("only the last sender's end is the end", &CAPACITIES, only_the_last),
-        over_capacities("a program sees the end of what it was started with", &CAPACITIES, program),
+        across_capacities("only the last sender's end is the end", &CAPACITIES, only_the_last),
+        across_capacities(
+            "a program sees the end of what it was started with",
+            &CAPACITIES,
+            program,
+        ),
     ]
     .into_iter()
     .flatten()

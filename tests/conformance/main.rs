@@ -1,4 +1,4 @@
-//! The contract, run in real processes over every mechanism and capacity.
+//! The contract, run in real processes over every mechanism and capacity, and over links by name.
 //!
 //! Each file tells one part of it; each case is a sentence and its proof.
 

@@ -3,10 +3,11 @@
 use nix::sys::signal::Signal;
 use postbox::{
     Bytes, Capacity, Fault, ForkError, Form, Mechanism, Options, ReceiveError, Receiver, SendError,
-    Sender, Spawn, TrySendError, channel, fork,
+    Sender, Spawn, TrySendError, fork,
 };
 use postbox_tests::{
-    CAPACITIES, Case, Gate, Outcome, bystander, default_action, over, over_capacities, soon,
+    CAPACITIES, Case, Gate, Outcome, across, across_capacities, bystander, channel, connect,
+    default_action, over, pid_of_sender, soon,
 };
 use std::thread;
 
@@ -15,24 +16,24 @@ pub const PEER: &str = env!("CARGO_BIN_EXE_postbox-peer");
 
 pub fn cases() -> Vec<Case> {
     [
-        over_capacities(
+        across_capacities(
             "ends passed through exec work in both directions",
             &CAPACITIES,
             through_exec,
         ),
-        over_capacities("ends moved to threads work", &CAPACITIES, threads),
-        over_capacities("an end in transit keeps the channel connected", &CAPACITIES, in_transit),
-        over_capacities(
+        across_capacities("ends moved to threads work", &CAPACITIES, threads),
+        across_capacities("an end in transit keeps the channel connected", &CAPACITIES, in_transit),
+        across_capacities(
             "an end captured by a plainly forked child is not passed and its drop does nothing",
             &CAPACITIES,
             not_passed_to_a_bystander,
         ),
-        over("an end captured but not passed to a forked child is not passed", captured),
-        over("an end cannot be passed on by whom it was not passed to", not_ones_own_to_give),
+        across("an end captured but not passed to a forked child is not passed", captured),
+        across("an end cannot be passed on by whom it was not passed to", not_ones_own_to_give),
         over("a clone of a one to one end is refused and the end works on", one_to_one_clone),
-        over("a message of another type is one error and the next is received", decode_errors),
-        over("no call raises SIGPIPE", no_sigpipe),
-        over("two thousand ends are told apart and one too many is refused", many_ends),
+        across("a message of another type is one error and the next is received", decode_errors),
+        across("no call raises SIGPIPE", no_sigpipe),
+        across("two thousand ends are told apart and one too many is refused", many_ends),
     ]
     .into_iter()
     .flatten()
@@ -48,7 +49,7 @@ fn through_exec(mechanism: Mechanism, capacity: Capacity) -> Outcome {
         there.send_with(&message, &soon())?;
         let echo = back.receive_with(&soon())?;
         assert!(echo[..] == message, "{len} bytes came back otherwise");
-        assert_eq!(echo.sender().pid(), child.pid());
+        assert_eq!(echo.sender().pid(), pid_of_sender(child.pid()));
     }
     drop(there);
     assert!(back.receive_with(&soon()).unwrap_err().is_disconnected());
@@ -176,7 +177,7 @@ fn not_ones_own_to_give(mechanism: Mechanism) -> Outcome {
 
 fn one_to_one_clone(mechanism: Mechanism) -> Outcome {
     let options = Options::new(mechanism).form(Form::OneToOne).capacity(Capacity::Bounded(2));
-    let (tx, rx) = options.channel::<u32>()?;
+    let (tx, rx) = connect::<u32>(&options)?;
     let (tx_clone, rx_clone) = (tx.clone(), rx.clone());
     let error = tx_clone.try_send(&0).unwrap_err();
     assert!(

@@ -1,9 +1,10 @@
 //! The pollable descriptor: readable exactly while a receive could return something.
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use postbox::{Bytes, Capacity, Mechanism, Pollable, Receiver, channel, fork};
+use postbox::{Bytes, Capacity, Mechanism, Pollable, Receiver, fork};
 use postbox_tests::{
-    CAPACITIES, Case, Chance, Gate, Outcome, eventually, holder, over_capacities, own_thread, soon,
+    CAPACITIES, Case, Chance, Gate, Outcome, across_capacities, channel, eventually, holder,
+    own_thread, soon,
 };
 use std::os::fd::AsFd;
 use std::thread;
@@ -11,16 +12,20 @@ use std::time::Duration;
 
 pub fn cases() -> Vec<Case> {
     [
-        over_capacities("it is readable while messages wait and not when drained", &WAITING, level),
-        over_capacities("it is readable for what came before it was made", &WAITING, made_late),
-        over_capacities("it is readable when the last sender has gone", &CAPACITIES, gone),
-        over_capacities("it is readable when the last sender was killed", &CAPACITIES, killed),
-        over_capacities("it wakes a poll in a child for each message", &CAPACITIES, child_polls),
-        over_capacities("it is readable for the offer of a waiting sender", &CAPACITIES, offers),
-        over_capacities("it sees senders that join after it was made", &CAPACITIES, late_joiners),
-        over_capacities("two receivers that poll share the messages", &CAPACITIES, two_pollers),
-        over_capacities("large and spilled messages keep it readable", &WAITING, spilled),
-        over_capacities("one that was dropped leaves the others true", &WAITING, dropped),
+        across_capacities(
+            "it is readable while messages wait and not when drained",
+            &WAITING,
+            level,
+        ),
+        across_capacities("it is readable for what came before it was made", &WAITING, made_late),
+        across_capacities("it is readable when the last sender has gone", &CAPACITIES, gone),
+        across_capacities("it is readable when the last sender was killed", &CAPACITIES, killed),
+        across_capacities("it wakes a poll in a child for each message", &CAPACITIES, child_polls),
+        across_capacities("it is readable for the offer of a waiting sender", &CAPACITIES, offers),
+        across_capacities("it sees senders that join after it was made", &CAPACITIES, late_joiners),
+        across_capacities("two receivers that poll share the messages", &CAPACITIES, two_pollers),
+        across_capacities("large and spilled messages keep it readable", &WAITING, spilled),
+        across_capacities("one that was dropped leaves the others true", &WAITING, dropped),
     ]
     .into_iter()
     .flatten()

@@ -1,9 +1,10 @@
 //! Capacity zero: the two sides meet, or nothing happens.
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use postbox::{Capacity, Group, Mechanism, Options, TrySendError, Wait, channel, fork};
+use postbox::{Capacity, Group, Mechanism, Options, TrySendError, Wait, fork};
 use postbox_tests::{
-    Case, Chance, Entry, Gate, Ledger, Outcome, STRATEGIES, eventually, over, soon, until_asleep,
+    Case, Chance, Entry, Gate, Ledger, Outcome, STRATEGIES, across, channel, connect, eventually,
+    pid_of_sender, soon, until_asleep,
 };
 use std::os::fd::AsFd;
 use std::time::Duration;
@@ -12,17 +13,20 @@ const ZERO: Capacity = Capacity::Zero;
 
 pub fn cases() -> Vec<Case> {
     [
-        over("0::send does not return before the receiver has come", sender_waits),
-        over("0::receive does not return before the sender has come", receiver_waits),
-        over("0::both sides meet with every wait strategy", strategies_meet),
-        over("0::try_send succeeds only with a waiting receiver", try_send_needs_a_waiter),
-        over("0::two sides that only try never meet", triers_never_meet),
-        over("0::a receiver that polls is not waiting", polling_is_not_waiting),
-        over("0::try_receive takes the offer of a waiting sender", try_receive_takes_an_offer),
-        over("0::a try_send that succeeded is received although the receiver was leaving", leavers),
-        over("0::senders and receivers of every kind meet exactly once", every_kind),
-        over("0::a send that timed out is never received", timed_out_send),
-        over("0::a hundred senders wait and each is taken once", many_senders),
+        across("0::send does not return before the receiver has come", sender_waits),
+        across("0::receive does not return before the sender has come", receiver_waits),
+        across("0::both sides meet with every wait strategy", strategies_meet),
+        across("0::try_send succeeds only with a waiting receiver", try_send_needs_a_waiter),
+        across("0::two sides that only try never meet", triers_never_meet),
+        across("0::a receiver that polls is not waiting", polling_is_not_waiting),
+        across("0::try_receive takes the offer of a waiting sender", try_receive_takes_an_offer),
+        across(
+            "0::a try_send that succeeded is received although the receiver was leaving",
+            leavers,
+        ),
+        across("0::senders and receivers of every kind meet exactly once", every_kind),
+        across("0::a send that timed out is never received", timed_out_send),
+        across("0::a hundred senders wait and each is taken once", many_senders),
     ]
     .into_iter()
     .flatten()
@@ -45,7 +49,7 @@ fn sender_waits(mechanism: Mechanism) -> Outcome {
         assert!(!returned.is_open()?, "it returned alone");
         assert_eq!((rx.len(), rx.capacity()), (0, ZERO));
         let delivery = rx.receive()?;
-        assert_eq!((*delivery, delivery.sender().pid()), (1, child.pid()));
+        assert_eq!((*delivery, delivery.sender().pid()), (1, pid_of_sender(child.pid())));
         returned.pass()?;
         child.wait()?;
     }
@@ -69,8 +73,7 @@ fn receiver_waits(mechanism: Mechanism) -> Outcome {
 
 fn strategies_meet(mechanism: Mechanism) -> Outcome {
     for wait in STRATEGIES {
-        let (tx, rx) =
-            Options::new(mechanism).capacity(ZERO).wait_strategy(wait).channel::<u32>()?;
+        let (tx, rx) = connect::<u32>(&Options::new(mechanism).capacity(ZERO).wait_strategy(wait))?;
         let child = fork(tx, |tx| {
             for i in 0..300 {
                 tx.send(&i)?;

@@ -1,33 +1,38 @@
 //! Many messages between many processes: all of them, once, in order, unharmed.
 
 use postbox::{
-    Bytes, Capacity, Form, Group, Mechanism, Options, Receiver, Sender, WaitStrategy, channel, fork,
+    Bytes, Capacity, Form, Group, Mechanism, Options, Receiver, Sender, WaitStrategy, fork,
 };
 use postbox_tests::{
-    CAPACITIES, Case, Chance, Entry, Ledger, Outcome, STRATEGIES, over, over_capacities, soon,
+    CAPACITIES, Case, Chance, Entry, Ledger, Outcome, STRATEGIES, across, across_capacities,
+    channel, connect, over_capacities, soon,
 };
 
 pub fn cases() -> Vec<Case> {
     [
-        over_capacities(
+        across_capacities(
             "four senders and four receivers lose and double nothing and keep each sender's order",
             &CAPACITIES,
             four_by_four,
         ),
-        over_capacities(
+        across_capacities(
             "four by four with senders and receivers that sleep at once",
             &CAPACITIES,
             four_by_four_asleep,
         ),
-        over_capacities(
+        across_capacities(
             "a slow receiver gets everything in order across the overflow",
             &CAPACITIES,
             across_the_overflow,
         ),
         over_capacities("messages of all lengths intermixed arrive whole", &CAPACITIES, lengths),
         over_capacities("one to one keeps order and content", &CAPACITIES, one_to_one),
-        over_capacities("iteration ends when the last sender is gone", &CAPACITIES, iteration_ends),
-        over("two spinning ends keep order and content", spinning),
+        across_capacities(
+            "iteration ends when the last sender is gone",
+            &CAPACITIES,
+            iteration_ends,
+        ),
+        across("two spinning ends keep order and content", spinning),
     ]
     .into_iter()
     .flatten()
@@ -37,7 +42,7 @@ pub fn cases() -> Vec<Case> {
 const PER_SENDER: u64 = 1200;
 
 fn stream(options: Options, senders: u32, receivers: u32) -> Outcome {
-    let (tx, rx) = options.channel::<(u32, u64, Vec<u8>)>()?;
+    let (tx, rx) = connect::<(u32, u64, Vec<u8>)>(&options)?;
     let ledger = Ledger::new()?;
     let mut chance = Chance::new();
     let mut group = Group::new();
@@ -211,8 +216,8 @@ fn spinning(mechanism: Mechanism) -> Outcome {
     for wait in STRATEGIES {
         for form in [Form::OneToOne, Form::ManyToMany] {
             let options = Options::new(mechanism).wait_strategy(wait).form(form);
-            let (there, server_in) = options.channel::<u32>()?;
-            let (server_out, back) = options.channel::<u32>()?;
+            let (there, server_in) = connect::<u32>(&options)?;
+            let (server_out, back) = connect::<u32>(&options)?;
             let child = fork((server_in, server_out), |(requests, answers)| {
                 for request in &requests {
                     answers.send(&*request?)?;

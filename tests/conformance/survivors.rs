@@ -1,10 +1,10 @@
 //! Disconnection by SIGKILL: noticed within 200 ms, whoever else holds the descriptors.
 
 use crate::passing::PEER;
-use postbox::{Bytes, Capacity, Child, Mechanism, Receiver, Sender, Spawn, channel};
+use postbox::{Bytes, Capacity, Child, Mechanism, Receiver, Sender, Spawn};
 use postbox_tests::{
-    Bystander, CAPACITIES, Case, Outcome, PATIENCE, holder, median, over_capacities, own_thread,
-    soon, until_asleep,
+    Bystander, CAPACITIES, Case, Outcome, PATIENCE, across_capacities, channel, holder, median,
+    own_thread, soon, until_asleep,
 };
 use std::thread;
 use std::time::{Duration, Instant};
@@ -18,41 +18,49 @@ pub fn cases() -> Vec<Case> {
     // What a waiting end sleeps on does not depend on how large n is.
     let few = [Capacity::Zero, Capacity::Bounded(1), Capacity::Bounded(64), Capacity::Unbounded];
     [
-        over_capacities("a waiting receiver sees its killed sender", &CAPACITIES, waiting_receiver),
-        over_capacities(
+        across_capacities(
+            "a waiting receiver sees its killed sender",
+            &CAPACITIES,
+            waiting_receiver,
+        ),
+        across_capacities(
             "a waiting sender sees its killed receiver",
             &CAPACITIES[..7],
             waiting_sender,
         ),
-        over_capacities("a waiting deliver sees its killed receiver", &CAPACITIES, waiting_deliver),
-        over_capacities(
+        across_capacities(
+            "a waiting deliver sees its killed receiver",
+            &CAPACITIES,
+            waiting_deliver,
+        ),
+        across_capacities(
             "a receiver that only tries sees its killed sender",
             &CAPACITIES,
             trying_receiver,
         ),
-        over_capacities(
+        across_capacities(
             "a sender that only tries sees its killed receiver",
             &CAPACITIES,
             trying_sender,
         ),
-        over_capacities(
+        across_capacities(
             "waiting calls see a killed partner although bystanders live on with the descriptors",
             &few,
             bystanders_live,
         ),
-        over_capacities(
+        across_capacities(
             "triers see a killed partner although bystanders live on with the descriptors",
             &few,
             bystanders_live_for_triers,
         ),
-        over_capacities("killed programs are seen by waiting calls and triers", &few, programs),
-        over_capacities(
+        across_capacities("killed programs are seen by waiting calls and triers", &few, programs),
+        across_capacities(
             "what a killed sender had sent is drained first",
             &CAPACITIES[1..],
             drained,
         ),
-        over_capacities("all ends of a killed process are gone", &few, all_ends),
-        over_capacities("a child killed before it ran a line is gone", &few, killed_at_birth),
+        across_capacities("all ends of a killed process are gone", &few, all_ends),
+        across_capacities("a child killed before it ran a line is gone", &few, killed_at_birth),
     ]
     .into_iter()
     .flatten()

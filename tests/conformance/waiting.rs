@@ -1,12 +1,10 @@
 //! What ends a wait: what was waited for, the deadline, the cancel; never a signal.
 
 use nix::sys::signal::{SaFlags, Signal};
-use postbox::{
-    Cancel, Capacity, Mechanism, Options, Receiver, Sender, Wait, WaitStrategy, channel, fork,
-};
+use postbox::{Cancel, Capacity, Mechanism, Options, Receiver, Sender, Wait, WaitStrategy, fork};
 use postbox_tests::{
-    CAPACITIES, Case, Gate, Outcome, STRATEGIES, Storm, median, on_signal, over, over_capacities,
-    own_thread, soon, until_asleep,
+    CAPACITIES, Case, Gate, Outcome, STRATEGIES, Storm, across, across_capacities, channel,
+    connect, median, on_signal, own_thread, soon, until_asleep,
 };
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,29 +14,29 @@ use std::time::{Duration, Instant};
 pub fn cases() -> Vec<Case> {
     let few = [Capacity::Zero, Capacity::Bounded(3), Capacity::Unbounded];
     [
-        over_capacities("deadlines are kept and never early", &CAPACITIES, deadlines),
-        over_capacities(
+        across_capacities("deadlines are kept and never early", &CAPACITIES, deadlines),
+        across_capacities(
             "deadlines are kept in a storm of signals that restart calls",
             &few,
             |mechanism, capacity| deadlines_in_storm(mechanism, capacity, SaFlags::SA_RESTART),
         ),
-        over_capacities(
+        across_capacities(
             "deadlines are kept in a storm of signals that interrupt calls",
             &few,
             |mechanism, capacity| deadlines_in_storm(mechanism, capacity, SaFlags::empty()),
         ),
-        over_capacities("a signal alone never ends a wait", &CAPACITIES, signals_end_nothing),
-        over_capacities("a storm of signals loses and doubles nothing", &few, traffic_in_storm),
-        over_capacities("cancel from another thread wakes every wait", &CAPACITIES, cancel_wakes),
-        over_capacities(
+        across_capacities("a signal alone never ends a wait", &CAPACITIES, signals_end_nothing),
+        across_capacities("a storm of signals loses and doubles nothing", &few, traffic_in_storm),
+        across_capacities("cancel from another thread wakes every wait", &CAPACITIES, cancel_wakes),
+        across_capacities(
             "a cancel that has fired ends every later wait at once",
             &few,
             cancel_stays,
         ),
-        over("cancel ends a spinning wait", cancel_spinning),
-        over("cancel from a signal handler ends the wait", cancel_from_handler),
-        over("no time at all is time enough for what is there", no_time),
-        over("waiting for ever and beyond the clock waits", beyond_the_clock),
+        across("cancel ends a spinning wait", cancel_spinning),
+        across("cancel from a signal handler ends the wait", cancel_from_handler),
+        across("no time at all is time enough for what is there", no_time),
+        across("waiting for ever and beyond the clock waits", beyond_the_clock),
     ]
     .into_iter()
     .flatten()
@@ -70,7 +68,7 @@ enum Ending {
 impl Stuck {
     fn new(options: Options, capacity: Capacity) -> Result<Self, Box<dyn std::error::Error>> {
         let options = options.capacity(capacity);
-        let (full, empty) = (options.channel::<u32>()?, options.channel::<u32>()?);
+        let (full, empty) = (connect::<u32>(&options)?, connect::<u32>(&options)?);
         if let Capacity::Bounded(n) = capacity {
             (0..n).try_for_each(|i| full.0.try_send(&i))?;
         }

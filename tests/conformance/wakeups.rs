@@ -1,46 +1,45 @@
 //! Who is woken: one for each message, never all, and nobody is forgotten.
 
 use postbox::{
-    Cancel, Capacity, Group, Mechanism, Options, Receiver, Sender, Wait, WaitStrategy, channel,
-    fork,
+    Cancel, Capacity, Group, Mechanism, Options, Receiver, Sender, Wait, WaitStrategy, fork,
 };
 use postbox_tests::{
-    BOUNDED, Case, Chance, Gate, Ledger, Outcome, cpu_time, holder, is_asleep, over,
-    over_capacities, soon, switches, until_asleep, until_settled,
+    BOUNDED, Case, Chance, Gate, Ledger, Outcome, across, across_capacities, channel, connect,
+    cpu_time, holder, is_asleep, soon, switches, until_asleep, until_settled,
 };
 use std::time::Duration;
 
 pub fn cases() -> Vec<Case> {
     let few = [Capacity::Zero, Capacity::Bounded(1), Capacity::Bounded(64), Capacity::Unbounded];
     [
-        over_capacities(
+        across_capacities(
             "with two hundred receivers waiting a message wakes at most two",
             &[Capacity::Zero, Capacity::Bounded(64)],
             two_hundred_receivers,
         ),
-        over_capacities(
+        across_capacities(
             "with a hundred senders waiting a receive wakes at most two",
             &BOUNDED[..1],
             hundred_senders,
         ),
-        over_capacities("a waiting receiver costs no cpu time", &few, waiting_is_free),
-        over_capacities(
+        across_capacities("a waiting receiver costs no cpu time", &few, waiting_is_free),
+        across_capacities(
             "two sleepers that answer each other never miss a wake-up",
             &few,
             ping_pong,
         ),
-        over_capacities("a wake-up that came to one who leaves is passed on", &few, passed_on),
-        over_capacities(
+        across_capacities("a wake-up that came to one who leaves is passed on", &few, passed_on),
+        across_capacities(
             "room that came to a sender who leaves is passed on",
             &BOUNDED[..3],
             room_passed_on,
         ),
-        over_capacities(
+        across_capacities(
             "every waiting receiver is woken when each has a message",
             &few,
             all_of_them,
         ),
-        over("a killed sleeper takes no wake-up with it", killed_sleepers),
+        across("a killed sleeper takes no wake-up with it", killed_sleepers),
     ]
     .into_iter()
     .flatten()
@@ -69,7 +68,7 @@ fn waiting_receivers(
 fn two_hundred_receivers(mechanism: Mechanism, capacity: Capacity) -> Outcome {
     const MESSAGES: u64 = 30;
     let options = Options::new(mechanism).capacity(capacity).wait_strategy(WaitStrategy::Block);
-    let (tx, rx) = options.channel::<u32>()?;
+    let (tx, rx) = connect::<u32>(&options)?;
     let (taken, end) = (Gate::new()?, Gate::new()?);
     let mut group = Group::new();
     waiting_receivers(&mut group, &rx, 200, &taken, &end)?;
@@ -105,7 +104,7 @@ fn two_hundred_receivers(mechanism: Mechanism, capacity: Capacity) -> Outcome {
 fn hundred_senders(mechanism: Mechanism, capacity: Capacity) -> Outcome {
     const SENDERS: u64 = 100;
     let options = Options::new(mechanism).capacity(capacity).wait_strategy(WaitStrategy::Block);
-    let (tx, rx) = options.channel::<u32>()?;
+    let (tx, rx) = connect::<u32>(&options)?;
     let (sent, end) = (Gate::new()?, Gate::new()?);
     tx.try_send(&0)?;
     let mut group = Group::new();
@@ -161,8 +160,8 @@ fn waiting_is_free(mechanism: Mechanism, capacity: Capacity) -> Outcome {
 
 fn ping_pong(mechanism: Mechanism, capacity: Capacity) -> Outcome {
     let options = Options::new(mechanism).capacity(capacity).wait_strategy(WaitStrategy::Block);
-    let (there, requests) = options.channel::<u32>()?;
-    let (answers, back) = options.channel::<u32>()?;
+    let (there, requests) = connect::<u32>(&options)?;
+    let (answers, back) = connect::<u32>(&options)?;
     let child = fork((requests, answers), |(requests, answers)| {
         for request in &requests {
             answers.send_with(&*request?, &soon())?;
@@ -179,7 +178,7 @@ fn ping_pong(mechanism: Mechanism, capacity: Capacity) -> Outcome {
 
 fn passed_on(mechanism: Mechanism, capacity: Capacity) -> Outcome {
     let options = Options::new(mechanism).capacity(capacity).wait_strategy(WaitStrategy::Block);
-    let (tx, rx) = options.channel::<u32>()?;
+    let (tx, rx) = connect::<u32>(&options)?;
     let (round, taken, left) = (Gate::new()?, Gate::new()?, Gate::new()?);
     let mut chance = Chance::new();
     const ROUNDS: u32 = 400;
@@ -223,7 +222,7 @@ fn passed_on(mechanism: Mechanism, capacity: Capacity) -> Outcome {
 fn room_passed_on(mechanism: Mechanism, capacity: Capacity) -> Outcome {
     let Capacity::Bounded(n) = capacity else { return Ok(()) };
     let options = Options::new(mechanism).capacity(capacity).wait_strategy(WaitStrategy::Block);
-    let (tx, rx) = options.channel::<u32>()?;
+    let (tx, rx) = connect::<u32>(&options)?;
     (0..n).try_for_each(|i| tx.try_send(&i))?;
     let (round, sent, left) = (Gate::new()?, Gate::new()?, Gate::new()?);
     let mut chance = Chance::new();

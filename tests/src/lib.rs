@@ -16,6 +16,7 @@ mod gate;
 mod leaks;
 mod ledger;
 mod matrix;
+mod naming;
 mod plain;
 mod watching;
 
@@ -24,7 +25,10 @@ pub use chance::Chance;
 pub use gate::Gate;
 pub use leaks::descriptors;
 pub use ledger::{Entry, Ledger};
-pub use matrix::{BOUNDED, CAPACITIES, MECHANISMS, STRATEGIES, over, over_capacities};
+pub use matrix::{
+    BOUNDED, CAPACITIES, MECHANISMS, STRATEGIES, across, across_capacities, over, over_capacities,
+};
+pub use naming::{NAMINGS, Naming, channel, connect, pid_of_sender};
 pub use plain::{Bystander, Storm, bystander, default_action, holder, on_signal, unprivileged_as};
 pub use watching::{
     cpu_time, is_asleep, is_running, own_thread, switches, until_asleep, until_settled,

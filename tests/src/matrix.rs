@@ -1,6 +1,6 @@
-//! The same case over every mechanism and capacity.
+//! The same case over every mechanism, capacity and naming.
 
-use crate::{Case, Outcome};
+use crate::{Case, NAMINGS, Naming, Outcome};
 use postbox::{Capacity, Mechanism, WaitStrategy};
 
 /// The four mechanisms.
@@ -56,4 +56,50 @@ pub fn over_capacities(
             })
         })
         .collect()
+}
+
+/// Those of the capacities that the suite runs over links too: one of each kind.
+const OVER_LINKS: [Capacity; 5] = [
+    Capacity::Zero,
+    Capacity::Bounded(1),
+    Capacity::Bounded(7),
+    Capacity::Bounded(64),
+    Capacity::Unbounded,
+];
+
+/// One case per mechanism and naming: for proofs that get their ends by [`crate::channel`] or
+/// [`crate::connect`].
+pub fn across(sentence: &str, proof: fn(Mechanism) -> Outcome) -> Vec<Case> {
+    let cases = NAMINGS.into_iter().flat_map(|naming| {
+        MECHANISMS.into_iter().map(move |mechanism| {
+            Case::new(format!("{}{mechanism}::{sentence}", naming.prefix()), move || {
+                naming.choose();
+                proof(mechanism)
+            })
+        })
+    });
+    cases.collect()
+}
+
+/// One case per mechanism, naming and each of the capacities, as [`across`].
+pub fn across_capacities(
+    sentence: &str,
+    capacities: &[Capacity],
+    proof: fn(Mechanism, Capacity) -> Outcome,
+) -> Vec<Case> {
+    let mut cases = Vec::new();
+    for naming in NAMINGS {
+        let within =
+            |capacity: &&Capacity| naming == Naming::Channel || OVER_LINKS.contains(capacity);
+        for mechanism in MECHANISMS {
+            for capacity in capacities.iter().filter(within).copied() {
+                let name = format!("{}{mechanism}::{capacity}::{sentence}", naming.prefix());
+                cases.push(Case::new(name, move || {
+                    naming.choose();
+                    proof(mechanism, capacity)
+                }));
+            }
+        }
+    }
+    cases
 }

@@ -1,0 +1,35 @@
+//! Domains among real processes: who gets a name, who is let in, who can be harmed, what is left.
+
+mod bench;
+mod forks;
+mod joining;
+mod strangers;
+mod users;
+
+use postbox_tests::{Case, run};
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    run(vec![
+        Case::new("two hundred processes join at once", joining::crowd),
+        Case::new(
+            "of fifty that race for a name one wins, and after its death the next",
+            joining::race,
+        ),
+        Case::new(
+            "nothing is left while others join and leave at any time",
+            joining::coming_and_going,
+        ),
+        Case::new("what a killed process has left goes with the next one", joining::leftovers),
+        Case::new("a stopped process is listed and keeps its name", joining::stopped),
+        Case::new("a name outlives handles, other programs and forked children", forks::keeps),
+        Case::new("a plainly forked child that outlives its parent holds nothing", forks::outlived),
+        Case::new("a process that is being asked can fork", forks::while_asked),
+        Case::new("a forked child joins as itself", forks::child_joins),
+        Case::new("who leaves hangs up although a forked child has copies", forks::leaves_a_copy),
+        Case::new("another user is refused whatever the umask", users::refused),
+        Case::new("a group is let in whatever the umask, and nobody else", users::let_in),
+        Case::new("garbage harms nobody", strangers::garbage),
+        Case::new("ten thousand silent connections harm nobody", strangers::silence),
+    ])
+}

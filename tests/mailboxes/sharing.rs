@@ -1,0 +1,253 @@
+//! Who takes part in a mailbox, and who gets what.
+
+use crate::actor::{Actor, Stage};
+use postbox::{Bytes, MailboxOptions, Mechanism, fork};
+use postbox_tests::{Outcome, until_asleep};
+use std::collections::HashMap;
+
+/// Lines `SENDER NUMBER`, in the order of one file.
+pub fn lines(file: &str) -> std::io::Result<Vec<(String, u32)>> {
+    let text = std::fs::read_to_string(file)?;
+    Ok(text
+        .lines()
+        .filter_map(|line| line.split_once(' '))
+        .map(|(sender, number)| (sender.to_owned(), number.parse().expect("a number")))
+        .collect())
+}
+
+/// In each of the files, each sender's messages are in order; together they are all, once.
+pub fn all_once(files: &[Vec<(String, u32)>], senders: usize, each: u32) {
+    let mut seen = HashMap::new();
+    for file in files {
+        let mut last = HashMap::new();
+        for (sender, number) in file {
+            let before = last.insert(sender, *number);
+            assert!(before < Some(*number), "{sender} {number} after {before:?}");
+            assert!(seen.insert((sender, *number), ()).is_none(), "{sender} {number} twice");
+        }
+    }
+    assert_eq!(seen.len(), senders * each as usize, "some were lost");
+}
+
+pub fn several(mechanism: Mechanism) -> Outcome {
+    let stage = Stage::new()?;
+    let (mut a, mut b) = (stage.actor("a")?, stage.actor("b")?);
+    for name in ["red", "green", "blue"] {
+        a.does(&format!("create {name} mechanism={mechanism} receivers=members"))?;
+        b.does(&format!("open {name}"))?;
+    }
+    for name in ["blue", "red", "green"] {
+        a.does(&format!("send {name} to-{name}"))?;
+    }
+    for name in ["red", "green", "blue"] {
+        assert_eq!(b.ask(&format!("receive {name}"))?, format!("to-{name} from a"));
+        b.does(&format!("send {name} back-{name}"))?;
+        assert_eq!(a.ask(&format!("receive {name}"))?, format!("back-{name} from b"));
+        assert_eq!(b.ask(&format!("try_receive {name}"))?, "nothing");
+    }
+    a.ended_well()?;
+    b.ended_well()?;
+    assert!(stage.is_bare());
+    Ok(())
+}
+
+/// Lets one wait in a receive, and returns when it does.
+fn waiting(actor: &mut Actor, name: &str) -> Outcome {
+    actor.tell(&format!("receive {name}"))?;
+    until_asleep(actor.pid());
+    Ok(())
+}
+
+pub fn named() -> Outcome {
+    let stage = Stage::new()?;
+    let (mut boss, mut one, mut two) =
+        (stage.actor("boss")?, stage.actor("w1")?, stage.actor("w2")?);
+    boss.does("create jobs receivers=w1,w2")?;
+    one.does("open jobs")?;
+    two.does("open jobs")?;
+    for _ in 0..3 {
+        waiting(&mut one, "jobs")?;
+        assert_eq!(boss.ask("deliver jobs x")?, format!("taken by w1 {}", one.pid()));
+        one.hear("x from boss")?;
+        waiting(&mut two, "jobs")?;
+        assert_eq!(one.ask("deliver jobs y")?, format!("taken by w2 {}", two.pid()));
+        two.hear("y from w1")?;
+    }
+    Ok(())
+}
+
+pub fn none_starves() -> Outcome {
+    const EACH: u32 = 50_000;
+    let stage = Stage::new()?;
+    let mut boss = stage.actor("boss")?;
+    boss.does("create jobs receivers=members capacity=64")?;
+    let mut takers = Vec::new();
+    for i in 0..4 {
+        let mut taker = stage.actor(&format!("w{i}"))?;
+        taker.does("open jobs")?;
+        taker.tell(&format!("drain jobs {}", stage.file(&format!("w{i}"))))?;
+        takers.push(taker);
+    }
+    takers.iter().for_each(|taker| until_asleep(taker.pid()));
+    let mut senders = [stage.actor("s1")?, stage.actor("s2")?];
+    for sender in &mut senders {
+        sender.does("open jobs")?;
+        // Attached from here on: the first to be done is not the last to be there.
+        sender.does("send jobs begin")?;
+    }
+    for sender in &mut senders {
+        sender.tell(&format!("flood jobs {EACH}"))?;
+    }
+    for mut sender in senders {
+        sender.hear("done")?;
+        sender.ended_well()?;
+    }
+    let mut files = Vec::new();
+    for (i, mut taker) in takers.into_iter().enumerate() {
+        let said = taker.next()?;
+        assert!(said.ends_with("every sender is gone and nothing is left"), "{said}");
+        files.push(lines(&stage.file(&format!("w{i}")))?);
+    }
+    all_once(&files, 2, EACH);
+    for file in &files {
+        assert!(file.len() >= 1000, "one of four took {} of 100000", file.len());
+    }
+    Ok(())
+}
+
+pub fn pair(mechanism: Mechanism) -> Outcome {
+    let stage = Stage::new()?;
+    let (mut a, mut b, mut c) = (stage.actor("a")?, stage.actor("b")?, stage.actor("c")?);
+    a.does(&format!("create duo mechanism={mechanism} policy=pair receivers=members"))?;
+    b.does("open duo")?;
+    for _ in 0..2 {
+        let refused = c.ask("open duo")?;
+        assert!(refused.contains(&format!("{} and {}", a.pid(), b.pid())), "{refused}");
+    }
+    a.does("send duo hello")?;
+    b.killed()?;
+    c.does("open duo")?;
+    assert_eq!(c.ask("receive duo")?, "hello from a");
+    // By leaving, too.
+    let mut d = stage.actor("d")?;
+    assert!(d.ask("open duo")?.starts_with("error"));
+    c.does("leave duo")?;
+    d.does("open duo")?;
+    assert!(c.ask("open duo")?.starts_with("error"));
+    Ok(())
+}
+
+pub fn one_at_a_time(mechanism: Mechanism) -> Outcome {
+    let stage = Stage::new()?;
+    let (mut boss, mut one, mut two) =
+        (stage.actor("boss")?, stage.actor("w1")?, stage.actor("w2")?);
+    boss.does(&format!(
+        "create jobs mechanism={mechanism} policy=one-at-a-time receivers=members"
+    ))?;
+    one.does("open jobs")?;
+    two.does("open jobs")?;
+    for i in 0..3 {
+        waiting(&mut one, "jobs")?;
+        waiting(&mut two, "jobs")?;
+        assert_eq!(boss.ask(&format!("deliver jobs {i}"))?, format!("taken by w1 {}", one.pid()));
+        one.hear(&format!("{i} from boss"))?;
+        assert_eq!(boss.ask("deliver jobs next")?, format!("taken by w2 {}", two.pid()));
+        two.hear("next from boss")?;
+    }
+    waiting(&mut one, "jobs")?;
+    assert_eq!(boss.ask("try_receive jobs")?, "nothing");
+    waiting(&mut two, "jobs")?;
+    one.killed()?;
+    assert_eq!(boss.ask("deliver jobs last")?, format!("taken by w2 {}", two.pid()));
+    two.hear("last from boss")?;
+    Ok(())
+}
+
+pub fn waited_for() -> Outcome {
+    let stage = Stage::new()?;
+    let (mut a, mut b) = (stage.actor("a")?, stage.actor("b")?);
+    let absent = b.ask("open jobs")?;
+    assert!(absent.contains("no mailbox 'jobs' in domain 'lab'"), "{absent}");
+    b.tell("await jobs")?;
+    until_asleep(b.pid());
+    a.does("create other")?;
+    a.does("create jobs")?;
+    b.hear("done")?;
+    b.does("send jobs x")?;
+    assert_eq!(a.ask("receive jobs")?, "x from b");
+    Ok(())
+}
+
+pub fn raced() -> Outcome {
+    let stage = Stage::new()?;
+    let mut actors =
+        (0..20).map(|i| stage.actor(&format!("p{i}"))).collect::<Result<Vec<_>, _>>()?;
+    for round in 0..5 {
+        let name = format!("m{round}");
+        for actor in &mut actors {
+            actor.tell(&format!("create {name} existing=either receivers=members"))?;
+        }
+        for actor in &mut actors {
+            actor.hear("done")?;
+        }
+        // It is one mailbox.
+        for (i, actor) in actors.iter_mut().enumerate() {
+            actor.does(&format!("send {name} {i}"))?;
+        }
+        for i in 0..20 {
+            assert_eq!(actors[19 - i].ask(&format!("receive {name}"))?, format!("{i} from p{i}"));
+        }
+    }
+    Ok(())
+}
+
+pub fn existing() -> Outcome {
+    let stage = Stage::new()?;
+    let (mut a, mut b) = (stage.actor("a")?, stage.actor("b")?);
+    assert!(b.ask("create jobs existing=open")?.contains("no mailbox"));
+    a.does("create jobs")?;
+    let taken = b.ask("create jobs")?;
+    assert!(taken.contains(&format!("exists already, at process {}", a.pid())), "{taken}");
+    b.does("create jobs existing=open")?;
+    b.does("create jobs existing=either")?;
+    assert!(b.ask("create ../jobs")?.contains("is no name"));
+    let long = b.ask(&format!("create other schema={}", "s".repeat(65)))?;
+    assert!(long.contains("at most 64"), "{long}");
+    Ok(())
+}
+
+pub fn schemas() -> Outcome {
+    let stage = Stage::new()?;
+    let (mut a, mut b) = (stage.actor("a")?, stage.actor("b")?);
+    a.does("create jobs schema=job/1")?;
+    a.does("create bare")?;
+    b.does("open jobs job/1")?;
+    b.does("open jobs")?;
+    let refused = b.ask("open jobs job/2")?;
+    assert!(refused.contains("the schema 'job/1', not the schema 'job/2'"), "{refused}");
+    assert!(b.ask("create jobs existing=either schema=job/2")?.contains("not the schema"));
+    assert!(b.ask("open bare job/1")?.contains("no schema"));
+    Ok(())
+}
+
+pub fn forked() -> Outcome {
+    let stage = Stage::new()?;
+    let me = stage.join("me")?;
+    let jobs = me.create_mailbox::<Bytes>("jobs", MailboxOptions::default())?;
+    jobs.send(b"1")?;
+    fork((), |()| {
+        assert!(jobs.send(b"2").is_err() && jobs.try_receive().is_err());
+        assert!(jobs.sender().is_err() && jobs.status().is_err() && jobs.destroy().is_err());
+        assert!(jobs.transfer_to("nobody").is_err());
+        assert!(me.open_mailbox::<Bytes>("jobs").is_err());
+        assert!(me.create_mailbox::<Bytes>("more", MailboxOptions::default()).is_err());
+        drop(jobs.clone());
+        Ok(())
+    })?
+    .wait()?;
+    assert_eq!(&**jobs.receive()?, b"1");
+    assert_eq!(jobs.status()?.queued, 0);
+    drop((me, jobs));
+    assert!(stage.is_bare());
+    Ok(())
+}
