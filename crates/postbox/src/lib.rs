@@ -2,8 +2,10 @@
 //! Unix sockets, POSIX message queues and shared memory.
 //!
 //! A [`channel`](channel()) is a queue of whole messages. Its ends, [`Sender`] and [`Receiver`], are
-//! passed to other processes by [`fork`] or [`Spawn`]; from then on sender and receiver touch the
-//! kernel object, or the shared memory, directly: nobody stands in between. What a call means does
+//! passed to other processes by [`fork`] or [`Spawn`]; or processes find each other by
+//! [name](#names-processes-that-share-nothing-but-the-machine), or meet at a
+//! [mailbox](#mailboxes). From then on sender and receiver touch the kernel object, or the shared
+//! memory, directly: nobody stands in between. What a call means does
 //! not depend on the [`Mechanism`]; what it costs does.
 //!
 //! ```no_run
@@ -220,6 +222,55 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! # Names: processes that share nothing but the machine
+//!
+//! A [`Domain`] is a namespace. A process joins it under a name and sends to others by theirs; the
+//! link between two processes makes itself on first use, and there is exactly one per pair.
+//! [`Process::receive`] takes from anyone and says who it was, as the kernel tells it;
+//! [`Process::receive_from`] takes from one partner alone. A [`Monitor`] tells when a partner dies.
+//!
+//! ```no_run
+//! use postbox::{Domain, Wait};
+//! use std::time::Duration;
+//!
+//! let me = Domain::open("lab")?.join("sensor")?;
+//! me.send("logger", &20.5)?;
+//! let order = me.receive::<String>()?;
+//! println!("{:?} says {}", order.sender().name(), *order);
+//! let soon = Wait::timeout(Duration::from_secs(1));
+//! let ack = me.receive_from_with::<bool>("logger", &soon)?;
+//! # let _ = ack;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! A name is held by a record lock, so it ends with its process: a restart after SIGKILL has it at
+//! once, a live name cannot be taken, and a child of a plain `fork` holds nothing.
+//!
+//! # Mailboxes
+//!
+//! A [`Mailbox`] is a channel with a name, an owner, rights and a [`Policy`]. The owner's absence ends
+//! it, nobody else's does: receivers wait for the next sender, senders fill the queue. Who may
+//! receive is said at creation ([`Access`]); the owner grants, revokes, and passes the mailbox on, with
+//! what waits in it. One that should outlive its users belongs to a [`Keeper`].
+//!
+//! ```no_run
+//! use postbox::{Access, Domain, MailboxOptions, Mechanism, Policy};
+//!
+//! let me = Domain::open("lab")?.join("boss")?;
+//! let options = MailboxOptions::new(Mechanism::MessageQueue)
+//!     .policy(Policy::OneAtATime)
+//!     .receivers(Access::Members);
+//! let jobs = me.create_mailbox::<u64>("jobs", options)?;
+//! jobs.send(&7)?;
+//! let receipt = jobs.deliver(&8)?;
+//! println!("{} took it", receipt.receiver());
+//! jobs.transfer_to("deputy")?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! Links and mailboxes hand out the same [`Sender`] and [`Receiver`] as [`channel`](channel()); all that
+//! is said of those holds. [`Select`] waits on several receivers at once, of whatever origin.
+//!
 //! # The other model: shared memory
 //!
 //! [`SharedBuffer`] is the textbook's bounded buffer: a region that one process creates and others
@@ -242,7 +293,9 @@
 //! each other to keep its contract. They need not trust each other with more. Every word and byte
 //! that comes out of shared memory or a kernel object is read once and checked before use; what makes
 //! no sense is [`Fault::Corrupt`], or a [`DecodeError`], in the channel concerned. The sender's pid in
-//! a [`Delivery`] and the taker's in a [`Receipt`] are what that member wrote. This crate forbids
+//! a [`Delivery`] and the taker's in a [`Receipt`] are what that member wrote; on a link the sender is
+//! the partner, as the kernel told it. What a right to a mailbox is worth against whom is in
+//! `docs/security.md`. This crate forbids
 //! unsafe code; what needs it is in `postbox-ring` and `postbox-sys`, each use with its reason.
 //!
 //! # Errors
