@@ -1,16 +1,21 @@
 #!/usr/bin/env bash
-# The program at work: a file between processes, over every mechanism, in several ways.
+# The programs at work: a file between processes over every mechanism; a mailbox and its consumers;
+# two processes that name each other.
 #
 #   scripts/demo.sh [FILE]        the file defaults to Cargo.lock
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 file=${1:-Cargo.lock}
-cargo build --release --quiet
+cargo build --release --quiet -p postbox-cli -p postbox-producer -p postbox-consumer
+export PATH="${CARGO_TARGET_DIR:-$PWD/target}/release:$PATH"
+POSTBOX_DIR=$(mktemp -d)
+export POSTBOX_DIR
+trap 'rm -rf "$POSTBOX_DIR"' EXIT
 
 show() {
     printf '\n$ postbox compare %s\n' "$*"
-    cargo run --release --quiet -- compare "$@"
+    postbox compare "$@"
 }
 
 echo "Every line of $file, one producer and one consumer:"
@@ -27,4 +32,27 @@ show "$file" --consumers 3 --deliver
 echo
 echo "From standard input, in pieces of 64 KiB, as JSON:"
 printf '\n$ postbox compare - --records bytes:65536 --mechanism shm --json < %s\n' "$file"
-cargo run --release --quiet -- compare - --records bytes:65536 --mechanism shm --json < "$file"
+postbox compare - --records bytes:65536 --mechanism shm --json < "$file"
+
+run() {
+    printf '\n$ %s\n' "$*"
+    "$@"
+}
+
+echo
+echo "A mailbox that belongs to nobody in particular, and three consumers at it:"
+run postbox mailbox create jobs --receivers members
+for name in anna ben carla; do
+    consumer --mailbox jobs --as "$name" --until-drained >/dev/null &
+done
+run producer --mailbox jobs --as dora "$file"
+wait
+run postbox mailbox list
+run postbox mailbox destroy jobs
+
+echo
+echo "Two processes that name each other:"
+postbox receive --as bob --from alice &
+run postbox send --to bob --as alice --timeout 10 "the link between us made itself"
+wait
+run postbox doctor

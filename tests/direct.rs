@@ -14,7 +14,7 @@ use postbox::{
 };
 use postbox_tests::{
     Case, Chance, Outcome, bystander, cpu_time, eventually, over, over_capacities, own_thread, run,
-    soon, until_asleep,
+    soon, switches, until_asleep,
 };
 use std::collections::HashMap;
 use std::error::Error;
@@ -64,6 +64,7 @@ fn main() -> ExitCode {
         Case::new("a sender finds the successor of a partner that was killed", successor),
         Case::new("a stopped partner keeps no deadline from being kept", stopped),
         Case::new("a monitor tells of a death and of a leave", monitored),
+        Case::new("a monitor costs nothing while it waits", monitor_is_free),
         Case::new("a name is free again when its last handle is dropped", name_is_free),
         Case::new("names that cannot be are refused", impossible_names),
         Case::new("a child of plain fork cannot use what it inherited", plain_child),
@@ -727,18 +728,35 @@ fn monitored() -> Outcome {
         assert_eq!(nix::poll::poll(&mut fds, nix::poll::PollTimeout::ZERO)?, 1);
     }
     // Leaving is departing too, though nothing but the domain tells.
-    let other = lab.join("leaver")?;
-    let monitor = me.monitor("leaver")?;
-    let own = own_thread();
-    let leave = thread::spawn(move || {
-        until_asleep(own);
-        drop(other);
-    });
-    let left = monitor.wait_with(&Wait::timeout(Duration::from_secs(5)))?;
-    assert_eq!(left.pid(), std::process::id());
-    leave.join().unwrap();
+    for _ in 0..20 {
+        let other = lab.join("leaver")?;
+        let monitor = me.monitor("leaver")?;
+        let own = own_thread();
+        let leave = thread::spawn(move || {
+            until_asleep(own);
+            let moment = Instant::now();
+            drop(other);
+            moment
+        });
+        let left = monitor.wait_with(&Wait::timeout(Duration::from_secs(5)))?;
+        let told = Instant::now();
+        assert_eq!(left.pid(), std::process::id());
+        assert!(told.saturating_duration_since(leave.join().unwrap()) < Duration::from_millis(200));
+    }
     // Its successor is another.
     let _successor = lab.join("leaver")?;
+    Ok(())
+}
+
+fn monitor_is_free() -> Outcome {
+    let lab = Lab::new()?;
+    let (me, _watched) = (lab.join("me")?, lab.actor("watched", "hold")?);
+    let monitor = me.monitor("watched")?;
+    let patience = Wait::timeout(Duration::from_millis(500));
+    let before = switches(own_thread());
+    assert!(monitor.wait_with(&patience).unwrap_err().is_timeout());
+    let switched = switches(own_thread()) - before;
+    assert!(switched <= 3, "woken {switched} times");
     Ok(())
 }
 

@@ -3,7 +3,7 @@
 use postbox::{Bytes, Cancel, Capacity, Group, Mechanism, Sender, Wait, fork};
 use postbox_tests::{
     BOUNDED, CAPACITIES, Case, Chance, Entry, Gate, Ledger, Outcome, across, across_capacities,
-    channel, holder, own_thread, soon, until_asleep,
+    channel, holder, own_thread, soon, until_asleep, where_senders_are_told,
 };
 use std::thread;
 use std::time::Duration;
@@ -38,7 +38,7 @@ pub fn cases() -> Vec<Case> {
             &CAPACITIES[1..],
             waits_its_turn,
         ),
-        across_capacities(
+        where_senders_are_told(
             "a deliver whose only receiver dies is disconnected and unseen",
             &CAPACITIES,
             receiver_dies,

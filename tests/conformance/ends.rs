@@ -4,6 +4,7 @@ use crate::passing::PEER;
 use postbox::{Bytes, Capacity, Mechanism, Spawn, fork};
 use postbox_tests::{
     CAPACITIES, Case, Outcome, across_capacities, channel, own_thread, soon, until_asleep,
+    where_senders_are_told,
 };
 use std::thread;
 
@@ -15,8 +16,12 @@ pub fn cases() -> Vec<Case> {
             drained,
         ),
         across_capacities("the end stays the end for every receive", &CAPACITIES, stays_the_end),
-        across_capacities("senders see at once that no receiver is left", &CAPACITIES, senders_see),
-        across_capacities(
+        where_senders_are_told(
+            "senders see at once that no receiver is left",
+            &CAPACITIES,
+            senders_see,
+        ),
+        where_senders_are_told(
             "a waiting sender sees the last receiver go",
             &CAPACITIES,
             waiting_sender,

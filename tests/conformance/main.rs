@@ -1,10 +1,11 @@
-//! The contract, run in real processes over every mechanism and capacity, and over links by name.
+//! The contract, run in real processes over every mechanism and capacity, and over links and mailboxes by name.
 //!
 //! Each file tells one part of it; each case is a sentence and its proof.
 
 mod capacity;
 mod delivery;
 mod ends;
+mod mailboxes;
 mod passing;
 mod pollable;
 mod rendezvous;
@@ -27,6 +28,7 @@ fn main() -> ExitCode {
         ends::cases(),
         survivors::cases(),
         pollable::cases(),
+        mailboxes::cases(),
     ];
     postbox_tests::run(parts.into_iter().flatten().collect())
 }

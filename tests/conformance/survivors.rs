@@ -3,8 +3,8 @@
 use crate::passing::PEER;
 use postbox::{Bytes, Capacity, Child, Mechanism, Receiver, Sender, Spawn};
 use postbox_tests::{
-    Bystander, CAPACITIES, Case, Outcome, PATIENCE, across_capacities, channel, holder, median,
-    own_thread, soon, until_asleep,
+    Bystander, CAPACITIES, Case, Naming, Outcome, PATIENCE, across_capacities, channel, holder,
+    median, own_thread, soon, until_asleep, where_senders_are_told,
 };
 use std::thread;
 use std::time::{Duration, Instant};
@@ -23,12 +23,12 @@ pub fn cases() -> Vec<Case> {
             &CAPACITIES,
             waiting_receiver,
         ),
-        across_capacities(
+        where_senders_are_told(
             "a waiting sender sees its killed receiver",
             &CAPACITIES[..7],
             waiting_sender,
         ),
-        across_capacities(
+        where_senders_are_told(
             "a waiting deliver sees its killed receiver",
             &CAPACITIES,
             waiting_deliver,
@@ -38,7 +38,7 @@ pub fn cases() -> Vec<Case> {
             &CAPACITIES,
             trying_receiver,
         ),
-        across_capacities(
+        where_senders_are_told(
             "a sender that only tries sees its killed receiver",
             &CAPACITIES,
             trying_sender,
@@ -192,6 +192,9 @@ fn bystanders_live(mechanism: Mechanism, capacity: Capacity) -> Outcome {
         let _after = Bystander::idle()?;
         Ok(of_waiting(child, || receive_the_end(&rx)))
     })?;
+    if !Naming::chosen().senders_are_told() {
+        return Ok(());
+    }
     within_the_contract(|| {
         let (tx, rx) = channel(mechanism, capacity)?;
         fill(&tx, capacity)?;
@@ -210,6 +213,9 @@ fn bystanders_live_for_triers(mechanism: Mechanism, capacity: Capacity) -> Outco
         let _after = Bystander::idle()?;
         Ok(of_trying(child, || receiver_is_told(&rx)))
     })?;
+    if !Naming::chosen().senders_are_told() {
+        return Ok(());
+    }
     within_the_contract(|| {
         let (tx, rx) = channel(mechanism, capacity)?;
         let _before = Bystander::idle()?;
@@ -244,6 +250,9 @@ fn programs(mechanism: Mechanism, capacity: Capacity) -> Outcome {
                 false => of_trying(child, || receiver_is_told(&rx)),
             })
         })?;
+        if !Naming::chosen().senders_are_told() {
+            continue;
+        }
         within_the_contract(|| {
             let (tx, rx) = channel::<Bytes>(mechanism, capacity)?;
             let child = program(mechanism, "in", Spawn::new(PEER).pass("in", rx)?)?;
@@ -287,7 +296,9 @@ fn all_ends(mechanism: Mechanism, capacity: Capacity) -> Outcome {
         let more = [their_out.clone(), their_out.clone()];
         let child = holder((their_in, their_out, more))?;
         let time = of_waiting(child, || receive_the_end(&back));
-        deliver_to_nobody(&there);
+        if Naming::chosen().senders_are_told() {
+            deliver_to_nobody(&there);
+        }
         Ok(time)
     })
 }

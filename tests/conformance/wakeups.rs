@@ -5,7 +5,7 @@ use postbox::{
 };
 use postbox_tests::{
     BOUNDED, Case, Chance, Gate, Ledger, Outcome, across, across_capacities, channel, connect,
-    cpu_time, holder, is_asleep, soon, switches, until_asleep, until_settled,
+    cpu_time, destroy_mailboxes, holder, is_asleep, soon, switches, until_asleep, until_settled,
 };
 use std::time::Duration;
 
@@ -250,7 +250,7 @@ fn room_passed_on(mechanism: Mechanism, capacity: Capacity) -> Outcome {
         loop {
             match tx.send(&0) {
                 Ok(()) => sent.open()?,
-                Err(error) if error.is_disconnected() => return Ok(()),
+                Err(error) if error.is_disconnected() || error.is_destroyed() => return Ok(()),
                 Err(error) => return Err(error.into()),
             }
         }
@@ -266,6 +266,8 @@ fn room_passed_on(mechanism: Mechanism, capacity: Capacity) -> Outcome {
         left.pass()?;
     }
     drop(rx);
+    // Which do not end for want of a receiver.
+    destroy_mailboxes()?;
     Ok(group.wait()?)
 }
 

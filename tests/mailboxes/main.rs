@@ -26,6 +26,7 @@ fn main() -> ExitCode {
         Case::new("a mailbox is waited for until it is there", sharing::waited_for),
         Case::new("of twenty that open or create, one creates", sharing::raced),
         Case::new("what exists is opened or refused, as was asked", sharing::existing),
+        Case::new("a place in a pair goes to whoever gets the last end", sharing::pair_passed),
         Case::new("another schema is refused", sharing::schemas),
         Case::new("a forked child cannot use its parent's mailbox", sharing::forked),
         Case::new("the owner alone receives unless asked otherwise", rights::owner_alone),

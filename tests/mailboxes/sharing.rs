@@ -2,7 +2,7 @@
 
 use crate::actor::{Actor, Stage};
 use postbox::{Bytes, MailboxOptions, Mechanism, fork};
-use postbox_tests::{Outcome, until_asleep};
+use postbox_tests::{Outcome, soon, until_asleep};
 use std::collections::HashMap;
 
 /// Lines `SENDER NUMBER`, in the order of one file.
@@ -134,6 +134,41 @@ pub fn pair(mechanism: Mechanism) -> Outcome {
     c.does("leave duo")?;
     d.does("open duo")?;
     assert!(c.ask("open duo")?.starts_with("error"));
+    Ok(())
+}
+
+/// An end of a pair's mailbox that goes to a third process.
+pub fn pair_passed() -> Outcome {
+    let stage = Stage::new()?;
+    let mut a = stage.actor("a")?;
+    a.does("create duo policy=pair receivers=members capacity=4")?;
+    let me = stage.join("me")?;
+    let open = || me.open_mailbox::<Bytes>("duo");
+    let duo = open()?;
+    // The giver uses it on: there is no place for a third.
+    let refused = format!("{} and {} use it already", a.pid(), std::process::id());
+    let refused = |reason: &dyn std::fmt::Display| assert!(reason.to_string().contains(&refused));
+    fork((duo.sender()?, duo.receiver()?), |(tx, rx)| {
+        refused(&tx.try_send(b"x").unwrap_err());
+        refused(&rx.try_receive().unwrap_err());
+        Ok(())
+    })?
+    .wait()?;
+    duo.send(b"mine")?;
+    assert_eq!(a.ask("receive duo")?, "mine from me");
+    drop(duo);
+    // The giver gives away all that it has, and its place goes along, again and again.
+    for _ in 0..20 {
+        let duo = open()?;
+        let ends = (duo.sender()?, duo.receiver()?, duo.sender()?);
+        drop(duo);
+        let child = fork(ends, |(tx, _rx, _more)| Ok(drop(tx.deliver_with(b"its", &soon())?)))?;
+        let pids = format!("{} and {} use it already", a.pid(), child.pid());
+        let third = open().err().ok_or("a third was let in")?.to_string();
+        assert!(third.contains(&pids), "{third}");
+        assert!(a.ask("receive duo")?.starts_with("its from "));
+        child.wait()?;
+    }
     Ok(())
 }
 

@@ -1,6 +1,6 @@
 //! Running cases, each in a process of its own.
 
-use crate::{Outcome, leaks};
+use crate::{Outcome, leaks, naming};
 use libtest_mimic::{Arguments, Failed, Trial};
 use nix::errno::Errno;
 use nix::sys::signal::{Signal, killpg};
@@ -55,7 +55,7 @@ fn prove(cases: &[Case], name: &str) -> ExitCode {
         return ExitCode::from(2);
     };
     let before = leaks::count();
-    if let Err(error) = (case.proof)() {
+    if let Err(error) = (case.proof)().and_then(|()| naming::clear_up()) {
         eprintln!("{error}");
         return ExitCode::FAILURE;
     }

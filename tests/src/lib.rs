@@ -17,6 +17,7 @@ mod leaks;
 mod ledger;
 mod matrix;
 mod naming;
+mod offices;
 mod plain;
 mod watching;
 
@@ -27,8 +28,10 @@ pub use leaks::descriptors;
 pub use ledger::{Entry, Ledger};
 pub use matrix::{
     BOUNDED, CAPACITIES, MECHANISMS, STRATEGIES, across, across_capacities, over, over_capacities,
+    over_mailboxes, where_senders_are_told,
 };
 pub use naming::{NAMINGS, Naming, channel, connect, pid_of_sender};
+pub use offices::{destroy as destroy_mailboxes, mailbox};
 pub use plain::{Bystander, Storm, bystander, default_action, holder, on_signal, unprivileged_as};
 pub use watching::{
     cpu_time, is_asleep, is_running, own_thread, switches, until_asleep, until_settled,

@@ -58,8 +58,8 @@ pub fn over_capacities(
         .collect()
 }
 
-/// Those of the capacities that the suite runs over links too: one of each kind.
-const OVER_LINKS: [Capacity; 5] = [
+/// Those of the capacities that the suite runs over links and mailboxes too: one of each kind.
+const BY_NAME: [Capacity; 5] = [
     Capacity::Zero,
     Capacity::Bounded(1),
     Capacity::Bounded(7),
@@ -87,19 +87,47 @@ pub fn across_capacities(
     capacities: &[Capacity],
     proof: fn(Mechanism, Capacity) -> Outcome,
 ) -> Vec<Case> {
-    let mut cases = Vec::new();
-    for naming in NAMINGS {
-        let within =
-            |capacity: &&Capacity| naming == Naming::Channel || OVER_LINKS.contains(capacity);
-        for mechanism in MECHANISMS {
-            for capacity in capacities.iter().filter(within).copied() {
+    let of = |naming| named(naming, sentence, capacities, proof);
+    NAMINGS.into_iter().flat_map(of).collect()
+}
+
+/// As [`across_capacities`], for what follows from a sender's being told that no receiver is left:
+/// not over mailboxes, which no absence ends.
+pub fn where_senders_are_told(
+    sentence: &str,
+    capacities: &[Capacity],
+    proof: fn(Mechanism, Capacity) -> Outcome,
+) -> Vec<Case> {
+    let of = |naming| named(naming, sentence, capacities, proof);
+    NAMINGS.into_iter().filter(|naming| naming.senders_are_told()).flat_map(of).collect()
+}
+
+/// One case per mechanism and each of the capacities, over mailboxes alone.
+pub fn over_mailboxes(
+    sentence: &str,
+    capacities: &[Capacity],
+    proof: fn(Mechanism, Capacity) -> Outcome,
+) -> Vec<Case> {
+    named(Naming::Mailbox, sentence, capacities, proof)
+}
+
+fn named(
+    naming: Naming,
+    sentence: &str,
+    capacities: &[Capacity],
+    proof: fn(Mechanism, Capacity) -> Outcome,
+) -> Vec<Case> {
+    let within = |capacity: &&Capacity| naming == Naming::Channel || BY_NAME.contains(capacity);
+    MECHANISMS
+        .into_iter()
+        .flat_map(|mechanism| {
+            capacities.iter().filter(within).map(move |&capacity| {
                 let name = format!("{}{mechanism}::{capacity}::{sentence}", naming.prefix());
-                cases.push(Case::new(name, move || {
+                Case::new(name, move || {
                     naming.choose();
                     proof(mechanism, capacity)
-                }));
-            }
-        }
-    }
-    cases
+                })
+            })
+        })
+        .collect()
 }

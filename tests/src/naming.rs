@@ -1,9 +1,10 @@
-//! How the two ends of a case come together: by a channel of their own, or by the names of two
-//! processes.
+//! How the two ends of a case come together: by a channel of their own, by the names of two
+//! processes, or by the name of a mailbox.
 //!
-//! The suite asks here for its ends, and the case says beforehand what it gets. What two processes
-//! have between them once they have found each other must keep the whole contract.
+//! The suite asks here for its ends, and the case says beforehand what it gets. What processes have
+//! between them once they have found each other must keep the whole contract.
 
+use crate::{Outcome, offices};
 use postbox::{Capacity, Domain, DomainOptions, JoinOptions, Mechanism, Message, Options, Process};
 use postbox::{Receiver, Sender};
 use std::error::Error;
@@ -17,10 +18,13 @@ pub enum Naming {
     Channel,
     /// By the names of two processes.
     Direct,
+    /// By the name of a mailbox. Its receivers are made to end with the last sender, as those of the
+    /// others do of themselves; that no sender ends with the last receiver remains.
+    Mailbox,
 }
 
 /// All of them.
-pub const NAMINGS: [Naming; 2] = [Naming::Channel, Naming::Direct];
+pub const NAMINGS: [Naming; 3] = [Naming::Channel, Naming::Direct, Naming::Mailbox];
 
 /// What the case of this process, and of those that it forks, gets. Each case has a process of its
 /// own, so this is set once.
@@ -38,8 +42,14 @@ impl Naming {
     pub fn chosen() -> Self {
         match CHOSEN.load(Ordering::Relaxed) {
             chosen if chosen == Naming::Direct as u8 => Naming::Direct,
+            chosen if chosen == Naming::Mailbox as u8 => Naming::Mailbox,
             _ => Naming::Channel,
         }
+    }
+
+    /// Whether a sender is told when no receiver is left. Absence never ends a mailbox.
+    pub fn senders_are_told(self) -> bool {
+        self != Naming::Mailbox
     }
 
     /// What the names of the cases begin with.
@@ -47,6 +57,7 @@ impl Naming {
         match self {
             Naming::Channel => "",
             Naming::Direct => "direct::",
+            Naming::Mailbox => "mailbox::",
         }
     }
 }
@@ -64,7 +75,16 @@ pub fn connect<T: Message>(options: &Options) -> Result<(Sender<T>, Receiver<T>)
     match Naming::chosen() {
         Naming::Channel => Ok(options.channel()?),
         Naming::Direct => link(options),
+        Naming::Mailbox => {
+            let (tx, rx) = offices::ends(options)?;
+            Ok((tx, rx.until_drained()))
+        }
     }
+}
+
+/// What stood behind the ends of a case goes, and leaves nothing.
+pub(crate) fn clear_up() -> Outcome {
+    offices::close()
 }
 
 /// The ends of a link between two processes, which are this one under two names. They leave at once
@@ -89,7 +109,7 @@ fn join(domain: &Domain, name: &str, options: &Options) -> Result<Process, Box<d
 /// which may have passed its end on.
 pub fn pid_of_sender(child: u32) -> u32 {
     match Naming::chosen() {
-        Naming::Channel => child,
+        Naming::Channel | Naming::Mailbox => child,
         Naming::Direct => std::process::id(),
     }
 }

@@ -55,7 +55,7 @@ fn hold(names: &[&str]) -> Outcome {
 /// Sends on to `out` what comes from `in`.
 fn echo() -> Outcome {
     let (rx, tx) = (inherited::<Receiver<Bytes>>("in")?, inherited::<Sender<Bytes>>("out")?);
-    for delivery in &rx {
+    for delivery in &rx.until_drained() {
         tx.send(&delivery?)?;
     }
     Ok(())
@@ -81,7 +81,7 @@ fn drain() -> Outcome {
 
 /// Waits in a receive at `in` until it says that the senders are gone.
 fn wait_for_the_end() -> Outcome {
-    match inherited::<Receiver<Bytes>>("in")?.receive() {
+    match inherited::<Receiver<Bytes>>("in")?.until_drained().receive() {
         Err(error) if error.is_disconnected() => Ok(()),
         other => Err(format!("not disconnected but {other:?}").into()),
     }
@@ -91,7 +91,7 @@ fn wait_for_the_end() -> Outcome {
 fn numbers() -> Outcome {
     let rx = inherited::<Receiver<u32>>("in")?;
     let tx = inherited::<Sender<String>>("out")?;
-    for number in &rx {
+    for number in &rx.until_drained() {
         tx.send(&match number {
             Ok(number) => number.to_string(),
             Err(error) => error.to_string(),

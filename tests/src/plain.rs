@@ -22,7 +22,8 @@ pub struct Bystander {
 
 /// Forks a bystander, which ends when `body` returns.
 pub fn bystander(body: impl FnOnce()) -> nix::Result<Bystander> {
-    // SAFETY: the case's process has one thread, so the child may do whatever it may.
+    // SAFETY: the case's process has one thread, so the child may do whatever it may. Where it has
+    // joined a domain a registrar has another, which sleeps while nobody asks it.
     match unsafe { fork() }? {
         ForkResult::Parent { child } => Ok(Bystander { pid: child }),
         ForkResult::Child => {

@@ -1,11 +1,11 @@
 //! Being there: taking what arrives, and taking the lobby when nobody holds it.
 
+use crate::entrance::Entrance;
 use crate::lobby::Holder;
-use crate::message::{LOBBY, News, Note, SCHEMA, ToLobby, lobby};
+use crate::message::{LOBBY, News, Note, ToLobby, lobby};
 use crate::room::Room;
 use postbox::{
-    Cancel, DirectError, Fault, LinkError, MailboxError, Monitor, Name, Opening, Process,
-    ReceiveError, Wait,
+    Cancel, DirectError, Fault, LinkError, MailboxError, Monitor, Name, Process, ReceiveError, Wait,
 };
 use postbox_program::ending::Ending;
 use std::collections::VecDeque;
@@ -140,53 +140,29 @@ impl Attend<'_> {
     /// Takes part while another holds the lobby, until it has gone.
     fn visit(&mut self, holder: &Monitor) -> Result<(), Ending> {
         let gone = Cancel::new().map_err(|error| short("a descriptor", &error))?;
-        let (name, leaving) = (holder.name(), self.leaving);
+        let entrance = Entrance { me: self.me.clone(), room: self.room, leaving: self.leaving };
+        self.catch_up();
+        self.room.lobby_is_at(holder.name());
         thread::scope(|scope| {
-            let watch = || {
-                let _ = holder.wait_with(&Wait::forever().cancelled_by(leaving));
-                gone.fire();
+            let over = &gone;
+            let stay = move || {
+                let stayed = entrance.stay(holder);
+                over.fire();
+                stayed
             };
             let named = thread::Builder::new().name("watch".into());
-            named.spawn_scoped(scope, watch).map_err(|error| short("a thread", &error))?;
-            self.catch_up();
-            self.room.lobby_is_at(name);
-            // That the holder has gone is told only after all that it sent has been taken.
-            let visited = self.enter(name, &gone).and_then(|()| self.listen(&gone, Some(name)));
-            if visited.is_err() {
-                leaving.fire();
+            let staying =
+                named.spawn_scoped(scope, stay).map_err(|error| short("a thread", &error))?;
+            // All that the holder sent has been taken when this returns.
+            let listened = self.listen(&gone, Some(holder.name()));
+            if listened.is_err() {
+                self.leaving.fire();
             }
-            visited
+            let failed = || Err(Ending::Failure("the thread that watches has failed".into()));
+            staying.join().unwrap_or_else(|_| failed()).and(listened)
         })?;
-        if !leaving.is_fired() {
-            self.room.holder_has_gone(name);
-        }
-        Ok(())
-    }
-
-    /// Tells the holder that one is here. Where it does not answer one is here all the same, for
-    /// private messages, and in the lobby with the first line that it takes.
-    fn enter(&self, holder: &Name, gone: &Cancel) -> Result<(), Ending> {
-        let wait = Wait::timeout(PATIENCE).cancelled_by(gone);
-        // Made from this side, so that the holder need not wait for it.
-        match self.me.sender_to_with::<Note>(holder.as_str(), &wait) {
-            Err(LinkError::Cancelled | LinkError::Absent { .. }) => return Ok(()),
-            Err(LinkError::TimedOut) => {
-                self.room.sorry(format_args!("{holder} does not answer: the lobby stands still"));
-                return Ok(());
-            }
-            Err(error) => return Err(error.into()),
-            Ok(_) => {}
-        }
-        let opening = Opening::new().schema(SCHEMA).wait(wait);
-        let entered = match self.me.open_mailbox_with::<ToLobby>(LOBBY, &opening) {
-            Ok(lobby) => lobby.send_with(&ToLobby::Enter, &wait).map_err(Ending::from),
-            Err(error) => Err(error.into()),
-        };
-        match entered {
-            Err(Ending::Nothing(why)) => self.room.sorry(why),
-            // The next one will hear it.
-            Err(_) if gone.is_fired() => {}
-            entered => return entered,
+        if !self.leaving.is_fired() {
+            self.room.holder_has_gone(holder.name());
         }
         Ok(())
     }

@@ -32,12 +32,13 @@
 //!   is what its holder says: everyone in the domain trusts the others to be this program.
 //!
 //! In reading order: [`arguments`], [`message`] (what is sent), [`command`], [`keyboard`] and
-//! [`screen`] (the person), [`talk`] (what is typed), [`room`] (what everyone knows), [`attend`] (what
-//! arrives), [`lobby`] (its holder).
+//! [`screen`] (the person), [`talk`] (what is typed), [`room`] (what everyone knows), [`attend`] and
+//! [`entrance`] (what arrives), [`lobby`] (its holder).
 
 mod arguments;
 mod attend;
 mod command;
+mod entrance;
 mod keyboard;
 mod lobby;
 mod message;

@@ -15,6 +15,8 @@ pub struct Room {
     crowd: Mutex<Crowd>,
     /// Notified when one's own farewell has come back.
     parted: Condvar,
+    /// Whether one has begun to part: held while one enters.
+    parting: Mutex<bool>,
 }
 
 #[derive(Default)]
@@ -33,7 +35,13 @@ struct Crowd {
 impl Room {
     /// With nobody in it yet.
     pub fn new(me: Person, screen: Screen) -> Self {
-        Room { me, screen, crowd: Mutex::default(), parted: Condvar::new() }
+        Room {
+            me,
+            screen,
+            crowd: Mutex::default(),
+            parted: Condvar::new(),
+            parting: Mutex::default(),
+        }
     }
 
     /// Oneself.
@@ -153,6 +161,17 @@ impl Room {
         let each: Vec<String> = each.collect();
         drop(crowd);
         self.note(format_args!("here are: {}", each.join(", ")));
+    }
+
+    /// Enters, unless one has begun to part: nobody comes in again behind their own farewell.
+    pub fn enter<R>(&self, enter: impl FnOnce() -> R) -> Option<R> {
+        let parting = self.parting.lock().unwrap_or_else(PoisonError::into_inner);
+        if *parting { None } else { Some(enter()) }
+    }
+
+    /// Begins to part.
+    pub fn part(&self) {
+        *self.parting.lock().unwrap_or_else(PoisonError::into_inner) = true;
     }
 
     /// Waits until one's own farewell has come back from the lobby: all that was said before it has

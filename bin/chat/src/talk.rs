@@ -136,6 +136,7 @@ impl Talk<'_> {
 
     /// Says farewell, and waits until everything that was said before has been shown.
     fn part(&mut self) {
+        self.room.part();
         match self.deliver(&ToLobby::Leave, &Wait::timeout(PATIENCE)) {
             Ok(()) => self.room.await_parting(PATIENCE),
             Err(why) => {

@@ -6,10 +6,12 @@
 
 use crate::proc_file::errno;
 use crate::{Errno, Result};
-use nix::fcntl::{AT_FDCWD, OFlag, open, openat, renameat};
-use nix::sys::stat::{FchmodatFlags, FileStat, Mode, SFlag, fchmod, fchmodat, fstat, mkdirat};
-use nix::unistd::{Gid, Group, UnlinkatFlags, fchown, geteuid, unlinkat};
+use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, RenameFlags, open, openat, renameat, renameat2};
+use nix::sys::stat::{FchmodatFlags, FileStat, Mode, SFlag};
+use nix::sys::stat::{fchmod, fchmodat, fstat, fstatat, mkdirat};
+use nix::unistd::{Gid, Group, UnlinkatFlags, fchown, geteuid, linkat, unlinkat};
 use std::ffi::{OsStr, OsString};
+use std::fs::File;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
@@ -50,6 +52,15 @@ pub struct Status {
 /// `EIO`, `ENOMEM`, or what the file system says.
 pub fn status(file: impl AsFd) -> Result<Status> {
     fstat(file).map(read)
+}
+
+/// The status of the file `name`, of a symbolic link itself. Takes no descriptor.
+///
+/// # Errors
+///
+/// `ENOENT`, `EACCES`, and those of [`status`].
+pub fn status_of(parent: impl AsFd, name: impl AsRef<OsStr>) -> Result<Status> {
+    fstatat(parent, name.as_ref(), AtFlags::AT_SYMLINK_NOFOLLOW).map(read)
 }
 
 #[allow(clippy::unnecessary_cast, reason = "some architectures count links in fewer bits")]
@@ -169,6 +180,40 @@ pub fn set_group(file: impl AsFd, gid: u32) -> Result<()> {
 /// `ENOENT`, `EACCES`; `EPERM`: the directory is sticky and either file another user's.
 pub fn rename(parent: impl AsFd, from: impl AsRef<OsStr>, to: impl AsRef<OsStr>) -> Result<()> {
     renameat(parent.as_fd(), from.as_ref(), parent.as_fd(), to.as_ref())
+}
+
+/// Renames `from` to `to` in one directory, if nothing bears that name yet. Where the file system
+/// cannot do that at once it is as [`rename`].
+///
+/// # Errors
+///
+/// `EEXIST`: something bears the name. `ENOENT`, `EACCES`, `EPERM`.
+pub fn rename_new(parent: impl AsFd, from: impl AsRef<OsStr>, to: impl AsRef<OsStr>) -> Result<()> {
+    let (directory, from, to) = (parent.as_fd(), from.as_ref(), to.as_ref());
+    match renameat2(directory, from, directory, to, RenameFlags::RENAME_NOREPLACE) {
+        Err(Errno::EINVAL | Errno::ENOSYS) => rename(directory, from, to),
+        outcome => outcome,
+    }
+}
+
+/// Gives the file `from` a second name in its directory.
+///
+/// # Errors
+///
+/// `EEXIST`: something bears that name. `EPERM`: another user's file, or the file system has no
+/// second names. `ENOENT`, `EACCES`, `ENOSPC`.
+pub fn link(parent: impl AsFd, from: impl AsRef<OsStr>, to: impl AsRef<OsStr>) -> Result<()> {
+    linkat(parent.as_fd(), from.as_ref(), parent.as_fd(), to.as_ref(), AtFlags::empty())
+}
+
+/// Has those who clean up old temporary files pass over an open directory and all that is in it, as
+/// long as it is open: they try for an exclusive lock (`flock(2)`) on it, as systemd-tmpfiles does.
+///
+/// Where somebody has just that lock, or the file system none, it is not protected.
+pub fn keep_from_cleaning(directory: OwnedFd) -> OwnedFd {
+    let directory = File::from(directory);
+    let _ = directory.try_lock_shared();
+    directory.into()
 }
 
 /// Removes the name of a file.

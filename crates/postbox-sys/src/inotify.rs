@@ -1,4 +1,4 @@
-//! Watching a directory for names that appear in it, and a timer for when that is not to be had.
+//! Watching a directory for names that come and go, and a timer for when that is not to be had.
 
 use crate::directory::by_descriptor;
 use crate::{Errno, Result};
@@ -7,8 +7,17 @@ use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFl
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
 
-/// A descriptor that is readable once a file has appeared in `directory`, until it is [cleared](clear);
-/// close-on-exec and nonblocking.
+/// What is to be told of a directory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Change {
+    /// A name has appeared in it.
+    Appears,
+    /// A name has gone from it.
+    Goes,
+}
+
+/// A descriptor that is readable once that has happened in `directory`, until it is
+/// [cleared](clear); close-on-exec and nonblocking.
 ///
 /// See [`inotify(7)`](https://man7.org/linux/man-pages/man7/inotify.7.html).
 ///
@@ -16,10 +25,13 @@ use std::time::Duration;
 ///
 /// `EMFILE`: this user's `/proc/sys/fs/inotify/max_user_instances`, or RLIMIT_NOFILE, is reached.
 /// `ENOSPC`: `max_user_watches` is. `ENFILE`, `ENOMEM`. `ENOENT`: `/proc` is not mounted.
-pub fn watch(directory: impl AsFd) -> Result<OwnedFd> {
+pub fn watch(directory: impl AsFd, change: Change) -> Result<OwnedFd> {
     let watch = Inotify::init(InitFlags::IN_CLOEXEC | InitFlags::IN_NONBLOCK)?;
-    let appears = AddWatchFlags::IN_CREATE | AddWatchFlags::IN_MOVED_TO;
-    watch.add_watch(&by_descriptor(directory.as_fd()), appears | AddWatchFlags::IN_ONLYDIR)?;
+    let events = match change {
+        Change::Appears => AddWatchFlags::IN_CREATE | AddWatchFlags::IN_MOVED_TO,
+        Change::Goes => AddWatchFlags::IN_DELETE | AddWatchFlags::IN_MOVED_FROM,
+    };
+    watch.add_watch(&by_descriptor(directory.as_fd()), events | AddWatchFlags::IN_ONLYDIR)?;
     Ok(watch.into())
 }
 
@@ -67,18 +79,24 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_appears_is_told_until_that_is_cleared() {
+    fn a_name_that_comes_or_goes_is_told_until_that_is_cleared() {
         let path = std::env::temp_dir().join(format!("postbox-inotify-{}", std::process::id()));
         std::fs::create_dir(&path).unwrap();
         let directory = crate::directory::open_path(&path).unwrap();
-        let watched = watch(&directory).unwrap();
+        let watched = watch(&directory, Change::Appears).unwrap();
+        let departures = watch(&directory, Change::Goes).unwrap();
         assert!(!is_readable(&watched, PollTimeout::ZERO));
         for round in 0..300 {
             std::fs::write(path.join(format!("{round}")), "").unwrap();
         }
         assert!(is_readable(&watched, PollTimeout::ZERO));
         clear(&watched).unwrap();
+        assert!(!is_readable(&departures, PollTimeout::ZERO));
+        std::fs::remove_file(path.join("7")).unwrap();
+        assert!(is_readable(&departures, PollTimeout::ZERO));
         assert!(!is_readable(&watched, PollTimeout::ZERO));
+        clear(&departures).unwrap();
+        assert!(!is_readable(&departures, PollTimeout::ZERO));
         std::fs::remove_dir_all(path).unwrap();
     }
 

@@ -336,19 +336,20 @@ pub use bytemuck;
 pub use channel::{
     Delivery, Iter, Options, Pollable, Receipt, Receiver, Sender, Statistics, channel,
 };
+pub use denied::{Denied, Right};
 pub use direct::{
-    Absence, Departed, DirectError, Direction, JoinError, JoinOptions, LinkError, LinkInfo, LinkOptions,
-    Monitor, Process,
+    Absence, Departed, DirectError, Direction, JoinError, JoinOptions, LinkError, LinkInfo,
+    LinkOptions, Monitor, Process,
 };
 pub use domain::{Domain, DomainError, DomainOptions, GroupName, MailboxEntry, ProcessEntry};
-pub use denied::{Denied, Right};
 pub use error::{
     CreateError, DecodeError, DeliverError, EncodeError, Fault, ReceiveError, SendBatchError,
     SendError, TooLarge, TrySendError,
 };
 pub use indirect::{
-    Access, Existing, Grant, InvalidAccess, Keeper, KeeperError, Mailbox, MailboxAdmin, MailboxError,
-    MailboxOptions, MailboxOwner, MailboxStatus, Opening, Ownership, Rights, WhenIdle,
+    Access, Existing, Grant, InvalidAccess, Keeper, KeeperError, Mailbox, MailboxAdmin,
+    MailboxError, MailboxOptions, MailboxOwner, MailboxStatus, Opening, Ownership, Rights,
+    WhenIdle,
 };
 pub use mechanism::{
     Capacity, Form, InvalidCapacity, MAX_BOUNDED, Mechanism, UnknownMechanism, WaitStrategy,

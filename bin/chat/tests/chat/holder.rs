@@ -1,7 +1,8 @@
 //! The holder of the lobby goes.
 
-use crate::scene::Scene;
+use crate::scene::{Person, Scene};
 use nix::sys::signal::Signal;
+use std::thread;
 
 #[test]
 fn another_takes_the_lobby_over_when_its_holder_dies() {
@@ -36,6 +37,32 @@ fn another_takes_the_lobby_over_when_its_holder_dies() {
 }
 
 #[test]
+fn one_holder_after_another_dies_and_the_lobby_goes_on() {
+    let scene = Scene::new();
+    let names = ["ann", "bob", "cat", "dan", "eve"];
+    let mut people: Vec<Person> = names.iter().map(|name| scene.enter(name)).collect();
+    people.iter().for_each(|person| drop(person.await_line("eve", |line| line.contains("eve"))));
+    while people.len() > 1 {
+        let holds = |person: &Person| person.lines().iter().any(|line| line.contains("yours"));
+        let holder = loop {
+            match people.iter().position(holds) {
+                Some(holder) => break people.remove(holder),
+                None => thread::yield_now(),
+            }
+        };
+        holder.signal(Signal::SIGKILL);
+        let round = people.len();
+        people.iter().for_each(|person| person.sees(&format!("* {} has died", holder.name)));
+        people.iter_mut().for_each(|person| person.types(&format!("round {round}")));
+        let said = |line: &str| line.ends_with(&format!(": round {round}"));
+        let seen: Vec<_> = people.iter().map(|person| person.await_lines(round, said)).collect();
+        assert!(seen.iter().all(|lines| *lines == seen[0]), "{seen:#?}");
+    }
+    people[0].quits();
+    scene.finish();
+}
+
+#[test]
 fn another_takes_the_lobby_over_when_its_holder_leaves() {
     let scene = Scene::new();
     let (mut ann, mut bob, mut cat) = (scene.enter("ann"), scene.enter("bob"), scene.enter("cat"));
@@ -60,7 +87,7 @@ fn who_dies_with_the_holder_is_missed_too() {
     let (ann, mut bob, cat) = (scene.enter("ann"), scene.enter("bob"), scene.enter("cat"));
     bob.sees("* cat has joined");
     // Stopped, the holder cannot tell of it.
-    ann.signal(Signal::SIGSTOP);
+    ann.stops();
     cat.signal(Signal::SIGKILL);
     drop(cat);
     ann.signal(Signal::SIGKILL);
@@ -75,7 +102,7 @@ fn a_stopped_holder_stops_the_lobby_and_nothing_else() {
     let scene = Scene::new();
     let (mut ann, mut bob, mut cat) = (scene.enter("ann"), scene.enter("bob"), scene.enter("cat"));
     bob.sees("* cat has joined");
-    ann.signal(Signal::SIGSTOP);
+    ann.stops();
     bob.types("/to cat directly, past ann");
     cat.sees("[from bob] directly, past ann");
     bob.types("to everyone");

@@ -37,7 +37,7 @@ fn leaving_and_dying_are_told_apart() {
     let (mut ann, mut bob) = (scene.enter("ann"), scene.enter("bob"));
     ann.sees("* bob has joined");
     let (mut cat, mut dan) = (scene.enter("cat"), scene.enter("dan"));
-    let (mut eve, mut fay) = (scene.enter("eve"), scene.enter("fay"));
+    let (mut eve, fay) = (scene.enter("eve"), scene.enter("fay"));
     bob.sees("* fay has joined");
     cat.quits();
     dan.closes();
@@ -108,7 +108,7 @@ fn who_does_not_read_is_passed_by_and_told_so() {
     let (mut ann, mut bob, mut cat) = (scene.enter("ann"), scene.enter("bob"), scene.enter("cat"));
     ann.sees("* cat has joined");
     bob.sees("* cat has joined");
-    cat.signal(Signal::SIGSTOP);
+    cat.stops();
     for n in 0..100 {
         bob.types(&format!("line {n}"));
     }

@@ -53,7 +53,7 @@ fn who_does_not_read_is_full_in_the_end() {
     let (mut ann, mut bob) = (scene.enter("ann"), scene.enter("bob"));
     ann.types("/to bob line 0");
     bob.sees("[from ann] line 0");
-    bob.signal(Signal::SIGSTOP);
+    bob.stops();
     for n in 1..=65 {
         ann.types(&format!("/to bob line {n}"));
     }

@@ -2,6 +2,7 @@
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::Path;
 use std::process::{Child, ChildStdin, Command, Stdio};
@@ -63,6 +64,14 @@ impl Scene {
             complaint
         });
         Person { name: name.into(), child, input, heard, listening: Some(listening) }
+    }
+
+    /// Signals the process of that name, which is in.
+    pub fn signal(&self, name: &str, signal: Signal) {
+        let processes = self.directory().join("default/processes").read_dir().unwrap();
+        let mut files = processes.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        let pid = files.find_map(|file| file.strip_prefix(name)?.strip_prefix('.')?.parse().ok());
+        kill(Pid::from_raw(pid.unwrap()), signal).unwrap();
     }
 
     /// The end of a scene: nothing is left in the directory.
@@ -139,6 +148,21 @@ impl Person {
 
     pub fn signal(&self, signal: Signal) {
         kill(Pid::from_raw(self.child.id() as i32), signal).unwrap();
+    }
+
+    /// Stops them, every thread, so that they read no more.
+    pub fn stops(&self) {
+        self.signal(Signal::SIGSTOP);
+        let deadline = Instant::now() + PATIENCE;
+        let stopped = |task: std::io::Result<fs::DirEntry>| {
+            let stat = fs::read_to_string(task.unwrap().path().join("stat")).unwrap();
+            stat.rsplit_once(") ").is_some_and(|(_, state)| state.starts_with('T'))
+        };
+        let tasks = || fs::read_dir(format!("/proc/{}/task", self.pid())).unwrap();
+        while !tasks().all(stopped) {
+            assert!(Instant::now() < deadline, "{} never stopped", self.name);
+            thread::yield_now();
+        }
     }
 
     /// Waits for their end: the exit code, if no signal ended them, and what they complained of.

@@ -1,8 +1,7 @@
 //! In real terminals: panes of a tmux server of its own.
 
 use crate::scene::{PATIENCE, Scene};
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use nix::sys::signal::Signal;
 use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -25,7 +24,6 @@ impl<'s> Tmux<'s> {
         let tmux = Tmux { scene, directory: tempfile::tempdir().unwrap() };
         // Keeps the server: panes come and go.
         tmux.run(&["new-session", "-d", "-x", "90", "-y", "24", "cat"]);
-        tmux.run(&["set-option", "-g", "remain-on-exit", "on"]);
         Some(tmux)
     }
 
@@ -44,17 +42,15 @@ impl<'s> Tmux<'s> {
         String::from_utf8(output.stdout).unwrap().trim_end().to_owned()
     }
 
-    /// A pane in which somebody chats.
+    /// A terminal in which somebody chats; it then shows the exit code. First and last it shows how
+    /// it is set.
     fn enter(&self, name: &str) -> Pane<'_> {
-        let directory = format!("POSTBOX_DIR={}", self.scene.directory().display());
-        let chat = [&directory, env!("CARGO_BIN_EXE_chat"), "--as", name];
-        self.pane(&[&["env", "-u", "POSTBOX_DOMAIN"], &chat[..]].concat())
-    }
-
-    /// A pane in which that runs.
-    fn pane(&self, command: &[&str]) -> Pane<'_> {
+        let domains = format!("POSTBOX_DIR={}", self.scene.directory().display());
+        let script = "stty -g; \"$@\"; echo code $?; stty -g; exec cat";
+        let shell = ["sh", "-c", script, "sh", "env", "-u", "POSTBOX_DOMAIN", &domains];
+        let chat = [env!("CARGO_BIN_EXE_chat"), "--as", name];
         let new = ["new-window", "-d", "-P", "-F", "#{pane_id}", "--"];
-        Pane { tmux: self, id: self.run(&[&new, command].concat()) }
+        Pane { tmux: self, id: self.run(&[&new[..], &shell, &chat].concat()) }
     }
 }
 
@@ -107,25 +103,6 @@ impl Pane<'_> {
     fn presses(&self, key: &str) {
         self.tmux.run(&["send-keys", "-t", &self.id, key]);
     }
-
-    fn pid(&self) -> Pid {
-        let pid = self.tmux.run(&["display-message", "-p", "-t", &self.id, "#{pane_pid}"]);
-        Pid::from_raw(pid.parse().unwrap())
-    }
-
-    /// Waits until what ran in it has ended; its exit code.
-    fn status(&self) -> String {
-        let deadline = Instant::now() + PATIENCE;
-        loop {
-            let form = "#{pane_dead} #{pane_dead_status}";
-            let status = self.tmux.run(&["display-message", "-p", "-t", &self.id, form]);
-            if let Some(status) = status.strip_prefix("1 ") {
-                return status.to_owned();
-            }
-            assert!(Instant::now() < deadline, "it never ended:\n{}", self.content());
-            thread::sleep(Duration::from_millis(10));
-        }
-    }
 }
 
 #[test]
@@ -155,19 +132,19 @@ fn two_terminals_see_each_others_lines_and_ends() {
     bob.presses("Up");
     bob.ends_with("bob> half a line");
 
-    kill(bob.pid(), Signal::SIGKILL).unwrap();
+    scene.signal("bob", Signal::SIGKILL);
+    bob.shows_line("code 137");
     ann.shows_line("* bob has died");
 
     let bob = tmux.enter("bob");
-    ann.shows("bob again", |lines| {
-        lines.iter().filter(|line| **line == "* bob has joined").count() == 2
-    });
+    let joined = |lines: &[&str]| lines.iter().filter(|l| **l == "* bob has joined").count();
+    ann.shows("bob again", |lines| joined(lines) == 2);
     bob.types("not to be said");
     bob.presses("C-c");
-    assert_eq!(bob.status(), "130");
+    bob.shows_line("code 130");
     ann.shows_line("* bob has left");
     ann.presses("C-d");
-    assert_eq!(ann.status(), "0");
+    ann.shows_line("code 0");
     assert!(!ann.content().contains("not to be said"));
     drop(tmux);
     scene.finish();
@@ -177,25 +154,16 @@ fn two_terminals_see_each_others_lines_and_ends() {
 fn a_terminal_is_left_as_it_was_found_when_a_signal_ends_the_chat() {
     let scene = Scene::new();
     let Some(tmux) = Tmux::start(&scene) else { return };
-    let domains = format!("POSTBOX_DIR={}", scene.directory().display());
-    let script = "stty -g; env \"$0\" \"$1\" --as ann; echo code $?; stty -g";
-    let pane = tmux.pane(&["sh", "-c", script, &domains, env!("CARGO_BIN_EXE_chat")]);
+    let pane = tmux.enter("ann");
     pane.shows_line("* you are the first: the lobby is yours");
-    pane.types("/who");
-    pane.presses("Enter");
-    pane.shows("who is here", |lines| lines.iter().any(|line| line.starts_with("* here are: ")));
     pane.types("half a li");
     pane.ends_with("ann> half a li");
-
-    let content = pane.content();
-    let (_, who) = content.split_once("* here are: ann (process ").unwrap();
-    let pid = who.split(|c: char| !c.is_ascii_digit()).next().unwrap();
-    kill(Pid::from_raw(pid.parse().unwrap()), Signal::SIGTERM).unwrap();
-    assert_eq!(pane.status(), "0");
-    let content = pane.content();
-    let lines: Vec<&str> = content.lines().filter(|line| !line.starts_with("Pane is")).collect();
-    assert!(lines.contains(&"code 143"), "{content}");
-    assert_eq!(lines.first(), lines.iter().rev().find(|line| !line.is_empty()), "{content}");
+    scene.signal("ann", Signal::SIGTERM);
+    // Not behind the half line, and the settings of before after it.
+    pane.shows("the settings of before", |lines| {
+        let code = lines.iter().position(|line| *line == "code 143");
+        code.is_some_and(|code| lines.len() == code + 2 && lines.first() == lines.last())
+    });
     drop(tmux);
     scene.finish();
 }

@@ -38,10 +38,12 @@ fn one_producer_and_three_consumers_lose_and_double_nothing() {
 fn a_consumer_that_comes_late_finds_what_is_left_and_ends() {
     let scene = Scene::new();
     scene.postbox("mailbox create jobs --receivers members --capacity unbounded").good();
-    scene.producer("--mailbox jobs --quiet", "first\n\nlast").good();
+    scene.producer("--mailbox jobs --as early --quiet", "first\n\nlast").good();
     assert_eq!(scene.ask("mailbox inspect jobs")["queued"], 3);
-    let taken = scene.consumer("--mailbox jobs --until-drained --quiet").good();
-    assert_eq!(taken, "first\n\nlast\n");
+    let taken = scene.consumer("--mailbox jobs --until-drained --json").finish();
+    assert_eq!((taken.code(), &taken.out[..]), (Some(0), &b"first\n\nlast\n"[..]), "{taken:?}");
+    // Its sender has gone, and is known all the same.
+    assert_eq!(taken.statistics()["from"][0]["name"], "early");
     // Senders have been there, none is now, and nothing is left.
     assert_eq!(scene.consumer("--mailbox jobs --until-drained --quiet").good(), "");
     scene.postbox("mailbox destroy jobs").good();

@@ -139,7 +139,8 @@ postbox_ring::shared! {
         pub turn: AtomicU64,
         /// The end that is clearing this dead record, plus one.
         pub reaper: AtomicU64,
-        /// Not 0 once the right behind this end was taken back. By the mailbox's owner.
+        /// One more than the generation of the end that the right was taken back from. By the
+        /// mailbox's owner.
         pub barred: AtomicU64,
         /// messages, bytes, waits, spilled. Written by the end alone.
         pub statistics: [AtomicU64; 4],

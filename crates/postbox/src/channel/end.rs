@@ -41,7 +41,7 @@ pub(crate) struct End {
     /// Why every operation is refused, if the end could not be made (a clone too many).
     refused: OnceCell<Fault>,
     /// This process's use of a channel for two.
-    attached: RefCell<Attached>,
+    pub(super) attached: RefCell<Attached>,
     /// What this end sleeps on, per thing awaited; made when it first sleeps.
     pub(crate) sets: RefCell<[Option<WaitSet>; Awaited::COUNT]>,
     /// What the last attempt lacked.
@@ -256,6 +256,7 @@ impl End {
         self.pid.set(Identity::own().pid());
         self.partners_at.set(u64::MAX);
         self.has_floor.set(false);
+        self.await_place_from(from);
         let mut taken = self.channel.block.transfer(self.seat, from, Identity::own());
         match self.channel.attach() {
             Ok(attached) => drop(self.attached.replace(attached)),

@@ -18,16 +18,18 @@
 //! others and rings again, once for each time that the floor is passed, so that nobody rings for ever
 //! for one that is stopped. Everybody hears of a death and looks.
 //!
-//! **Pollables** must not be readable while another has the floor, so they leave the kernel object out
-//! and go by the level bell alone, which is rung for a message only while the floor is free.
+//! **Pollables** must not be readable while another has the floor or waits for it, so they leave the
+//! kernel object out and go by the level bell alone, which is rung for a message only while the floor
+//! is open to whoever tries.
 
 use super::control::Awaited;
-use super::lifetime::Over;
-use super::members::{Life, Role, Seat, Status};
+use super::control::Member;
+use super::members::{Life, Role, Seat};
 use super::{Channel, End};
 use crate::error::{Fault, ReceiveError};
 use crate::wait::Wait;
-use postbox_ring::sync::Ordering::SeqCst;
+use postbox_ring::sync::Ordering::{Acquire, SeqCst};
+use postbox_ring::sync::fence;
 use postbox_sys::eventfd;
 use std::cell::Cell;
 
@@ -71,7 +73,7 @@ impl<'e> Floor<'e> {
         if !end.channel.queues || end.has_floor.get() {
             return Some(Floor(None));
         }
-        (end.channel.first_in_line().is_none() && end.take_floor()).then_some(Floor(Some(end)))
+        (end.channel.nobody_waits() && end.take_floor()).then_some(Floor(Some(end)))
     }
 
     #[cold]
@@ -96,8 +98,7 @@ impl Drop for Floor<'_> {
         // SeqCst: before the look at the line; pairs with the store in `Place::take`.
         let mine = word_of(end.seat);
         let _ = channel.block.control.floor.word.compare_exchange(mine, NOBODY, SeqCst, SeqCst);
-        channel.pass_floor();
-        channel.raise_level_if_receivable();
+        channel.floor_opened();
     }
 }
 
@@ -105,7 +106,8 @@ impl<'e> Place<'e> {
     fn take(end: &'e End) -> Result<Self, Fault> {
         let control = &end.channel.block.control;
         let relayed = Cell::new(control.passes.load(SeqCst));
-        let number = control.places.fetch_add(1, SeqCst).wrapping_add(1);
+        // 0 is no place, should memory lie.
+        let number = control.places.fetch_add(1, SeqCst).wrapping_add(1).max(1);
         // SeqCst: before the look at the floor; pairs with the exchange when the floor is given up.
         end.member().place.store(number, SeqCst);
         let place = Place { end, number, relayed };
@@ -121,11 +123,8 @@ impl<'e> Place<'e> {
 
     fn attempt(&self) -> Result<Option<Floor<'e>>, ReceiveError> {
         let (end, channel) = (self.end, &self.end.channel);
-        match end.partners() {
-            // What waits is received by those before.
-            Err(Over::Disconnected) if !channel.is_drained() => {}
-            other => other?,
-        }
+        // What waits is received by those before.
+        end.ended()?;
         if channel.first_in_line() == Some(self.number) {
             return Ok(end.take_floor().then_some(Floor(Some(end))));
         }
@@ -144,7 +143,7 @@ impl Drop for Place<'_> {
         self.end.member().place.store(0, SeqCst);
         // Whoever leaves without the floor may have been woken for it.
         if !self.end.has_floor.get() {
-            self.end.channel.pass_floor();
+            self.end.channel.floor_opened();
         }
     }
 }
@@ -169,8 +168,8 @@ impl Channel {
             return true;
         }
         let holder = seat_of(word).and_then(|seat| {
-            let status: Status = self.block.members.get(usize::from(seat.index))?.status();
-            (status.generation() == seat.generation && status.life() == Life::Live).then_some(())
+            let member = self.block.members.get(usize::from(seat.index))?;
+            (member.status().generation() == seat.generation && !is_gone(member)).then_some(())
         });
         holder.is_none()
             && matches!(floor.compare_exchange(word, NOBODY, SeqCst, SeqCst), Ok(_) | Err(NOBODY))
@@ -189,9 +188,18 @@ impl Channel {
             .min()
     }
 
-    /// The floor is free, perhaps: somebody who waits for it is to look.
-    fn pass_floor(&self) {
-        if self.first_in_line().is_some() && self.floor_is_free() {
+    fn nobody_waits(&self) -> bool {
+        self.first_in_line().is_none()
+    }
+
+    /// The floor is free, perhaps, or the line shorter: somebody who waits for it is to look, or if
+    /// nobody does, whoever polls.
+    fn floor_opened(&self) {
+        // Before the look at what waits; pairs with the fence in `may_be_received`.
+        fence(SeqCst);
+        if self.nobody_waits() {
+            self.raise_level_if_receivable();
+        } else if self.floor_is_free() {
             self.block.control.passes.fetch_add(1, SeqCst);
             self.ring_floor();
         }
@@ -203,6 +211,27 @@ impl Channel {
 
     /// Whether a try_receive would find something.
     pub(crate) fn is_receivable(&self) -> bool {
-        !self.is_drained() && (!self.queues || self.floor_is_free())
+        !self.is_drained() && (!self.queues || self.nobody_waits() && self.floor_is_free())
+    }
+
+    /// Whether what was published just now is for whoever tries.
+    pub(crate) fn may_be_received(&self) -> bool {
+        if !self.queues {
+            return true;
+        }
+        // After the publication, for which the ring has no fence; pairs with `floor_opened`.
+        fence(SeqCst);
+        self.nobody_waits() && self.floor_is_free()
+    }
+}
+
+/// Whether an end has left, or its death is certain: until somebody buries it, the mark of death may
+/// be taken back from an end that was passed on.
+fn is_gone(member: &Member) -> bool {
+    match member.status().life() {
+        Life::Live => false,
+        // Pairs with the compare-and-swap in `bury`.
+        Life::Dead => member.reaper.load(Acquire) != 0,
+        Life::Free => true,
     }
 }

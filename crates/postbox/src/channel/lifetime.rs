@@ -86,6 +86,16 @@ impl Channel {
         Denied::new(right, mailbox, "whoever its owner lets in")
     }
 
+    /// The last message of senders that have left was taken: receivers that did not have the floor, and
+    /// so found nothing, may have ended by that.
+    #[cold]
+    pub(crate) fn tell_if_drained(&self) {
+        let polled = self.block.control.pollables.load(Relaxed) > 0;
+        if polled && self.live(Role::Sender) == 0 && self.is_drained() {
+            self.left();
+        }
+    }
+
     /// Ends that are there now.
     pub(crate) fn live(&self, role: Role) -> usize {
         self.block.live(role)
@@ -115,6 +125,14 @@ impl End {
         }
     }
 
+    /// Whether it is over, with nothing left that could be received.
+    pub(crate) fn ended(&self) -> Result<(), Over> {
+        match self.partners() {
+            Err(Over::Disconnected) if !self.channel.is_drained() => Ok(()),
+            other => other,
+        }
+    }
+
     #[cold]
     fn look_for_partners(&self) -> Result<(), Over> {
         let block = &self.channel.block;
@@ -126,8 +144,7 @@ impl End {
         if self.channel.is_destroyed() {
             return Err(Over::Destroyed);
         }
-        // Pairs with the store in `revoke`.
-        if self.member().barred.load(Acquire) != 0 {
+        if self.is_barred() {
             return Err(Over::Denied(self.channel.denial(self.role)));
         }
         let waits_for_more = match self.channel.config.lifetime {

@@ -150,8 +150,27 @@ impl ControlBlock {
 
     /// Claims a record for `owner`.
     pub(crate) fn join(&self, role: Role, owner: Identity, card: &Card) -> Option<Seat> {
+        // What a sender has left tells receivers who it was, for as long as nobody takes its
+        // record: a receiver that comes late takes another one while there is any.
+        let of_the_role = |member: &Member| {
+            let last = member.status();
+            last.generation() == 0 || last.role() == role
+        };
+        let claim = |fits: &dyn Fn(&Member) -> bool| self.claim(role, owner, card, fits);
+        claim(&of_the_role).or_else(|| claim(&|_| true))
+    }
+
+    /// Claims the first free record that fits.
+    fn claim(
+        &self,
+        role: Role,
+        owner: Identity,
+        card: &Card,
+        fits: &dyn Fn(&Member) -> bool,
+    ) -> Option<Seat> {
         for (index, member) in self.members.iter().enumerate() {
             if member.owner.load(Relaxed) != 0
+                || !fits(member)
                 || member.owner.compare_exchange(0, owner.to_word(), AcqRel, Relaxed).is_err()
             {
                 continue;

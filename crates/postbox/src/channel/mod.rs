@@ -62,7 +62,7 @@ pub use sender::{Receipt, Sender};
 pub use statistics::Statistics;
 
 pub(crate) use end::End;
-pub(crate) use lifetime::{Lifetime, Over};
+pub(crate) use lifetime::Lifetime;
 pub(crate) use members::{Role, Seat};
 #[allow(unused_imports, reason = "for a mailbox's status")]
 pub(crate) use names::MemberInfo;

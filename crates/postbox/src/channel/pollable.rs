@@ -86,7 +86,7 @@ impl PollSet {
     pub(crate) fn refresh(&self, end: &End) -> Result<(), Fault> {
         let mut set = self.set.lock().unwrap_or_else(PoisonError::into_inner);
         set.look(&self.channel, end.seat)?;
-        if self.channel.is_receivable() || end.partners().is_err() {
+        if self.channel.is_receivable() || end.ended().is_err() {
             self.channel.raise_level();
         } else if self.channel.queues {
             self.channel.lower_level(end);
@@ -133,7 +133,7 @@ impl Channel {
     /// Pollables are readable now if a receiver may take what was published.
     pub(crate) fn raise_level_for_message(&self) {
         // SeqCst: as in `raise_level`.
-        if self.block.control.pollables.load(SeqCst) > 0 && (!self.queues || self.floor_is_free()) {
+        if self.block.control.pollables.load(SeqCst) > 0 && self.may_be_received() {
             let _ = eventfd::ring(self.bells.level());
         }
     }
@@ -150,7 +150,7 @@ impl Channel {
     pub(crate) fn lower_level(&self, end: &End) {
         let nobody = self.block.control.pollables.load(SeqCst) == 0;
         // Disconnection stays to be received for ever, and so does destruction.
-        if nobody || self.is_receivable() || end.partners().is_err() {
+        if nobody || self.is_receivable() || end.ended().is_err() {
             return;
         }
         let _ = eventfd::clear(self.bells.level());

@@ -167,13 +167,15 @@ impl<T: Message> Receiver<T> {
     pub fn try_receive_batch(&self, most: usize) -> Result<Vec<Delivery<T>>, ReceiveError> {
         let mut batch = Vec::new();
         self.end.check()?;
-        // One receive as well; without the floor each finds nothing.
-        let _floor = Floor::try_take(&self.end);
+        // One receive as well. Without the floor there is nothing, but perhaps an error.
+        let floor = Floor::try_take(&self.end);
         if most > 0
             && let Some(first) = self.try_receive()?
         {
             batch.push(first);
-            self.fill(&mut batch, most);
+            if floor.is_some() {
+                self.fill(&mut batch, most);
+            }
         }
         Ok(batch)
     }
@@ -273,7 +275,12 @@ impl<T: Message> Receiver<T> {
 
     #[inline(always)]
     fn pop(&self, into: &mut Vec<u8>) -> Result<Option<Popped>, Fault> {
-        self.end.channel.pop(&self.end, &self.inbox, into)
+        let channel = &self.end.channel;
+        let popped = channel.pop(&self.end, &self.inbox, into)?;
+        if channel.queues && popped.is_some() {
+            channel.tell_if_drained();
+        }
+        Ok(popped)
     }
 
     #[inline(always)]
@@ -371,7 +378,8 @@ impl<T: Message> Receiver<T> {
         self.end.usable()?;
         let popped = match Floor::try_take(&self.end) {
             Some(_floor) => self.try_pop(into),
-            None => Ok(None),
+            // Somebody else executes a receive, which may be to wait for ever.
+            None => self.end.ended().map(|()| None).map_err(ReceiveError::from),
         };
         if let (Ok(None), Some(polled)) = (&popped, self.polled()) {
             polled.refresh(&self.end)?;

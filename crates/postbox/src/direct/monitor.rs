@@ -3,23 +3,26 @@
 use super::error::LinkError;
 use super::membership::Membership;
 use super::nap::Nap;
-use crate::domain::{Address, Domain};
+use crate::domain::{Address, Departures, Domain};
 use crate::error::Fault;
 use crate::name::Name;
 use crate::process::Identity;
 use crate::wait::Wait;
-use postbox_sys::{inotify, pidfd};
+use postbox_sys::pidfd;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-/// How often a wait looks whether the process has left the domain and lives on: nothing tells.
-const LOOK: Duration = Duration::from_millis(100);
+/// How soon a wait looks again where the process has a name and no socket: it is just leaving, or
+/// has just come.
+const LOOK: Duration = Duration::from_millis(20);
 
 /// Watches one process of the domain; made by [`Process::monitor`](crate::Process::monitor).
 ///
 /// Its death is told at once, by waits and by the descriptor ([`AsFd`], for an event loop: readable
-/// from then on). Where it leaves the domain and lives on, a wait tells so within 100 ms.
+/// from then on). Where it leaves the domain and lives on, waits tell so at once too: they watch the
+/// domain for names that go, or look every 20 ms where this user's watches are used up
+/// (`fs.inotify.max_user_instances`).
 ///
 /// ```no_run
 /// use postbox::Domain;
@@ -92,20 +95,32 @@ impl Monitor {
     ///
     /// Also timed out and cancelled.
     pub fn wait_with(&self, wait: &Wait) -> Result<Departed, LinkError> {
-        let (nap, ticks) = (Nap::new()?, inotify::ticks(LOOK));
+        let (nap, departures) = (Nap::new()?, Departures::new(&self.domain)?);
         nap.level(&self.death)?;
-        let ticks = ticks.map_err(Fault::system("timerfd_create"))?;
-        nap.level(&ticks)?;
+        nap.level(&departures)?;
         loop {
-            let _ = inotify::clear(&ticks);
+            departures.clear();
+            // Looked at first: its socket goes before its name does.
+            let whole = self.has_socket();
             if let Some(departed) = self.try_wait()? {
                 return Ok(departed);
             }
             if let Some(ended) = wait.over() {
                 return Err(ended.into());
             }
-            nap.sleep(wait)?;
+            if whole {
+                nap.sleep(wait)?;
+            } else {
+                // Nothing will tell when the name goes too.
+                let soon = Instant::now() + LOOK;
+                let deadline = Some(wait.deadline.map_or(soon, |deadline| deadline.min(soon)));
+                nap.sleep(&Wait { deadline, ..*wait })?;
+            }
         }
+    }
+
+    fn has_socket(&self) -> bool {
+        self.domain.has_socket(&Address::process(&self.name), self.identity.pid())
     }
 
     /// Never waits: `None` while the process is there.

@@ -1,8 +1,10 @@
-//! Waiting for a name that is not there yet.
+//! Waiting for a name to come, or to go.
 
-use super::{Domain, Kind};
+use super::address::file_name;
+use super::{Address, Domain, Kind};
 use crate::error::Fault;
-use postbox_sys::{Errno, inotify};
+use postbox_sys::inotify::{self, Change};
+use postbox_sys::{Errno, directory};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
@@ -27,13 +29,7 @@ impl Arrivals {
 
     /// The same for names of that kind.
     pub(crate) fn of(domain: &Domain, kind: Kind) -> Result<Self, Fault> {
-        let watch = match inotify::watch(domain.place_now().sockets(kind)) {
-            Err(Errno::EMFILE | Errno::ENOSPC) => {
-                inotify::ticks(LOOK).map_err(Fault::system("timerfd_create"))
-            }
-            watch => watch.map_err(Fault::system("inotify_add_watch")),
-        };
-        Ok(Arrivals { watch: watch? })
+        Ok(Arrivals { watch: watch(domain, kind, Change::Appears)? })
     }
 
     /// Forgets what has happened so far.
@@ -46,5 +42,47 @@ impl Arrivals {
 impl AsFd for Arrivals {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.watch.as_fd()
+    }
+}
+
+/// Tells that a process may have left, in the same way: readable since a socket has gone from among
+/// those of the processes.
+pub(crate) struct Departures {
+    watch: OwnedFd,
+}
+
+impl Departures {
+    /// Watches from now on, or looks every 20 ms as [`Arrivals`] does.
+    pub(crate) fn new(domain: &Domain) -> Result<Self, Fault> {
+        Ok(Departures { watch: watch(domain, Kind::Process, Change::Goes)? })
+    }
+
+    /// Forgets what has happened so far.
+    pub(crate) fn clear(&self) {
+        let _ = inotify::clear(&self.watch);
+    }
+}
+
+impl AsFd for Departures {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.watch.as_fd()
+    }
+}
+
+fn watch(domain: &Domain, kind: Kind, change: Change) -> Result<OwnedFd, Fault> {
+    match inotify::watch(domain.place_now().sockets(kind), change) {
+        Err(Errno::EMFILE | Errno::ENOSPC) => {
+            inotify::ticks(LOOK).map_err(Fault::system("timerfd_create"))
+        }
+        watch => watch.map_err(Fault::system("inotify_add_watch")),
+    }
+}
+
+impl Domain {
+    /// Whether that process has a socket at the address. Whoever holds a name and has none is about
+    /// to come, or to go.
+    pub(crate) fn has_socket(&self, address: &Address, pid: u32) -> bool {
+        let file = file_name(&address.name, pid);
+        directory::status_of(self.place_now().sockets(address.kind), &file).is_ok()
     }
 }

@@ -90,8 +90,11 @@ pub(crate) fn ask(
             (None, None) => return Err(AskError::Absent),
         };
         let Some(patience) = Patience::with(pid, wait)? else {
-            // Just dead, and its locks go with it.
-            std::thread::yield_now();
+            // Just dead, and its locks go with it, unless it shared its descriptors with another.
+            if let Some(ended) = wait.over() {
+                return Err(ended.into());
+            }
+            std::thread::sleep(TICK);
             continue;
         };
         match connect(domain, to, pid)? {

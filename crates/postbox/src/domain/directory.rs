@@ -173,6 +173,14 @@ impl Base {
 
     fn check(&self, status: &Status, audience: Audience) -> Result<(), DomainError> {
         let by_group = matches!(audience, Audience::Group(gid) if gid == status.gid);
+        // A domain's group is to say that a member has made it.
+        if by_group && status.mode & 0o2002 == 0o2002 {
+            return Err(DomainError::Unsafe {
+                path: self.path.clone(),
+                problem: "others may write to it, and what they make in it is the group's",
+                remedy: "take that from them (chmod o-w), or use another directory",
+            });
+        }
         let owned = status.uid == sys::own_uid() || status.uid == 0 || by_group;
         let remedy = "set POSTBOX_DIR to a directory of your own, or repair it";
         check_directory(status, owned, &self.path, remedy)

@@ -87,7 +87,7 @@ impl Domain {
                 continue;
             }
             // Gone between the two looks: then it is not there.
-            if let Ok(found) = sys::locate(directory, file_name(&name, pid)).and_then(sys::status) {
+            if let Ok(found) = sys::status_of(directory, file_name(&name, pid)) {
                 live.push((name, pid, found.uid));
             }
         }

@@ -14,7 +14,7 @@
 //! In reading order: `options`, `directory` (whom a directory is trusted to), `place` (what a domain
 //! is on disk), `ledger` and `claims` (who holds a name), `address` (names, and files of sockets),
 //! `socket`, `protocol` (what is asked and answered), `registrar` (who answers), `client` (who asks),
-//! `arrivals` (waiting for a name), `listing`.
+//! `arrivals` (waiting for a name to come or to go), `listing`.
 
 mod address;
 mod arrivals;
@@ -38,7 +38,7 @@ pub use listing::{MailboxEntry, ProcessEntry};
 pub use options::{DomainOptions, GroupName};
 
 pub(crate) use address::{Address, Kind};
-pub(crate) use arrivals::Arrivals;
+pub(crate) use arrivals::{Arrivals, Departures};
 pub(crate) use claims::{Claim, ClaimError};
 pub(crate) use client::{Answered, AskError, ask};
 pub(crate) use registrar::{Answer, Caller, Registrar, Served, Service, Serving};

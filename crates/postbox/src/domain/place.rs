@@ -1,12 +1,12 @@
 //! A domain on disk: making it whole, opening it, sweeping it, removing it.
 //!
 //! ```text
-//!  made     .PID-N/ with all that belongs in it  ── rename ──►  lab/
-//!  removed  lab/  ── rename, the whole of claims locked ──►  .PID-N/, and that is cleared out
+//!  made     .postbox-PID-N/ with all that belongs in it  ── rename ──►  lab/
+//!  removed  lab/  ── rename, the whole of claims locked ──►  .postbox-PID-N/, and that is cleared out
 //! ```
 //!
-//! So `lab/` is always whole. What begins with a dot is somebody's in the middle of something; if
-//! that process is dead it is rubbish, which the next one to take a name sweeps up.
+//! So `lab/` is always whole. What has such a name is somebody's in the middle of something; if that
+//! process is dead it is rubbish, which the next one to take a name sweeps up.
 
 use super::DomainError;
 use super::address::{Address, Kind, file_name, parse_file_name};
@@ -25,6 +25,9 @@ const CLAIMS: &str = "claims";
 const PROCESSES: &str = "processes";
 const MAILBOXES: &str = "mailboxes";
 
+/// What temporary names begin with: a directory of domains may hold other things of its user's.
+const TEMPORARY: &str = ".postbox-";
+
 /// How often a domain is opened anew that was removed or made under us.
 const ATTEMPTS: u32 = 100;
 
@@ -34,6 +37,8 @@ pub(super) struct Place {
     base: OwnedFd,
     name: Name,
     id: (u64, u64),
+    /// Kept open for its lock: nobody may clean up what is in there because it is old.
+    _directory: OwnedFd,
     processes: OwnedFd,
     mailboxes: OwnedFd,
     ledger: LedgerUse,
@@ -42,16 +47,19 @@ pub(super) struct Place {
     born: u64,
 }
 
-/// A name that begins with a dot and that nobody else uses now.
+/// A name that begins with a dot, as no [`Name`] does, and that nobody else uses now.
 pub(super) fn temporary_name() -> String {
     // Pairs with nothing: a number for each, whatever the order.
     static NEXT: AtomicU64 = AtomicU64::new(0);
-    format!(".{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed))
+    format!("{TEMPORARY}{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed))
 }
 
 /// The process that uses such a name.
 fn temporary_user(name: &str) -> Option<u32> {
-    name.strip_prefix('.')?.split_once('-')?.0.parse().ok()
+    let (pid, number) = name.strip_prefix(TEMPORARY)?.split_once('-')?;
+    let (pid, number): (u32, u64) = (pid.parse().ok()?, number.parse().ok()?);
+    // Just as it is written, without a sign or zeros before it.
+    (format!("{TEMPORARY}{pid}-{number}") == name).then_some(pid)
 }
 
 impl Place {
@@ -104,7 +112,7 @@ impl Place {
         let status = sys::status(&located).map_err(failed("stat", path.clone()))?;
         let audience = check_domain(&status, wanted, &path)?;
         let parts = || -> SysResult<_> {
-            let directory = sys::open_directory(&located, ".")?;
+            let directory = sys::keep_from_cleaning(sys::open_directory(&located, ".")?);
             let processes = sys::open_directory(&directory, PROCESSES)?;
             let mailboxes = sys::open_directory(&directory, MAILBOXES)?;
             let claims = sys::locate(&directory, CLAIMS)?;
@@ -112,13 +120,14 @@ impl Place {
             if kind != FileKind::Regular {
                 return Err(Errno::ENOENT);
             }
-            Ok((processes, mailboxes, Ledger::open(&claims)?, base_fd.try_clone()))
+            let ledger = Ledger::open(&claims)?;
+            Ok((directory, processes, mailboxes, ledger, base_fd.try_clone()))
         };
-        let (processes, mailboxes, ledger, base_clone) = match parts() {
+        let (directory, processes, mailboxes, ledger, base_clone) = match parts() {
             Ok(parts) => parts,
             Err(Errno::ENOENT | Errno::ENOTDIR) => {
                 // Just removed, or somebody has taken something away by hand.
-                let now = sys::locate(base_fd, name.as_str()).and_then(sys::status);
+                let now = sys::status_of(base_fd, name.as_str());
                 if now.is_ok_and(|now| now.id == status.id) {
                     return Err(DomainError::Unsafe {
                         path,
@@ -140,6 +149,7 @@ impl Place {
             base: base_clone,
             name: name.clone(),
             id: status.id,
+            _directory: directory,
             processes,
             mailboxes,
             ledger,
@@ -164,10 +174,14 @@ impl Place {
         }
     }
 
-    /// Whether it has been removed. While this process holds a name in it, it cannot be.
+    /// Whether it has been removed, or is about to be. While this process holds a name in it, it
+    /// cannot be.
     pub(super) fn is_gone(&self) -> bool {
-        let has_gone = |status: SysResult<sys::Status>| status.is_ok_and(|found| found.links == 0);
-        has_gone(self.ledger.status())
+        match sys::status_of(&self.base, self.name.as_str()) {
+            // Its name goes first: who was removing it may have been killed before the rest went.
+            Ok(now) => now.id != self.id || self.ledger.status().is_ok_and(|s| s.links == 0),
+            Err(errno) => errno == Errno::ENOENT,
+        }
     }
 
     /// Removes what dead processes have left.
@@ -210,10 +224,11 @@ impl Place {
         let (file, aside) = (file_name(&address.name, pid), temporary_name());
         if sys::rename(directory, &file, &aside).is_ok() {
             if is_live() {
-                let _ = sys::rename(directory, &aside, &file);
-            } else {
-                let _ = sys::remove_file(directory, &aside);
+                // Unless there is another by now, which is the one in use.
+                let _ = sys::rename_new(directory, &aside, &file);
             }
+            // Nothing is there any more if it was put back.
+            let _ = sys::remove_file(directory, &aside);
         }
     }
 
@@ -223,7 +238,7 @@ impl Place {
             return;
         }
         self.ledger.if_unused(|| {
-            let now = sys::locate(&self.base, self.name.as_str()).and_then(sys::status);
+            let now = sys::status_of(&self.base, self.name.as_str());
             let aside = temporary_name();
             // Of a domain opened to a group, only its owner can do that.
             if now.is_ok_and(|now| now.id == self.id)

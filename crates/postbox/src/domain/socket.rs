@@ -4,8 +4,21 @@ use super::address::{Address, file_name};
 use super::place::{Place, temporary_name};
 use crate::error::Fault;
 use postbox_sys::{Errno, Result as SysResult, directory as sys, listener, wipe_on_fork};
+use std::collections::BTreeSet;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// Device and inode of a file.
+type FileId = (u64, u64);
+
+/// The files of this process's listeners. There may be two for one address, which have one file
+/// name: while a mailbox is handed over within the process. Then the later one has it, and gives it
+/// back if it is the first to end. Held while names change.
+static OWN: Mutex<BTreeSet<FileId>> = Mutex::new(BTreeSet::new());
+
+fn own() -> MutexGuard<'static, BTreeSet<FileId>> {
+    OWN.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// How often another temporary name is tried.
 const ATTEMPTS: u32 = 16;
@@ -17,7 +30,9 @@ pub(super) struct Listener {
     address: Address,
     socket: OwnedFd,
     /// The socket's file, to tell it from one that has taken its name since.
-    id: (u64, u64),
+    id: FileId,
+    /// Where the file is now whose name it took, if that was another one of this process.
+    replaced: Option<String>,
     born: u64,
 }
 
@@ -33,8 +48,9 @@ impl Listener {
                 break;
             }
         }
-        let (socket, id) = outcome.map_err(Fault::system("listening in the domain"))?;
-        Ok(Listener { place, address, socket, id, born: wipe_on_fork::generation() })
+        let Published { socket, id, replaced } =
+            outcome.map_err(Fault::system("listening in the domain"))?;
+        Ok(Listener { place, address, socket, id, replaced, born: wipe_on_fork::generation() })
     }
 
     /// Whether that user may ask here. The permissions of the directory have let it in already.
@@ -49,10 +65,21 @@ impl Listener {
         }
         let directory = self.place.sockets(self.address.kind);
         let file = file_name(&self.address.name, std::process::id());
-        let now = sys::locate(directory, &file).and_then(sys::status);
-        if now.is_ok_and(|now| now.id == self.id) {
-            let _ = sys::remove_file(directory, &file);
+        let mut own = own();
+        own.remove(&self.id);
+        let is_there = |name: &str, known: &dyn Fn(FileId) -> bool| {
+            sys::status_of(directory, name).is_ok_and(|there| known(there.id))
+        };
+        let has_name = is_there(&file, &|id| id == self.id);
+        let aside = self.replaced.as_deref();
+        match aside.filter(|aside| has_name && is_there(aside, &|id| own.contains(&id))) {
+            Some(aside) => drop(sys::rename(directory, aside, &file)),
+            None => {
+                let gone = has_name.then_some(&*file).into_iter().chain(aside);
+                gone.for_each(|name| drop(sys::remove_file(directory, name)));
+            }
         }
+        drop(own);
         // A forked child may have a copy of the socket, on which nobody would ever answer: closing
         // it here would neither refuse anybody nor hang up on those who wait to be accepted.
         let _ = listener::shut(&self.socket);
@@ -60,20 +87,36 @@ impl Listener {
     }
 }
 
+/// A socket that can be connected to by its name.
+struct Published {
+    socket: OwnedFd,
+    id: FileId,
+    replaced: Option<String>,
+}
+
 /// Listens under a temporary name and then takes the right one, replacing what a dead process with
 /// our pid may have left there.
-fn publish(place: &Place, address: &Address) -> SysResult<(OwnedFd, (u64, u64))> {
+fn publish(place: &Place, address: &Address) -> SysResult<Published> {
     let directory = place.sockets(address.kind);
     let temporary = temporary_name();
     let socket = listener::listen(directory, &temporary)?;
     let named = || {
         let file = sys::locate(directory, &temporary)?;
         place.audience().admit_to_socket(&file)?;
-        sys::rename(directory, &temporary, file_name(&address.name, std::process::id()))?;
-        Ok(sys::status(&file)?.id)
+        let id = sys::status(&file)?.id;
+        let name = file_name(&address.name, std::process::id());
+        let mut own = own();
+        let mut replaced = None;
+        if sys::status_of(directory, &name).is_ok_and(|there| own.contains(&there.id)) {
+            let aside = temporary_name();
+            replaced = sys::link(directory, &name, &aside).is_ok().then_some(aside);
+        }
+        sys::rename(directory, &temporary, &name)?;
+        own.insert(id);
+        Ok((id, replaced))
     };
     match named() {
-        Ok(id) => Ok((socket, id)),
+        Ok((id, replaced)) => Ok(Published { socket, id, replaced }),
         Err(errno) => {
             let _ = sys::remove_file(directory, &temporary);
             Err(errno)

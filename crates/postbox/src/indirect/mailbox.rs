@@ -1,13 +1,10 @@
 //! A mailbox, as a process that takes part in it holds it.
 
-use super::asking::{Asking, PATIENCE};
+use super::asking::PATIENCE;
 use super::error::MailboxError;
 use super::open::{Opened, ask_to_open, create, joined, open};
 use super::options::{MailboxOptions, Opening};
-use super::outcome::EndError;
-use super::status::MailboxStatus;
-use super::wire::{MailboxReply, MailboxRequest};
-use super::{outcome, transfer};
+use super::outcome::{self, EndError};
 use crate::channel::{Delivery, Receipt, Receiver, Role, Sender};
 use crate::denied::Right;
 use crate::direct::Process;
@@ -91,9 +88,9 @@ const MOMENT: Duration = Duration::from_millis(250);
 /// directory. Where a right has to be taken from another user for certain, destroy the mailbox and
 /// create another.
 pub struct Mailbox<T: Message> {
-    process: Process,
-    name: Name,
-    id: u64,
+    pub(super) process: Process,
+    pub(super) name: Name,
+    pub(super) id: u64,
     schema: Option<String>,
     opened: RefCell<Option<Opened>>,
     // Boxed because a call takes them out and puts them back: a message whose encoding uses this
@@ -351,114 +348,6 @@ impl<T: Message> Mailbox<T> {
     /// Those of [`Receiver::try_receive`].
     pub fn try_receive(&self) -> Result<Option<Delivery<T>>, ReceiveError> {
         self.receiving(None, |end| end.try_receive())
-    }
-
-    /// What it is and how it stands, as its owner says.
-    ///
-    /// # Errors
-    ///
-    /// [`Absent`](MailboxError::Absent) once it is no more, [`TimedOut`](MailboxError::TimedOut)
-    /// if the owner does not answer within five seconds.
-    pub fn status(&self) -> Result<MailboxStatus, MailboxError> {
-        joined(&self.process)?;
-        let wait = Wait::timeout(PATIENCE);
-        match self.asking().owner(&self.name, &MailboxRequest::Status, &wait)?.reply {
-            MailboxReply::Status(status) => Ok(status),
-            _ => Err(outcome::out_of_place()),
-        }
-    }
-
-    /// Lets a process receive: the one of that name, as the user that bears the name now, or as this
-    /// one's where nobody does. It holds for every later process of that name and user, too.
-    ///
-    /// # Errors
-    ///
-    /// [`NotOwner`](MailboxError::NotOwner) unless this process owns the mailbox, or its keeper runs
-    /// as the same user; [`Refused`](MailboxError::Refused) where the list is full.
-    pub fn grant_receive(&self, to: &str) -> Result<(), MailboxError> {
-        self.change(&MailboxRequest::Grant { right: Right::Receive, to: Name::new(to)? })
-    }
-
-    /// Takes the right to receive from every process of that name: its receiving ends are refused
-    /// from their next call on, and calls that wait are ended.
-    ///
-    /// This binds those that keep to the contract; see [what the kernel enforces](#what-the-kernel-enforces).
-    ///
-    /// # Errors
-    ///
-    /// As [`grant_receive`](Self::grant_receive); and the owner's right under
-    /// [`Access::Owner`](crate::Access::Owner) cannot be taken, only transferred.
-    pub fn revoke_receive(&self, from: &str) -> Result<(), MailboxError> {
-        self.change(&MailboxRequest::Revoke { right: Right::Receive, from: Name::new(from)? })
-    }
-
-    /// Lets a process send, as [`grant_receive`](Self::grant_receive) does for receiving.
-    ///
-    /// # Errors
-    ///
-    /// Those of [`grant_receive`](Self::grant_receive).
-    pub fn grant_send(&self, to: &str) -> Result<(), MailboxError> {
-        self.change(&MailboxRequest::Grant { right: Right::Send, to: Name::new(to)? })
-    }
-
-    /// Takes the right to send, as [`revoke_receive`](Self::revoke_receive) does for receiving.
-    ///
-    /// # Errors
-    ///
-    /// Those of [`revoke_receive`](Self::revoke_receive).
-    pub fn revoke_send(&self, from: &str) -> Result<(), MailboxError> {
-        self.change(&MailboxRequest::Revoke { right: Right::Send, from: Name::new(from)? })
-    }
-
-    /// Makes the process of that name the owner, or the keeper where that is the name. What waits in
-    /// the mailbox stays in place, and those who wait at it notice nothing. What was the owner's right
-    /// is the new owner's; the old one keeps only what it was granted.
-    ///
-    /// # Errors
-    ///
-    /// [`NotOwner`](MailboxError::NotOwner); [`NoSuchProcess`](MailboxError::NoSuchProcess);
-    /// [`Refused`](MailboxError::Refused) with the reason, also when the other process does not
-    /// answer within five seconds. The mailbox has then stayed where it was.
-    pub fn transfer_to(&self, name: &str) -> Result<(), MailboxError> {
-        self.transfer_to_with(name, &Wait::timeout(PATIENCE))
-    }
-
-    /// As [`transfer_to`](Self::transfer_to), for as long as `wait` says.
-    ///
-    /// # Errors
-    ///
-    /// Those of [`transfer_to`](Self::transfer_to).
-    pub fn transfer_to_with(&self, name: &str, wait: &Wait) -> Result<(), MailboxError> {
-        let to = Name::new(name)?;
-        joined(&self.process)?;
-        if let Some(host) = self.process.membership().mailboxes().find(&self.name)
-            && host.id() == self.id
-        {
-            return transfer::give_with(&host, &to, wait)
-                .map_err(|refusal| MailboxError::refused(refusal, &self.name, None));
-        }
-        let request = MailboxRequest::transfer(to, wait);
-        outcome::done(self.asking().owner(&self.name, &request, wait)?.reply)
-    }
-
-    /// Ends the mailbox. Everyone who waits at it gets `Destroyed`; what waited in it is gone; its
-    /// name is free at once.
-    ///
-    /// # Errors
-    ///
-    /// [`NotOwner`](MailboxError::NotOwner) and [`Absent`](MailboxError::Absent).
-    pub fn destroy(&self) -> Result<(), MailboxError> {
-        self.change(&MailboxRequest::Destroy)
-    }
-
-    fn asking(&self) -> Asking<'_> {
-        Asking { domain: self.process.domain(), from: Some(self.process.name()) }
-    }
-
-    fn change(&self, request: &MailboxRequest) -> Result<(), MailboxError> {
-        joined(&self.process)?;
-        let wait = Wait::timeout(PATIENCE);
-        outcome::done(self.asking().owner(&self.name, request, &wait)?.reply)
     }
 }
 

@@ -5,7 +5,8 @@
 //! 1. [`rights`], [`options`], [`status`]: what a mailbox is
 //! 2. [`wire`], [`desk`]: what is asked of its owner, and the rules of the answers
 //! 3. [`host`], [`owned`], [`transfer`], [`later`]: the owner's side
-//! 4. [`asking`], [`open`], [`outcome`], [`mailbox`]: the side of those who take part
+//! 4. [`asking`], [`open`], [`outcome`], [`mailbox`], [`owning`]: the side of those who
+//!    take part
 //! 5. [`keeper`], [`admin`]: mailboxes that belong to no process in particular
 //!
 //! ```text
@@ -26,6 +27,7 @@ mod open;
 mod options;
 mod outcome;
 mod owned;
+mod owning;
 mod rights;
 mod status;
 mod text;

@@ -80,6 +80,7 @@ pub fn fork<E: Ends>(
     match forked {
         Ok(Forked::Parent { pid }) => {
             let taker = Identity::of(pid);
+            ends.visit(&mut |end| end.leave_place_to(taker));
             ends.visit(&mut |end| {
                 end.hand_over(taker);
             });

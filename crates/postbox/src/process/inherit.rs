@@ -131,7 +131,10 @@ pub fn inherited<E: OneEnd>(name: &str) -> Result<E, InheritError> {
     }
     let end = End::seated(Arc::new(channel), offer.seat, offer.role, offer.strategy)?;
     if !end.take_over(offer.giver) {
-        return Err(InheritError::Lost(name.to_owned()));
+        return Err(match end.check() {
+            Ok(()) | Err(Fault::NotPassed) => InheritError::Lost(name.to_owned()),
+            Err(fault) => fault.into(),
+        });
     }
     // It is this channel's end, so these descriptors are ours to close.
     offer.fds().for_each(sys::close);

@@ -171,10 +171,15 @@ impl Spawn {
         // The standard library neither waits for it nor minds that somebody else does.
         let pid = started.id();
         let taker = Identity::of(pid);
-        for (_, passed) in &self.passed {
-            if let Passed::End(end) = passed {
-                end.hand_over(taker);
-            }
+        let ends = || {
+            self.passed.iter().filter_map(|(_, passed)| match passed {
+                Passed::End(end) => Some(end),
+                Passed::Descriptor(_) => None,
+            })
+        };
+        ends().for_each(|end| end.leave_place_to(taker));
+        for end in ends() {
+            end.hand_over(taker);
         }
         Child::new(pid).map_err(|errno| {
             // Nobody could wait for it.

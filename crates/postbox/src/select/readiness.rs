@@ -1,7 +1,7 @@
 //! Waiting on receivers of different types: which one is worth a try.
 
 use super::{Heard, Rota, SelectError};
-use crate::channel::{Over, Receiver};
+use crate::channel::Receiver;
 use crate::error::Fault;
 use crate::message::Message;
 use crate::wait::Wait;
@@ -14,12 +14,7 @@ trait Ending {
 
 impl<T: Message> Ending for Receiver<T> {
     fn has_ended(&self) -> bool {
-        let end = self.end();
-        match end.partners() {
-            Ok(()) => false,
-            Err(Over::Disconnected) => end.channel.is_drained(),
-            Err(_) => true,
-        }
+        self.end().ended().is_err()
     }
 }
 

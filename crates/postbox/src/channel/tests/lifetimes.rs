@@ -264,3 +264,42 @@ fn the_members_are_known_by_name_and_counted() {
     assert_eq!((channel.live(Role::Sender), channel.live(Role::Receiver)), (1, 1));
     assert_eq!(channel.senders_ever(), 2);
 }
+
+#[test]
+fn an_end_cloned_in_the_moment_of_revocation_is_barred_too() {
+    let channel = mailbox(Mechanism::SharedMemory, Capacity::Bounded(1), Policy::Any);
+    // The clone's record comes before the other's.
+    let place = receiver(&channel, "first");
+    let out = receiver(&channel, "out");
+    drop(place);
+    let clones = std::cell::RefCell::new(Vec::new());
+    let barred = channel.revoke(Role::Receiver, |_, _| {
+        if clones.borrow().is_empty() {
+            clones.borrow_mut().push(out.clone());
+        }
+        false
+    });
+    assert_eq!(barred, 2);
+    assert!(out.try_receive().unwrap_err().is_denied());
+    assert!(clones.borrow()[0].try_receive().unwrap_err().is_denied());
+}
+
+#[test]
+fn who_takes_the_place_of_a_barred_end_is_not_barred() {
+    let channel = mailbox(Mechanism::SharedMemory, Capacity::Bounded(1), Policy::Any);
+    let out = std::cell::Cell::new(Some(receiver(&channel, "out")));
+    let seat = |receiver: &Receiver<u64>| receiver.end().seat.index;
+    let next = std::cell::RefCell::new(None);
+    let kept = name("next");
+    channel.revoke(Role::Receiver, |_, name| {
+        if let Some(out) = out.take() {
+            let left = seat(&out);
+            drop(out);
+            let joined = receiver(&channel, "next");
+            assert_eq!(seat(&joined), left);
+            *next.borrow_mut() = Some(joined);
+        }
+        name == Some(&kept)
+    });
+    assert!(next.take().unwrap().try_receive().unwrap().is_none());
+}

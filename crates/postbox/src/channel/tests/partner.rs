@@ -82,6 +82,21 @@ impl Partner {
         self.answer()
     }
 
+    /// Stops it, and returns when all its threads stand still.
+    pub(super) fn stop(&self) {
+        signals::kill(self.pid(), signals::Signal::SIGSTOP).unwrap();
+        let tasks = format!("/proc/{}/task", self.pid());
+        let stands = |entry: std::io::Result<std::fs::DirEntry>| {
+            let stat = std::fs::read_to_string(entry.unwrap().path().join("stat")).unwrap();
+            stat.rsplit_once(") ").unwrap().1.starts_with('T')
+        };
+        super::until("standing still", || std::fs::read_dir(&tasks).unwrap().all(stands));
+    }
+
+    pub(super) fn resume(&self) {
+        signals::kill(self.pid(), signals::Signal::SIGCONT).unwrap();
+    }
+
     pub(super) fn kill(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();

@@ -263,3 +263,64 @@ fn each_message_is_taken_once_by_receivers_that_queue() {
         }
     }
 }
+
+#[test]
+fn who_may_yet_turn_out_to_live_keeps_the_floor() {
+    let channel = queueing(Mechanism::SharedMemory, Capacity::Bounded(1));
+    let rx = receiver(&channel, "a");
+    let floor = Floor::try_take(rx.end()).unwrap();
+    // As when its end was passed on while somebody was about to bury the giver.
+    assert!(channel.block.mark_dead(rx.end().member()));
+    assert!(!channel.floor_is_free());
+    channel.block.unmark_dead(rx.end().member());
+    assert!(!channel.floor_is_free());
+    drop(floor);
+    assert!(channel.floor_is_free());
+}
+
+#[test]
+fn who_polls_is_not_woken_for_what_the_first_in_line_is_to_have() {
+    for mechanism in Mechanism::ALL {
+        let channel = queueing(mechanism, Capacity::Bounded(2));
+        let (tx, rx) = (sender(&channel, "a"), receiver(&channel, "b"));
+        let (mut first, mut polls) = (Partner::of(&channel), Partner::of(&channel));
+        assert_eq!(first.ask("receiver r"), "done");
+        assert_eq!(polls.ask("receiver p"), "done");
+        assert_eq!(polls.ask("poll 0"), "unreadable");
+        let floor = Floor::try_take(rx.end()).unwrap();
+        first.order("receive");
+        until("it stands in line", || in_line(&channel) == 1);
+        first.stop();
+        drop(floor);
+        tx.send_batch(&[1, 2]).unwrap();
+        assert_eq!(polls.ask("try_receive"), "nothing");
+        assert_eq!(polls.ask("poll 0"), "unreadable");
+        first.resume();
+        assert!(first.answer().starts_with("1 from a "));
+        assert_eq!(polls.ask("poll 20000"), "readable");
+        assert!(polls.ask("try_receive").starts_with("2 from a "));
+    }
+}
+
+#[test]
+fn who_ends_with_the_last_sender_is_told_though_another_has_the_floor() {
+    for mechanism in Mechanism::ALL {
+        let channel = queueing(mechanism, Capacity::Bounded(2));
+        let (stays, ends) = (receiver(&channel, "a"), receiver(&channel, "b").until_drained());
+        let pollable = ends.pollable().unwrap();
+        let readable = || {
+            let fd = std::os::fd::AsFd::as_fd(&pollable);
+            let mut fds = [nix::poll::PollFd::new(fd, nix::poll::PollFlags::POLLIN)];
+            nix::poll::poll(&mut fds, nix::poll::PollTimeout::ZERO) == Ok(1)
+        };
+        let _floor = Floor::try_take(stays.end()).unwrap();
+        sender(&channel, "s").send(&1).unwrap();
+        // One message is left, and it is not this one's to take.
+        assert!(ends.try_receive().unwrap().is_none());
+        assert!(!readable());
+        assert_eq!(*stays.receive().unwrap(), 1);
+        assert!(readable());
+        assert!(ends.try_receive().unwrap_err().is_disconnected());
+        assert!(ends.receive_batch(2).unwrap_err().is_disconnected());
+    }
+}

@@ -114,7 +114,7 @@ impl Registrar {
         let (ready, begun) = mpsc::channel();
         let body = {
             let desk = desk.clone();
-            move || thread::run(&desk, ready)
+            move || thread::run(desk, ready)
         };
         let started = signals::blocked(|| Builder::new().name(quiet::THREAD.into()).spawn(body));
         let started = started.map_err(Fault::system("pthread_sigmask"))?;
@@ -166,14 +166,12 @@ impl Desk {
     ) -> Result<Served, Fault> {
         let listener = Arc::new(Listener::bind(self.domain.place_now(), address)?);
         let token = next_token();
-        let mut served = self.served();
-        served.insert(token, Post { listener: listener.clone(), service });
+        self.served().insert(token, Post { listener: listener.clone(), service });
+        // Dropped where that fails, and so withdrawn.
+        let served = Served { desk: self.clone(), token };
         let added = self.epoll.add(&*listener, Interest::EPOLLIN, token);
-        if let Err(errno) = added {
-            served.remove(&token);
-            return Err(Fault::System { call: "epoll_ctl", errno });
-        }
-        Ok(Served { desk: self.clone(), token })
+        added.map_err(Fault::system("epoll_ctl"))?;
+        Ok(served)
     }
 
     fn served(&self) -> MutexGuard<'_, HashMap<u64, Post>> {

@@ -12,6 +12,7 @@ use postbox_sys::socket::{Credentials, peer_credentials};
 use postbox_sys::{Errno, listener};
 use std::os::fd::{AsFd, OwnedFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::Sender;
 use std::time::{Duration, Instant};
@@ -32,10 +33,14 @@ enum Heard {
 }
 
 /// The thread's whole life. Outside the waiting it works, in the sense of [`quiet`].
-pub(super) fn run(desk: &Desk, ready: Sender<()>) {
+pub(super) fn run(desk: Arc<Desk>, ready: Sender<()>) {
     let mut working = Some(quiet::begin_work());
-    let mut state =
-        State { desk, connections: Connections::default(), paused: Vec::new(), resume: None };
+    let mut state = State {
+        desk: &desk,
+        connections: Connections::default(),
+        paused: Vec::new(),
+        resume: None,
+    };
     let _ = ready.send(());
     drop(ready);
     let mut events = [Event::empty(); 64];
@@ -51,6 +56,10 @@ pub(super) fn run(desk: &Desk, ready: Sender<()>) {
         state.pass_time();
     }
     state.connections.close_all(&desk.epoll);
+    // This may be the last use of the domain, which then takes locks: that is work too.
+    drop(state);
+    drop(desk);
+    drop(working);
 }
 
 struct State<'d> {
@@ -71,12 +80,14 @@ impl State<'_> {
         let now = Instant::now();
         self.connections.close_silent(&self.desk.epoll, now);
         if self.resume.is_some_and(|resume| now >= resume) {
-            self.resume = None;
-            for token in self.paused.drain(..) {
-                if let Some(post) = self.desk.post(token) {
-                    let _ = self.desk.epoll.add(&*post.listener, Interest::EPOLLIN, token);
-                }
-            }
+            let desk = self.desk;
+            // What cannot be resumed now, for want of kernel memory, is tried again.
+            self.paused.retain(|&token| {
+                desk.post(token).is_some_and(|post| {
+                    desk.epoll.add(&*post.listener, Interest::EPOLLIN, token).is_err()
+                })
+            });
+            self.resume = (!self.paused.is_empty()).then(|| now + PAUSE);
         }
     }
 

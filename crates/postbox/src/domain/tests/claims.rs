@@ -86,6 +86,38 @@ fn a_handle_finds_the_domain_that_others_have_made_anew() {
     taken_by(one.claim(&process("b")));
 }
 
+#[test]
+fn a_domain_whose_remover_was_killed_halfway_is_made_anew() {
+    let bench = Bench::new();
+    let (one, other) = (bench.open(), bench.open());
+    // No pid is greater than 2^22.
+    std::fs::rename(bench.path("lab"), bench.path(".postbox-4194305-0")).unwrap();
+    assert!(one.processes().unwrap().is_empty());
+    let _a = one.claim(&process("a")).unwrap();
+    assert_eq!(bench.names(""), ["lab"]);
+    taken_by(other.claim(&process("a")));
+    taken_by(bench.open().claim(&process("a")));
+    assert_eq!(other.holder(&process("a")).unwrap(), Some(std::process::id()));
+}
+
+#[test]
+fn what_only_looks_like_something_temporary_stays() {
+    let bench = Bench::new();
+    let domain = bench.open();
+    let own = std::process::id();
+    let alike = [".4194305-10", ".postbox-04194305-0", ".postbox-4194305-+0", ".postbox-4194305-"];
+    for name in alike {
+        std::fs::create_dir(bench.path(name)).unwrap();
+    }
+    std::fs::create_dir(bench.path(&format!(".postbox-{own}-99"))).unwrap();
+    std::fs::create_dir(bench.path(".postbox-4194305-10")).unwrap();
+    let claim = domain.claim(&process("a")).unwrap();
+    assert!(alike.iter().all(|name| bench.path(name).exists()), "{:?}", bench.names(""));
+    assert!(bench.path(&format!(".postbox-{own}-99")).exists());
+    assert!(!bench.path(".postbox-4194305-10").exists());
+    drop(claim);
+}
+
 struct Mute;
 
 impl Service for Mute {
@@ -107,15 +139,15 @@ fn what_the_dead_have_left_is_swept_up_and_nothing_else() {
     touch(format!("processes/first.{beyond}"));
     touch(format!("processes/gone.{own}"));
     touch(format!("mailboxes/gone.{beyond}"));
-    touch(format!("processes/.{beyond}-0"));
-    touch(format!("processes/.{own}-9999999"));
+    touch(format!("processes/.postbox-{beyond}-0"));
+    touch(format!("processes/.postbox-{own}-9999999"));
     touch("processes/strange".into());
-    std::fs::create_dir(bench.path(&format!(".{beyond}-3"))).unwrap();
-    std::fs::create_dir(bench.path(&format!(".{beyond}-3/processes"))).unwrap();
+    std::fs::create_dir(bench.path(&format!(".postbox-{beyond}-3"))).unwrap();
+    std::fs::create_dir(bench.path(&format!(".postbox-{beyond}-3/processes"))).unwrap();
     std::fs::create_dir(bench.path("mine")).unwrap();
     assert_eq!(domain.processes().unwrap().len(), 1);
     let second = domain.claim(&process("second")).unwrap();
-    let kept = [format!(".{own}-9999999"), format!("first.{own}"), "strange".into()];
+    let kept = [format!(".postbox-{own}-9999999"), format!("first.{own}"), "strange".into()];
     assert_eq!(bench.names("lab/processes"), kept);
     assert_eq!(bench.names("lab/mailboxes"), [""; 0]);
     assert_eq!(bench.names(""), ["lab", "mine"]);

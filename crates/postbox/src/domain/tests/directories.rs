@@ -134,3 +134,17 @@ fn a_domain_is_opened_to_a_group_only_by_that_option() {
     let none = DomainOptions::new().group("no such group, surely").open("lab").unwrap_err();
     assert!(matches!(none, DomainError::NoGroup(_)), "{none}");
 }
+
+#[test]
+fn a_domain_that_is_open_is_passed_over_by_those_who_clean_up_old_files() {
+    let bench = Bench::new();
+    let domain = bench.open();
+    let clean = || std::fs::File::open(domain.path()).unwrap().try_lock();
+    assert!(clean().is_err());
+    // Several do not keep each other out.
+    let _claim = domain.claim(&process("a")).unwrap();
+    let other = bench.open();
+    drop(domain.claim(&process("b")).unwrap());
+    drop(other);
+    assert!(clean().is_err(), "a name is held there");
+}

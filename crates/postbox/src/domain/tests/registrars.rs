@@ -3,9 +3,11 @@ use crate::domain::protocol::{MAX_PACKET, Reply, Request};
 use crate::domain::{
     Address, Answer, Arrivals, AskError, Caller, Claim, Domain, Registrar, Served, Service, ask,
 };
+use crate::process::quiet;
 use crate::wait::{Cancel, Wait};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use postbox_sys::{Errno, descriptors, eventfd, inotify, listener, socket};
+use postbox_sys::inotify::{self, Change};
+use postbox_sys::{Errno, descriptors, eventfd, listener, socket};
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -150,6 +152,47 @@ fn one_registrar_answers_for_many_addresses_until_each_is_given_up() {
     drop(claims);
 }
 
+/// Leaves when asked, with all that it has.
+struct Leaver(Mutex<Option<(Served, Office)>>);
+
+impl Service for Leaver {
+    fn answer(&self, _: &Caller, _: Request, _: Vec<OwnedFd>) -> Answer {
+        drop(self.0.lock().unwrap().take());
+        Reply::Probe { number: 0, caller: None }.into()
+    }
+}
+
+#[test]
+fn a_registrar_that_ends_itself_is_at_an_end_before_its_process_may_fork() {
+    let bench = Bench::new();
+    let domain = bench.open();
+    for _ in 0..100 {
+        let office = office(&bench, "a");
+        let serving = office.registrar.serving();
+        let _claim = domain.claim(&process("leaver")).unwrap();
+        let leaver = Arc::new(Leaver(Mutex::default()));
+        let served = serving.serve(process("leaver"), leaver.clone()).unwrap();
+        *leaver.0.lock().unwrap() = Some((served, office));
+        assert_eq!(probe(&domain, &process("leaver"), 0).unwrap(), (0, 0));
+        let again = quiet::quietly(|| serving.serve(process("leaver"), leaver.clone()));
+        assert!(again.is_err());
+    }
+}
+
+#[test]
+fn an_address_that_was_served_twice_stays_with_whoever_is_left() {
+    let bench = Bench::new();
+    let office = office(&bench, "a");
+    let _claim = office.domain.claim(&mailbox("jobs")).unwrap();
+    let first = office.registrar.serve(mailbox("jobs"), Arc::new(Counter)).unwrap();
+    // As where a mailbox is handed over within a process, and then is not.
+    let second = office.registrar.serve(mailbox("jobs"), Arc::new(Counter)).unwrap();
+    drop(second);
+    assert_eq!(probe(&office.domain, &mailbox("jobs"), 2).unwrap(), (2, 2));
+    drop(first);
+    assert_eq!(bench.names("lab/mailboxes"), [""; 0]);
+}
+
 #[test]
 fn an_address_that_moved_is_not_removed_by_the_one_that_had_it() {
     let bench = Bench::new();
@@ -223,7 +266,8 @@ fn an_arrival_is_told_and_forgotten() {
     assert!(!ready(&arrivals));
     // Once this user's watches are used up, it is told again and again to look.
     let directory = postbox_sys::directory::open_path(&bench.0).unwrap();
-    let watches: Vec<_> = std::iter::from_fn(|| inotify::watch(&directory).ok()).collect();
+    let watches: Vec<_> =
+        std::iter::from_fn(|| inotify::watch(&directory, Change::Appears).ok()).collect();
     let looking = Arrivals::new(&domain).unwrap();
     drop(watches);
     for _ in 0..2 {
