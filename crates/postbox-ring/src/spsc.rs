@@ -4,15 +4,20 @@
 //! and merely tells the other by a plain store.
 //!
 //! ```text
-//!            sender: body, then        receiver: took it        receiver: is done
-//!  FREE(L) ───────────────────► FULL(L) ──────────► READING(L,m) ──────────► FREE(L+1)
-//!             store, then tail            store, then head          store
+//!   sender: body, then         receiver: reads the body, then
+//!   word FULL(L), then tail    head
+//!  ──────────────────────►    ──────────────────────────────►
 //! ```
 //!
-//! A sender killed while it writes leaves the slot FREE: nothing to settle. Killed between a word
-//! and the position that follows it, an end leaves that position one behind; whoever attaches next
-//! looks at the word and goes on from there. A receiver's taken slots are settled with
-//! [`Slots::settle`], as in the ring for many.
+//! A slot is written by the sender alone: what the receiver stores into a line, the sender has to
+//! fetch back before it can write there, and stores become visible in order, so a receiver that
+//! marked the slot would also delay whatever it sends in reply. The word of a slot that was taken
+//! stays FULL of its lap; only the head tells.
+//!
+//! A sender killed while it writes leaves nothing: the slot is not FULL of that lap. Killed between
+//! the word and the tail, it leaves the tail one behind; the next sender looks at the word and goes
+//! on from there. A receiver killed before it moved the head has shown the entry to nobody: the next
+//! receiver takes it.
 
 use crate::{
     corrupt::Corrupt,
@@ -39,7 +44,7 @@ impl<M: SlotMemory> SpscSender<M> {
     pub fn attach(ring: Slots<M>) -> Result<SpscSender<M>, Corrupt> {
         // Acquire: pairs with the Release in `publish` of the sender before.
         let mut tail = Position::from_raw(ring.memory().tail().load(Ordering::Acquire));
-        // Acquire: pairs with the Release in `publish` and `release`.
+        // Acquire: pairs with the Release in `publish`.
         let word = SlotWord::from_raw(ring.word(tail)?.load(Ordering::Acquire));
         match word.seen_from(tail) {
             Seen::Now(SlotState::Free) | Seen::Occupied => {}
@@ -53,29 +58,25 @@ impl<M: SlotMemory> SpscSender<M> {
         Ok(SpscSender { ring, tail, cache: ClaimCache::new() })
     }
 
-    /// The ring, for `len`, `withdraw` and `settle`.
+    /// The ring, for `len` and `withdraw`.
     pub fn ring(&self) -> &Slots<M> {
         &self.ring
     }
 
     /// The next slot to write. Dropped without `publish` it is simply claimed again.
     ///
+    /// Reads nothing that the receiver writes until the limit seen last is used up.
+    ///
     /// # Errors
     /// As [`Slots::claim`].
     #[inline]
     pub fn claim(&mut self) -> Result<Claim, ClaimError> {
         let tail = self.tail;
-        // Acquire: pairs with the Release in `Slots::release`; the body has been read.
-        let word = SlotWord::from_raw(self.ring.word(tail)?.load(Ordering::Acquire));
-        if word != SlotWord::free(tail.lap()) {
-            return match word.seen_from(tail) {
-                Seen::Occupied => Err(ClaimError::Full),
-                _ => Err(ClaimError::Corrupt),
-            };
-        }
         match self.ring.admission(tail, &mut self.cache)? {
-            Admission::Admitted => Ok(self.ring.claimed(tail)),
-            Admission::Full => Err(ClaimError::Full),
+            Admission::Admitted if self.ring.is_within(tail, &self.cache) => {
+                Ok(self.ring.claimed(tail))
+            }
+            Admission::Admitted | Admission::Full => Err(ClaimError::Full),
             // Only the owner of the tail moves it: the head cannot be ahead.
             Admission::Outdated => Err(ClaimError::Corrupt),
         }
@@ -102,52 +103,48 @@ pub struct SpscReceiver<M> {
 }
 
 impl<M: SlotMemory> SpscReceiver<M> {
-    /// Goes on where the receiver before left off. What that one had taken stays taken, until it is
-    /// released or settled.
+    /// Goes on where the receiver before left off: at the first entry that it did not release.
     ///
     /// # Errors
     /// [`Corrupt`] where memory makes no sense.
     pub fn attach(ring: Slots<M>) -> Result<SpscReceiver<M>, Corrupt> {
-        ring.pass_over()?;
-        // Acquire: pairs with the Release in `take` of the receiver before.
+        // Acquire: pairs with the Release in `release` of the receiver before.
         let head = Position::from_raw(ring.memory().head().load(Ordering::Acquire));
         ring.word(head)?;
         Ok(SpscReceiver { ring, head })
     }
 
-    /// The ring, for `len`, `is_empty` and `settle`.
+    /// The ring, for `len` and `is_empty`.
     pub fn ring(&self) -> &Slots<M> {
         &self.ring
     }
 
-    /// Takes the next entry for `member`, or none where nothing waits.
+    /// The next entry, or none where nothing waits. It stays the next until it is released.
     ///
     /// # Errors
     /// [`Corrupt`] where memory makes no sense.
     #[inline]
-    pub fn take(&mut self, member: u16) -> Result<Option<Taken>, Corrupt> {
+    pub fn take(&mut self) -> Result<Option<Taken>, Corrupt> {
         let head = self.head;
-        let cell = self.ring.word(head)?;
         // Acquire: pairs with the Release in `Slots::publish`; the body is there.
-        let word = SlotWord::from_raw(cell.load(Ordering::Acquire));
-        if word != SlotWord::full(head.lap()) {
-            return match word.seen_from(head) {
-                Seen::Now(SlotState::Free) | Seen::Occupied => Ok(None),
-                _ => Err(Corrupt),
-            };
+        let word = SlotWord::from_raw(self.ring.word(head)?.load(Ordering::Acquire));
+        if word == SlotWord::full(head.lap()) {
+            return Ok(Some(self.ring.taken(head)));
         }
-        // Release: pairs with the Acquire of a full-up sender that moves the head over this word:
-        // it must see the head that was stored for the entry before.
-        cell.store(SlotWord::reading(head.lap(), member).raw(), Ordering::Release);
-        self.head = self.ring.after(head);
-        // Release: pairs with the Acquire loads of the head.
-        self.ring.memory().head().store(self.head.raw(), Ordering::Release);
-        Ok(Some(self.ring.taken(head)))
+        match word.seen_from(head) {
+            Seen::Now(SlotState::Free) | Seen::Occupied => Ok(None),
+            _ => Err(Corrupt),
+        }
     }
 
-    /// Gives the slot back for the next lap.
+    /// Moves on: the entry is taken, and its slot free. A second release is ignored.
     #[inline]
-    pub fn release(&self, taken: Taken) {
-        self.ring.release(taken);
+    pub fn release(&mut self, taken: Taken) {
+        if taken.position() != self.head {
+            return;
+        }
+        self.head = self.ring.after(self.head);
+        // Release: pairs with the Acquire loads of the head; the body has been read before it.
+        self.ring.memory().head().store(self.head.raw(), Ordering::Release);
     }
 }

@@ -314,7 +314,7 @@ fn one_producer_and_one_consumer_pass_messages_in_order_without_exchanges() {
             };
             let mut got = vec![];
             let mut receive = |got: &mut Vec<u64>| {
-                let taken = receiver.take(1).expect("honest memory");
+                let taken = receiver.take().expect("honest memory");
                 if let Some(taken) = taken {
                     got.push(ring.read(&taken));
                     receiver.release(taken);

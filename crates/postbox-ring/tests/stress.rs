@@ -156,7 +156,7 @@ fn one_producer_and_one_consumer_share_a_ring() {
             });
             for value in 0..EACH {
                 let taken = loop {
-                    match receiver.take(2).unwrap() {
+                    match receiver.take().unwrap() {
                         Some(taken) => break taken,
                         None => thread::yield_now(),
                     }

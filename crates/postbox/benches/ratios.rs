@@ -3,6 +3,7 @@
 //! `cargo bench -p postbox` prints ratios of medians. Rounds of ours and bare alternate, both ends
 //! are pinned to different cores, and a cache line bounced between two processes is measured before
 //! and after: the cores of a virtual machine move, and only figures of one placement compare.
+//! `cargo bench -p postbox -- latency` runs that part alone; the others are `kernel` and `stream`.
 
 use postbox::{
     Bytes, Capacity, Child, Form, Mechanism, Options, Receiver, Sender, WaitStrategy, fork,
@@ -31,6 +32,25 @@ fn main() -> Outcome<()> {
     cpu::pin_to(here)?;
     println!("64-byte messages, cores {here} and {there}, medians of {ROUNDS} interleaved rounds");
 
+    if wanted("kernel") {
+        kernel_streams(there)?;
+    }
+    if wanted("latency") {
+        ring_latency(there)?;
+    }
+    if wanted("stream") {
+        ring_streams(there)?;
+    }
+    Ok(())
+}
+
+/// Whether that part was asked for: all are, unless some are named on the command line.
+fn wanted(part: &str) -> bool {
+    let mut named = std::env::args().skip(1).filter(|a| !a.starts_with('-')).peekable();
+    named.peek().is_none() || named.any(|argument| argument == part)
+}
+
+fn kernel_streams(there: usize) -> Outcome<()> {
     println!("\nstream, one call per message      ours/s     bare/s    ours/bare");
     for mechanism in [Mechanism::Pipe, Mechanism::Socket, Mechanism::MessageQueue] {
         for wait in [WaitStrategy::Adaptive, WaitStrategy::Block] {
@@ -51,7 +71,10 @@ fn main() -> Outcome<()> {
             );
         }
     }
+    Ok(())
+}
 
+fn ring_latency(there: usize) -> Outcome<()> {
     println!("\nshared memory, both ends spinning  one way ns   line ns   ours/line");
     for form in [Form::OneToOne, Form::ManyToMany] {
         for len in [32, LEN] {
@@ -70,6 +93,10 @@ fn main() -> Outcome<()> {
             );
         }
     }
+    Ok(())
+}
+
+fn ring_streams(there: usize) -> Outcome<()> {
     println!("\nshared memory stream, copied in and out");
     for form in [Form::OneToOne, Form::ManyToMany] {
         let rates = (0..ROUNDS)

@@ -145,6 +145,13 @@ impl<M: SlotMemory> Slots<M> {
         self.admission_from_head(position, cache)
     }
 
+    /// Whether `position` is less than one round ahead of the head: withdrawn entries keep their
+    /// slots.
+    #[inline]
+    pub(crate) fn is_within(&self, position: Position, cache: &ClaimCache) -> bool {
+        (self.distance(cache.head, position) as u64) < u64::from(self.slots())
+    }
+
     #[inline(never)]
     fn admission_from_head(
         &self,

@@ -197,7 +197,6 @@ fn one_to_one(slots: u32, window: u32, steps: Vec<Step>) {
     let receiver = |pair: &Pair| SpscReceiver::<MappedSlots>::attach(pair.ring.clone()).unwrap();
     let (mut sending, mut receiving) = (sender(&pair), receiver(&pair));
     for (kind, choice) in steps {
-        let member = 10 + (choice % 2) as u16;
         match kind {
             0..8 => {
                 let claim = sending.claim();
@@ -205,16 +204,22 @@ fn one_to_one(slots: u32, window: u32, steps: Vec<Step>) {
                     sending.publish(claim);
                 }
             }
-            8..13 => match receiving.take(member).unwrap() {
-                Some(taken) => pair.took(taken, member),
+            8..17 => match receiving.take().unwrap() {
+                Some(taken) => {
+                    let (position, head) = (taken.position(), pair.model.head());
+                    assert_eq!((pair.value(&taken), pair.numbers[&position.raw()]), (head, head));
+                    // Else it stays the next.
+                    if kind < 15 {
+                        *pair.entry(position) = Entry::Over;
+                        receiving.release(taken);
+                    }
+                }
                 None => assert_eq!(pair.model.head(), pair.model.entries.len()),
             },
-            13..17 => pair.release(choice),
             17..19 => pair.withdraw(choice),
             // Given up without a trace.
             19 => drop(sending.claim()),
-            20 => (sending, receiving) = (sender(&pair), receiver(&pair)),
-            _ => pair.settle(member, 20),
+            _ => (sending, receiving) = (sender(&pair), receiver(&pair)),
         }
         pair.compare();
     }

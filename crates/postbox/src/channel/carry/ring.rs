@@ -12,6 +12,9 @@ use crate::mechanism::{Capacity, Form};
 use postbox_ring::slots::{ClaimError, Position, SlotRing, Take, Taken};
 use postbox_ring::spsc::{SpscReceiver, SpscSender};
 
+/// Bytes of a body that share a line with the slot's word.
+const FIRST_LINE: usize = 56;
+
 impl Channel {
     #[inline(always)]
     pub(super) fn push_slot(
@@ -122,10 +125,18 @@ impl Channel {
         };
         let (header, len) = envelope.for_slot();
         let write = |offset: usize| {
-            self.region
-                .write(offset, &header[..len])
-                .and_then(|()| self.region.write(offset + len, inline))
-                .map_err(|_| Fault::Corrupt("a slot lies outside the memory"))
+            // What shares its line with the word comes last: a receiver that looks at the word
+            // takes that line away, and once it is back all of this goes into it at one go.
+            let (near, far) = inline.split_at(inline.len().min(FIRST_LINE - len));
+            let region = &self.region;
+            let written = region.write(offset + FIRST_LINE, far).and_then(|()| {
+                region.write(offset + len, near)?;
+                match len {
+                    8 => region.write(offset, &header[..8]),
+                    _ => region.write(offset, &header[..len]),
+                }
+            });
+            written.map_err(|_| Fault::Corrupt("a slot lies outside the memory"))
         };
         if self.config.form == Form::OneToOne {
             let mut single = outbox.single.borrow_mut();
@@ -163,7 +174,7 @@ impl Channel {
     ) -> Result<Option<Popped>, Fault> {
         loop {
             let one = match self.take_slot(ring, end, inbox)? {
-                (Some(taken), _) => self.open_slot(ring, end, taken, into, engagement)?,
+                (Some(taken), _) => self.open_slot(ring, end, inbox, taken, into, engagement)?,
                 (None, busy) if busy || self.config.capacity != Capacity::Unbounded => One::None,
                 (None, _) => self.pop_overflow_of_ring(ring, end, inbox, into, engagement)?,
             };
@@ -181,6 +192,7 @@ impl Channel {
         &self,
         ring: &SlotRing,
         end: &End,
+        inbox: &Inbox,
         taken: Taken,
         into: &mut Vec<u8>,
         engagement: &Engagement<'_>,
@@ -193,7 +205,7 @@ impl Channel {
         let envelope = Envelope::from_slot(&header[..len])
             .filter(|(e, at)| e.body.is_some() || at + e.len as usize <= taken.body_len());
         let Some((envelope, at)) = envelope else {
-            ring.release(taken);
+            release(ring, inbox, taken);
             return Err(Fault::Corrupt("a slot holds no envelope"));
         };
         let whole = match (self.claim_message(end, &envelope, engagement), envelope.body) {
@@ -210,7 +222,7 @@ impl Channel {
                 self.bodies.take(&self.region, position, envelope.len, end.seat.index, into)
             }
         };
-        ring.release(taken);
+        release(ring, inbox, taken);
         self.freed();
         Ok(if whole? {
             One::Message(Popped { sender_pid: envelope.sender_pid })
@@ -234,7 +246,7 @@ impl Channel {
                 Some(receiver) => receiver,
                 none => none.insert(SpscReceiver::attach(ring.clone()).map_err(corrupt)?),
             };
-            return Ok((receiver.take(end.seat.index).map_err(corrupt)?, false));
+            return Ok((receiver.take().map_err(corrupt)?, false));
         }
         Ok(match ring.take(end.seat.index).map_err(corrupt)? {
             Take::Entry(taken) => (Some(taken), false),
@@ -271,5 +283,14 @@ impl Channel {
     pub(crate) fn ring_len(&self, ring: &SlotRing) -> Result<u64, Fault> {
         let corrupt = |_| Fault::Corrupt("the ring's words make no sense");
         ring.len().map(|len| len as u64).map_err(corrupt)
+    }
+}
+
+/// Gives a slot back.
+#[inline(always)]
+fn release(ring: &SlotRing, inbox: &Inbox, taken: Taken) {
+    match &mut *inbox.single.borrow_mut() {
+        Some(single) => single.release(taken),
+        None => ring.release(taken),
     }
 }
