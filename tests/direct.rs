@@ -72,6 +72,10 @@ fn main() -> ExitCode {
         Case::new("clones in threads are one member with ends of their own", clones),
         Case::new("a process under two names has a link with itself", two_names),
         Case::new("links tell what there is", links_told),
+        Case::new(
+            "what the gone have left stands in the way of more, and none of it is lost",
+            undrained,
+        ),
     ];
     let capacities = [Capacity::Zero, Capacity::Bounded(3), Capacity::Unbounded];
     cases.extend(over_capacities("messages go both ways in order", &capacities, both_ways));
@@ -992,5 +996,50 @@ fn raw(mechanism: Mechanism) -> Outcome {
     let mut buffer = Vec::new();
     let peer = rx.receive_into(&mut buffer)?;
     assert_eq!((&buffer[..], peer.name().unwrap().as_str()), (&b"by its own end"[..], "me"));
+    Ok(())
+}
+
+fn undrained() -> Outcome {
+    let lab = Lab::new()?;
+    let hub = lab.join("hub")?;
+    let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
+    setrlimit(Resource::RLIMIT_NOFILE, 600, hard)?;
+    // The one makes its link itself, the other asks for it; the third is always another.
+    let comes_and_goes = |i: u32| -> Result<(), Box<dyn Error>> {
+        let name = match i % 3 {
+            0 => "a".to_owned(),
+            1 => "z".to_owned(),
+            _ => format!("p{i}"),
+        };
+        Ok(lab.join(&name)?.send("hub", &i)?)
+    };
+    for _ in 0..2 {
+        let mut left = 0;
+        let refusal = loop {
+            match comes_and_goes(left) {
+                Ok(()) => left += 1,
+                Err(error) => break error.to_string(),
+            }
+            assert!(left < 300, "nothing stands in the way");
+        };
+        assert!(
+            refusal.contains(&format!("{left} links of processes that have gone")),
+            "{refusal}"
+        );
+        for name in ["a", "b", "z"] {
+            let process = lab.join(name)?;
+            let refused = process.link_with("hub", Options::default()).unwrap_err();
+            assert!(matches!(refused, LinkError::Refused { .. }), "{refused}");
+            let refused = hub.link_with(name, Options::default()).unwrap_err();
+            assert!(matches!(refused, LinkError::Refused { .. }), "{refused}");
+        }
+        let mut received = Vec::new();
+        while let Some(message) = hub.try_receive::<u32>()? {
+            received.push(*message);
+        }
+        received.sort();
+        assert!(received.into_iter().eq(0..left), "something was lost");
+        println!("{left} were kept");
+    }
     Ok(())
 }

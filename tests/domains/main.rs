@@ -1,8 +1,10 @@
 //! Domains among real processes: who gets a name, who is let in, who can be harmed, what is left.
 
 mod bench;
+mod deadlines;
 mod forks;
 mod joining;
+mod shortage;
 mod strangers;
 mod users;
 
@@ -29,6 +31,17 @@ fn main() -> ExitCode {
         Case::new("who leaves hangs up although a forked child has copies", forks::leaves_a_copy),
         Case::new("another user is refused whatever the umask", users::refused),
         Case::new("a group is let in whatever the umask, and nobody else", users::let_in),
+        Case::new(
+            "a stranger's domain is not the group's, whatever it looks like",
+            users::pretended,
+        ),
+        Case::new("what a stranger has put where domains should lie is refused", users::squatted),
+        Case::new("whoever cannot join for want of descriptors loses nothing", shortage::joining),
+        Case::new("a fork without a descriptor for the child does not happen", shortage::forking),
+        Case::new(
+            "who asks a name that the dead still hold is in time",
+            deadlines::name_of_the_dead,
+        ),
         Case::new("garbage harms nobody", strangers::garbage),
         Case::new("ten thousand silent connections harm nobody", strangers::silence),
     ])

@@ -124,3 +124,58 @@ pub fn let_in() -> Outcome {
     }
     Ok(())
 }
+
+pub fn pretended() -> Outcome {
+    if !geteuid().is_root() {
+        return Ok(()); // Only root can become another user.
+    }
+    let bench = Bench::for_all()?;
+    let base = bench.path().join("base");
+    std::fs::create_dir(&base)?;
+    nix::unistd::chown(&base, None, Some(MEMBER.into()))?;
+    // Whoever makes something in there makes it the group's.
+    set_permissions(&base, Permissions::from_mode(0o3777))?;
+    as_user(STRANGER, || {
+        umask(Mode::empty());
+        for directory in ["lab", "lab/processes", "lab/mailboxes"] {
+            std::fs::create_dir(base.join(directory))?;
+            set_permissions(base.join(directory), Permissions::from_mode(0o1770))?;
+        }
+        std::fs::write(base.join("lab/claims"), "")?;
+        Ok(())
+    })?;
+    as_user(MEMBER, || {
+        let opened = DomainOptions::new().directory(&base).group(MEMBER).open("lab");
+        let error = opened.err().ok_or("took a stranger's domain for the group's")?;
+        assert!(error.to_string().contains("chmod o-w"), "{error}");
+        Ok(())
+    })
+}
+
+pub fn squatted() -> Outcome {
+    if !geteuid().is_root() {
+        return Ok(()); // Only root can become another user.
+    }
+    let bench = Bench::for_all()?;
+    set_permissions(bench.path(), Permissions::from_mode(0o1777))?;
+    let base = bench.path().join("base");
+    let refused = || {
+        as_user(MEMBER, || {
+            let error = open(&base).err().ok_or("walked into a trap")?.to_string();
+            assert!(error.contains("cannot be trusted"), "{error}");
+            assert!(error.contains("set POSTBOX_DIR to a directory of your own"), "{error}");
+            Ok(())
+        })
+    };
+    as_user(STRANGER, || Ok(std::fs::create_dir(&base)?))?;
+    for mode in [0o700, 0o755, 0o777, 0o1777] {
+        set_permissions(&base, Permissions::from_mode(mode))?;
+        refused()?;
+    }
+    std::fs::remove_dir(&base)?;
+    as_user(STRANGER, || Ok(std::os::unix::fs::symlink("/var/tmp", &base)?))?;
+    refused()?;
+    std::fs::remove_file(&base)?;
+    as_user(STRANGER, || Ok(std::fs::write(&base, "")?))?;
+    refused()
+}

@@ -295,6 +295,10 @@ impl Part {
             ["grant_send", name, to] => self.held(name)?.grant_send(to)?,
             ["revoke_send", name, from] => self.held(name)?.revoke_send(from)?,
             ["transfer", name, to] => self.held(name)?.transfer_to(to)?,
+            ["bounce", name, to, tries] => return self.bounce(name, to, tries.parse()?),
+            ["status", name] => {
+                self.held(name)?.status()?;
+            }
             ["destroy", name] => self.held(name)?.destroy()?,
             ["sender", name] => {
                 self.held(name)?.sender()?;
@@ -315,6 +319,17 @@ impl Part {
             sender.send_with(format!("{} {i}", self.me.name()).as_bytes(), &soon())?;
         }
         Ok(())
+    }
+
+    /// Tries to give it away, mostly with too little patience; the owner's being another is no error.
+    fn bounce(&self, name: &str, to: &str, tries: u64) -> Result<String, Failure> {
+        let mailbox = self.held(name)?;
+        let mut given = 0;
+        for i in 0..tries {
+            let hurry = Wait::timeout(Duration::from_micros(i * 37 % 1000));
+            given += u32::from(mailbox.transfer_to_with(to, &hurry).is_ok());
+        }
+        Ok(format!("gave {given}"))
     }
 
     /// Writes down what comes until it ends, and says how it ended. May give the mailbox away after

@@ -1,6 +1,7 @@
 //! Mailboxes between processes that are related by nothing but a domain.
 
 mod actor;
+mod handing;
 mod keeping;
 mod owners;
 mod rights;
@@ -49,6 +50,11 @@ fn main() -> ExitCode {
         Case::new("a transfer that nobody takes leaves all as it was", owners::not_taken),
         Case::new("a mailbox can be transferred again and again", owners::again),
         Case::new("who opens a mailbox while its owner changes gets it", owners::visited),
+        Case::new("a handle does nothing to the next mailbox of the name", handing::namesakes),
+        Case::new("a second transfer waits for the first", handing::two_at_once),
+        Case::new("a mailbox survives owners without patience", handing::bounced),
+        Case::new("a mailbox passes within one process", handing::within_one_process),
+        Case::new("who creates a pair's mailbox is one of the two", handing::first_of_a_pair),
         Case::new("a keeper's mailbox outlives those who use it", keeping::outlives),
         Case::new("a keeper's death is told, and its successor begins anew", keeping::killed),
         Case::new("traffic goes on while the keeper is stopped", keeping::one_hop),

@@ -162,7 +162,10 @@ pub fn pair_passed() -> Outcome {
         let duo = open()?;
         let ends = (duo.sender()?, duo.receiver()?, duo.sender()?);
         drop(duo);
-        let child = fork(ends, |(tx, _rx, _more)| Ok(drop(tx.deliver_with(b"its", &soon())?)))?;
+        let child = fork(ends, |(tx, _rx, _more)| {
+            let _ = tx.deliver_with(b"its", &soon())?;
+            Ok(())
+        })?;
         let pids = format!("{} and {} use it already", a.pid(), child.pid());
         let third = open().err().ok_or("a third was let in")?.to_string();
         assert!(third.contains(&pids), "{third}");

@@ -30,7 +30,7 @@ fn start(arguments: &Arguments, stop: &Stop) -> Result<Ending, Ending> {
     let me = arguments.member.join(NAME, links())?;
     let (keyboard, screen) = Keyboard::open();
     // Nobody to read is nobody to be here for.
-    let _ = stop.when_output_closes();
+    stop.when_output_closes();
     let person = Person { name: me.name().clone(), pid: std::process::id() };
     let room = Arc::new(Room::new(person, screen));
     let attendance = Attendance::start(me.clone(), room.clone(), stop.cancel())?;

@@ -1,6 +1,7 @@
 //! Bells: an eventfd is a counter that is readable while it is above zero.
 
 use crate::{Errno, Result};
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::sys::eventfd::{EfdFlags, EventFd};
 use nix::unistd::{read, write};
 use std::os::fd::{AsFd, OwnedFd};
@@ -15,6 +16,16 @@ use std::os::fd::{AsFd, OwnedFd};
 pub fn create() -> Result<OwnedFd> {
     let flags = EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK;
     EventFd::from_value_and_flags(0, flags).map(OwnedFd::from)
+}
+
+/// Whether that descriptor is one on which no call of this module waits.
+///
+/// # Errors
+///
+/// `EBADF`.
+pub fn is_nonblocking(bell: impl AsFd) -> Result<bool> {
+    let flags = OFlag::from_bits_retain(fcntl(bell, FcntlArg::F_GETFL)?);
+    Ok(flags.contains(OFlag::O_NONBLOCK))
 }
 
 /// Adds one to the counter: the bell becomes readable and sleepers on it are woken.

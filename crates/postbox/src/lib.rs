@@ -321,6 +321,7 @@ mod direct;
 mod domain;
 mod error;
 mod indirect;
+mod joining;
 mod mechanism;
 mod message;
 mod name;

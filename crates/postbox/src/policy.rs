@@ -14,7 +14,9 @@ pub enum Policy {
     #[default]
     Any,
     /// At most two live processes use the mailbox. A keeper does not count, the threads of a process
-    /// count once, and a death frees the place.
+    /// count once, and a death frees the place. An end that is passed to another process takes the
+    /// place along if its giver keeps no other use of the mailbox; if it does, and both places are
+    /// taken, every call on that end is refused.
     Pair,
     /// One receiver at a time executes a receive; the others queue, in order. For them
     /// [`try_receive`](crate::Receiver::try_receive) finds nothing and the pollable is not readable.

@@ -40,8 +40,9 @@ impl Scene {
     /// Somebody comes, and is in.
     pub fn enter(&self, name: &str) -> Person {
         let person = self.start(name);
+        let joined = format!("* {name} has joined");
         person.await_line("is in the lobby", |line| {
-            line.starts_with("* you are the first") || line.starts_with("* here are: ")
+            line.starts_with("* you are the first") || line == joined
         });
         person
     }

@@ -62,9 +62,13 @@ impl Bells {
         })
     }
 
-    pub(crate) fn from_fds(bells: [OwnedFd; Self::COUNT]) -> Self {
+    /// Those of another process. None is taken on which this one would have to wait.
+    pub(crate) fn from_fds(bells: [OwnedFd; Self::COUNT]) -> Result<Self, Fault> {
+        if !bells.iter().all(|bell| eventfd::is_nonblocking(bell).unwrap_or(false)) {
+            return Err(Fault::Corrupt("the descriptors are not those of a channel"));
+        }
         let [message, room, receipt, news, level, floor] = bells;
-        Bells { message, room, receipt, news, level, floor }
+        Ok(Bells { message, room, receipt, news, level, floor })
     }
 
     pub(crate) fn fds(&self) -> [BorrowedFd<'_>; Self::COUNT] {

@@ -261,7 +261,7 @@ impl Channel {
         let region = memfd::map(memory.as_fd()).map_err(Fault::system("the channel's memory"))?;
         let config = Config::read_header(&region)?;
         let bells: Vec<OwnedFd> = fds.by_ref().take(Bells::COUNT).collect();
-        let bells = Bells::from_fds(bells.try_into().map_err(|_| too_few)?);
+        let bells = Bells::from_fds(bells.try_into().map_err(|_| too_few)?)?;
         let queue = KernelQueue::from_fds(config.mechanism, fds.collect())?;
         Self::assemble(config, memory, region, queue, bells)
     }

@@ -9,6 +9,7 @@ use super::bells::Asleep;
 use super::control::Awaited;
 use super::end::End;
 use super::members::Statistic;
+use super::patience;
 use super::wait_set::WaitSet;
 use crate::error::Fault;
 use crate::wait::{Ended, Wait};
@@ -90,7 +91,7 @@ impl End {
         let spins = self.patience.spins(&self.channel.carrier);
         let mut spun = 0;
         while spun < spins {
-            std::hint::spin_loop();
+            patience::pause(&self.channel.carrier, self.awaits.get());
             spun += 1;
             // Now and then in earnest, for what a glance does not tell: disconnection, repairs.
             if (spun % EARNEST == 0 || !self.plainly_nothing())

@@ -94,10 +94,10 @@ pub enum LinkError {
     /// The cancel fired before there was a link; nothing was sent.
     #[error("cancelled before the link was there; nothing was sent")]
     Cancelled,
-    /// The partner could not take part.
+    /// The partner could not take part, or this process could not, whose name it is then.
     #[error("'{name}' cannot take part in a link: {why}")]
     Refused {
-        /// The partner.
+        /// Which of the two.
         name: Name,
         /// What it says.
         why: String,

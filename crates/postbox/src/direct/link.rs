@@ -237,6 +237,12 @@ impl Link {
             || gone(&self.outgoing, Role::Receiver) && gone(&self.incoming, Role::Sender)
     }
 
+    /// How many descriptors it has open.
+    pub(super) fn descriptors(&self) -> usize {
+        let channels = self.outgoing.iter().chain(&self.incoming);
+        channels.map(|channel| channel.fds().len()).sum()
+    }
+
     /// Whether nothing can be received from it any more.
     pub(super) fn is_drained(&self) -> bool {
         self.incoming.as_ref().is_none_or(|channel| channel.is_drained())

@@ -4,15 +4,14 @@ use super::error::{JoinError, LinkError, Unanswered};
 use super::link::{Confirmed, Link, Partner};
 use super::nap::Nap;
 use super::options::{Absence, Direction, JoinOptions, LinkOptions};
-use super::switchboard::{Switchboard, Unmade};
+use super::switchboard::{Switchboard, Unmade, undrained};
 use crate::domain::links::{Insists, LinkReply, LinkRequest, LinkTerms};
 use crate::domain::protocol::{Reply, Request};
 use crate::domain::{
-    Address, Answer, Answered, Arrivals, Caller, Claim, ClaimError, Domain, Registrar, Served,
-    Service, Serving, ask,
+    Address, Answer, Answered, Arrivals, Caller, Claim, ClaimError, Domain, Member, Registrar,
+    Served, Service, Serving, Tenant, ask,
 };
 use crate::error::Fault;
-use crate::indirect::{Member, Owned};
 use crate::name::Name;
 use crate::process::Identity;
 use crate::wait::Wait;
@@ -26,8 +25,8 @@ pub(crate) struct Membership {
     pub(super) defaults: LinkOptions,
     /// The same for calls that never wait: an absent partner is an error.
     pub(super) impatient: LinkOptions,
-    /// The mailboxes that it owns.
-    mailboxes: Arc<Owned>,
+    /// What else it answers for.
+    tenant: Arc<dyn Tenant>,
     domain: Domain,
     /// The fork generation of the process that joined.
     born: u64,
@@ -50,10 +49,11 @@ enum Attempt {
 }
 
 impl Membership {
-    pub(super) fn join(
+    pub(crate) fn join(
         domain: &Domain,
         name: &str,
         options: JoinOptions,
+        tenant: Arc<dyn Tenant>,
     ) -> Result<Self, JoinError> {
         let name = Name::new(name)?;
         let schema = options.links.schema.clone();
@@ -70,11 +70,10 @@ impl Membership {
             ClaimError::Domain(error) => error.into(),
         })?;
         let board = Arc::new(Switchboard::new(name, schema)?);
-        let mailboxes = Owned::new();
         let registrar = Registrar::start(domain)?;
         let front = Front {
             board: board.clone(),
-            mailboxes: mailboxes.clone(),
+            tenant: tenant.clone(),
             domain: domain.clone(),
             serving: registrar.serving(),
         };
@@ -83,7 +82,7 @@ impl Membership {
             board,
             impatient: options.links.clone().absent(Absence::Fail),
             defaults: options.links,
-            mailboxes,
+            tenant,
             domain: domain.clone(),
             born: wipe_on_fork::generation(),
             served: Some(served),
@@ -100,9 +99,9 @@ impl Membership {
         &self.domain
     }
 
-    /// The mailboxes that it owns.
-    pub(crate) fn mailboxes(&self) -> &Arc<Owned> {
-        &self.mailboxes
+    /// What else it answers for.
+    pub(crate) fn tenant(&self) -> &Arc<dyn Tenant> {
+        &self.tenant
     }
 
     pub(crate) fn registrar(&self) -> &Registrar {
@@ -320,6 +319,9 @@ impl Membership {
             Unmade::Mismatch { has } => {
                 LinkError::Mismatch { name: name.clone(), asked: asked.to_string(), has }
             }
+            Unmade::Undrained { links } => {
+                LinkError::Refused { name: self.name().clone(), why: undrained(links) }
+            }
             // The last handle is gone, so nobody can have asked.
             Unmade::Closed => LinkError::NotJoined { name: self.name().clone() },
             Unmade::Error(error) => error.into(),
@@ -401,17 +403,17 @@ impl Drop for Membership {
         if self.check().is_err() {
             return;
         }
-        // First nobody can ask any more, then mailboxes and partners are told, then the name is free.
-        self.mailboxes.close();
+        // First nobody gets anything new, then tenants and partners are told, then the name is free.
+        self.tenant.close();
         self.board.close();
         drop(self.served.take());
     }
 }
 
-/// What answers at the address of a process: its links, and the mailboxes that it is to own.
+/// What answers at the address of a process: its links, and its tenant.
 struct Front {
     board: Arc<Switchboard>,
-    mailboxes: Arc<Owned>,
+    tenant: Arc<dyn Tenant>,
     domain: Domain,
     serving: Serving,
 }
@@ -422,7 +424,7 @@ impl Service for Front {
             Request::Mailbox(bytes) => {
                 let (domain, name) = (&self.domain, &self.board.name);
                 let member = Member { domain, name, serving: &self.serving };
-                self.mailboxes.answer(member, caller, &bytes, fds)
+                self.tenant.clone().answer(member, caller, &bytes, fds)
             }
             Request::Links { first } => super::listing::answer(&self.board, first),
             request => self.board.answer(caller, request, fds),

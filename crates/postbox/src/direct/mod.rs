@@ -3,7 +3,7 @@
 //! In which order to read it: [`options`] and [`terms`] (what a link is to be), [`link`] (what it is),
 //! [`switchboard`] (the links of a process, and how it answers others), [`membership`] (how it comes by
 //! one), [`desk`] (the ends of one handle, and receiving from anyone), [`process`] (what a user
-//! holds), [`monitor`], [`listing`] (the links of others).
+//! holds), [`sending`], [`receiving`], [`monitor`], [`listing`] (the links of others).
 //!
 //! ```text
 //!   process ── desk ──────────────► ends of links         one per handle
@@ -23,6 +23,8 @@ mod monitor;
 mod nap;
 mod options;
 mod process;
+mod receiving;
+mod sending;
 mod switchboard;
 mod terms;
 #[cfg(test)]
@@ -34,5 +36,4 @@ pub use monitor::{Departed, Monitor};
 pub use options::{Absence, Direction, JoinOptions, LinkOptions};
 pub use process::Process;
 
-#[allow(unused_imports, reason = "for the mailboxes of a process")]
 pub(crate) use membership::Membership;

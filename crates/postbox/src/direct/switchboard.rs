@@ -12,6 +12,7 @@ use crate::error::{CreateError, Fault};
 use crate::name::Name;
 use crate::process::Identity;
 use postbox_sys::eventfd;
+use postbox_sys::limits::{self, Resource};
 use std::collections::BTreeMap;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -45,11 +46,19 @@ struct Table {
 /// The fewest partners for which that is worth while.
 const SWEEP_AT_LEAST: usize = 32;
 
+/// The most descriptors that the links of processes that have gone may keep open, out of those that
+/// this process may open at all: half of them, and no more than this.
+const MOST_KEPT: usize = 8192;
+
 /// Why a link was not made.
 pub(super) enum Unmade {
     /// There is one on other terms, which it has.
     Mismatch {
         has: String,
+    },
+    /// As much as may be is kept for processes that have gone.
+    Undrained {
+        links: usize,
     },
     /// This process is just leaving.
     Closed,
@@ -146,6 +155,7 @@ impl Switchboard {
             }
             link.retire();
         }
+        table.has_place(most_kept())?;
         let link = Arc::new(Link::make(unique(), partner, confirmed, terms)?);
         table.insert(link.clone());
         self.changed();
@@ -168,6 +178,7 @@ impl Switchboard {
         if let Some(link) = known.into_iter().find(|link| link.id == offer.id) {
             return Ok(link.clone());
         }
+        table.has_place(most_kept())?;
         let link = Link::take(offer, fds, partner, uid).map_err(CreateError::from)?;
         if let Some(before) = table.current(&link.partner.name) {
             before.retire();
@@ -284,6 +295,22 @@ impl Table {
         self.sweep_at = (2 * self.links.len()).max(SWEEP_AT_LEAST);
     }
 
+    /// Whether there may be one more link. What partners have left undrained is theirs to have
+    /// received, so it is never dropped: it stands in the way of more instead, as a full queue does.
+    fn has_place(&mut self, most_kept: usize) -> Result<(), Unmade> {
+        let descriptors = |link: &Arc<Link>| link.descriptors();
+        // Most often there is nothing to be found out about any one of them.
+        if self.links.values().flatten().map(descriptors).sum::<usize>() < most_kept {
+            return Ok(());
+        }
+        self.sweep();
+        let over: Vec<_> = self.links.values().flatten().filter(|link| link.is_over()).collect();
+        match over.iter().map(|link| link.descriptors()).sum::<usize>() < most_kept {
+            true => Ok(()),
+            false => Err(Unmade::Undrained { links: over.len() }),
+        }
+    }
+
     /// Drops those that are over and drained. Whoever has an end of one is told by that.
     fn prune(&mut self, name: &Name) {
         let Some(links) = self.links.get_mut(name) else { return };
@@ -292,6 +319,19 @@ impl Table {
             self.links.remove(name);
         }
     }
+}
+
+fn most_kept() -> usize {
+    let limit = limits::rlimit(Resource::RLIMIT_NOFILE).map_or(u64::MAX, |(soft, _)| soft);
+    usize::try_from(limit / 2).unwrap_or(usize::MAX).min(MOST_KEPT)
+}
+
+/// Why there is no link where too much is undrained, for the one or the other side.
+pub(super) fn undrained(links: usize) -> String {
+    format!(
+        "it keeps {links} links of processes that have gone and whose messages it has not received: \
+         it is to receive them, or to have links outward only"
+    )
 }
 
 impl Service for Switchboard {
@@ -308,6 +348,9 @@ impl Service for Switchboard {
             Ok(answer) => answer,
             Err(Unmade::Closed) => (LinkReply::Leaving, Vec::new()),
             Err(Unmade::Error(error)) => (LinkReply::Cannot { why: error.to_string() }, Vec::new()),
+            Err(Unmade::Undrained { links }) => {
+                (LinkReply::Cannot { why: undrained(links) }, Vec::new())
+            }
             Err(Unmade::Mismatch { has }) => {
                 (LinkReply::Mismatch { asked: String::new(), has }, Vec::new())
             }

@@ -13,8 +13,8 @@
 //!
 //! In reading order: `options`, `directory` (whom a directory is trusted to), `place` (what a domain
 //! is on disk), `ledger` and `claims` (who holds a name), `address` (names, and files of sockets),
-//! `socket`, `protocol` (what is asked and answered), `registrar` (who answers), `client` (who asks),
-//! `arrivals` (waiting for a name to come or to go), `listing`.
+//! `socket`, `protocol` (what is asked and answered), `registrar` (who answers), `tenant` (for what
+//! else), `client` (who asks), `arrivals` (waiting for a name to come or to go), `listing`.
 
 mod address;
 mod arrivals;
@@ -30,6 +30,7 @@ mod place;
 pub(crate) mod protocol;
 mod registrar;
 mod socket;
+mod tenant;
 #[cfg(test)]
 mod tests;
 
@@ -42,6 +43,7 @@ pub(crate) use arrivals::{Arrivals, Departures};
 pub(crate) use claims::{Claim, ClaimError};
 pub(crate) use client::{Answered, AskError, ask};
 pub(crate) use registrar::{Answer, Caller, Registrar, Served, Service, Serving};
+pub(crate) use tenant::{Member, Tenant};
 
 use crate::name::Name;
 use directory::{Audience, Base};

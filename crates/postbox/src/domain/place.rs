@@ -16,7 +16,6 @@ use crate::error::Fault;
 use crate::name::Name;
 use postbox_sys::directory::{self as sys, FileKind};
 use postbox_sys::{Errno, Result as SysResult, pidfd, wipe_on_fork};
-use std::ffi::OsStr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -38,7 +37,7 @@ pub(super) struct Place {
     name: Name,
     id: (u64, u64),
     /// Kept open for its lock: nobody may clean up what is in there because it is old.
-    _directory: OwnedFd,
+    directory: OwnedFd,
     processes: OwnedFd,
     mailboxes: OwnedFd,
     ledger: LedgerUse,
@@ -149,7 +148,7 @@ impl Place {
             base: base_clone,
             name: name.clone(),
             id: status.id,
-            _directory: directory,
+            directory,
             processes,
             mailboxes,
             ledger,
@@ -244,7 +243,12 @@ impl Place {
             if now.is_ok_and(|now| now.id == self.id)
                 && sys::rename(&self.base, self.name.as_str(), &aside).is_ok()
             {
-                clear_out(self.base.as_fd(), &aside);
+                // Here it goes even when descriptors are short.
+                empty(
+                    self.directory.as_fd(),
+                    [Some(self.processes.as_fd()), Some(self.mailboxes.as_fd())],
+                );
+                let _ = sys::remove_directory(&self.base, &aside);
             }
         });
         if self.is_gone() {
@@ -297,16 +301,24 @@ fn clear_out(base: BorrowedFd<'_>, aside: &str) {
         let _ = sys::remove_directory(base, aside);
         return;
     };
-    for part in [PROCESSES, MAILBOXES] {
-        if let Ok(sockets) = sys::open_directory(&directory, part) {
-            for file in sys::names(&sockets).unwrap_or_default() {
-                let _ = sys::remove_file(&sockets, OsStr::new(&file));
+    let [processes, mailboxes] =
+        [PROCESSES, MAILBOXES].map(|part| sys::open_directory(&directory, part).ok());
+    empty(directory.as_fd(), [&processes, &mailboxes].map(|part| part.as_ref().map(AsFd::as_fd)));
+    let _ = sys::remove_directory(base, aside);
+}
+
+/// Removes all that belongs into the directory of a domain, as far as this user may. The directories
+/// of sockets come open, if they can be.
+fn empty(directory: BorrowedFd<'_>, parts: [Option<BorrowedFd<'_>>; 2]) {
+    for (name, part) in [PROCESSES, MAILBOXES].into_iter().zip(parts) {
+        if let Some(part) = part {
+            for file in sys::names(part).unwrap_or_default() {
+                let _ = sys::remove_file(part, &file);
             }
         }
-        let _ = sys::remove_directory(&directory, part);
+        let _ = sys::remove_directory(directory, name);
     }
-    let _ = sys::remove_file(&directory, CLAIMS);
-    let _ = sys::remove_directory(base, aside);
+    let _ = sys::remove_file(directory, CLAIMS);
 }
 
 /// Whether it is the temporary name of a process that is dead.

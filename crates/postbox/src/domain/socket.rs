@@ -73,10 +73,13 @@ impl Listener {
         let has_name = is_there(&file, &|id| id == self.id);
         let aside = self.replaced.as_deref();
         match aside.filter(|aside| has_name && is_there(aside, &|id| own.contains(&id))) {
-            Some(aside) => drop(sys::rename(directory, aside, &file)),
+            Some(aside) => {
+                let _ = sys::rename(directory, aside, &file);
+            }
             None => {
-                let gone = has_name.then_some(&*file).into_iter().chain(aside);
-                gone.for_each(|name| drop(sys::remove_file(directory, name)));
+                for name in has_name.then_some(&*file).into_iter().chain(aside) {
+                    let _ = sys::remove_file(directory, name);
+                }
             }
         }
         drop(own);

@@ -76,7 +76,7 @@ impl MailboxAdmin {
     /// [`Absent`](MailboxError::Absent), and [`TimedOut`](MailboxError::TimedOut) if its owner does
     /// not answer.
     pub fn status(&self) -> Result<MailboxStatus, MailboxError> {
-        match self.ask(&MailboxRequest::Status)? {
+        match self.ask(&MailboxRequest::Status { which: None })? {
             MailboxReply::Status(status) => Ok(status),
             _ => Err(out_of_place()),
         }
@@ -89,7 +89,8 @@ impl MailboxAdmin {
     ///
     /// [`Absent`](MailboxError::Absent), [`NotOwner`](MailboxError::NotOwner).
     pub fn grant(&self, right: Right, to: &str) -> Result<(), MailboxError> {
-        done(self.ask(&MailboxRequest::Grant { right, to: Name::new(to)? })?)
+        let to = Name::new(to)?;
+        done(self.ask(&MailboxRequest::Grant { which: None, right, to })?)
     }
 
     /// Takes the right to send or to receive from every process of that name, at once.
@@ -98,7 +99,8 @@ impl MailboxAdmin {
     ///
     /// Those of [`grant`](Self::grant).
     pub fn revoke(&self, right: Right, from: &str) -> Result<(), MailboxError> {
-        done(self.ask(&MailboxRequest::Revoke { right, from: Name::new(from)? })?)
+        let from = Name::new(from)?;
+        done(self.ask(&MailboxRequest::Revoke { which: None, right, from })?)
     }
 
     /// Makes the process of that name the owner, or the keeper where that is the name. What waits in
@@ -108,7 +110,7 @@ impl MailboxAdmin {
     ///
     /// Those of [`Mailbox::transfer_to`](crate::Mailbox::transfer_to).
     pub fn transfer_to(&self, to: &str) -> Result<(), MailboxError> {
-        let request = MailboxRequest::transfer(Name::new(to)?, &Wait::timeout(PATIENCE));
+        let request = MailboxRequest::transfer(None, Name::new(to)?, &Wait::timeout(PATIENCE));
         done(self.ask(&request)?)
     }
 
@@ -118,7 +120,7 @@ impl MailboxAdmin {
     ///
     /// Those of [`grant`](Self::grant).
     pub fn destroy(&self) -> Result<(), MailboxError> {
-        done(self.ask(&MailboxRequest::Destroy)?)
+        done(self.ask(&MailboxRequest::Destroy { which: None })?)
     }
 
     fn asking(&self) -> Asking<'_> {

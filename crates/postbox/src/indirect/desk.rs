@@ -51,6 +51,17 @@ pub(super) enum Moved {
     Here,
 }
 
+/// What it means for the mailbox that its desk closes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Closed {
+    /// Nothing: it was closed before, or the mailbox is still another's.
+    Before,
+    /// Its end.
+    Ends,
+    /// Its end, unless the offer of that nonce has been accepted.
+    Offered(u64),
+}
+
 /// The rules and state of one mailbox at its owner.
 #[derive(Debug)]
 pub(super) struct Desk {
@@ -60,12 +71,14 @@ pub(super) struct Desk {
     phase: Phase,
     /// Changes of owners so far.
     moves: u64,
+    /// What the new owner has to know, once the mailbox has been offered.
+    nonce: Option<u64>,
 }
 
 impl Desk {
     /// The desk of a new mailbox.
     pub(super) fn new(terms: Terms, rights: BothRights, owner: Owner) -> Self {
-        Desk { terms, rights, owner, phase: Phase::Serving, moves: 0 }
+        Desk { terms, rights, owner, phase: Phase::Serving, moves: 0, nonce: None }
     }
 
     /// The desk of a mailbox that is about to become this process's, by the move that it returns.
@@ -162,12 +175,16 @@ impl Desk {
         if may { self.serving() } else { Err(self.denied(Doing::Administer)) }
     }
 
+    /// Lets one in. Not while the owner changes: the next one has a copy of the table by then.
     pub(super) fn grant(&mut self, right: Right, to: Grant) -> Result<(), Refusal> {
+        self.serving()?;
         let changed = self.rights.of_mut(right).grant(to);
         changed.map_err(|unchanged| self.unchanged(right, unchanged))
     }
 
+    /// Shuts one out; not while the owner changes, either.
     pub(super) fn revoke(&mut self, right: Right, from: &Name) -> Result<(), Refusal> {
+        self.serving()?;
         let changed = self.rights.of_mut(right).revoke(from, &self.terms.owner);
         changed.map_err(|unchanged| self.unchanged(right, unchanged))
     }
@@ -193,12 +210,23 @@ impl Desk {
         }
         self.moves += 1;
         self.phase = Phase::Moving(self.moves);
+        self.nonce = None;
         Ok(Move(self.moves))
     }
 
+    /// Whether that change of owners is still under way.
+    pub(super) fn is_moving(&self, Move(number): &Move) -> bool {
+        self.phase == Phase::Moving(*number)
+    }
+
+    /// The mailbox is offered under that nonce from now on.
+    pub(super) fn offered(&mut self, nonce: u64) {
+        self.nonce = Some(nonce);
+    }
+
     /// Ends a change of owners.
-    pub(super) fn settle(&mut self, Move(number): Move, moved: Moved) {
-        if self.phase == Phase::Moving(number) {
+    pub(super) fn settle(&mut self, moving: Move, moved: Moved) {
+        if self.is_moving(&moving) {
             self.phase = match moved {
                 Moved::Given => Phase::Over,
                 Moved::Here => Phase::Serving,
@@ -206,12 +234,12 @@ impl Desk {
         }
     }
 
-    /// Ends it here; whether that ends the mailbox. One that was only arriving is still another's.
-    pub(super) fn close(&mut self) -> bool {
+    /// Ends it here. A mailbox that was only arriving is still another's.
+    pub(super) fn close(&mut self) -> Closed {
         match std::mem::replace(&mut self.phase, Phase::Over) {
-            Phase::Serving => true,
-            Phase::Moving(number) => number > 0,
-            Phase::Over => false,
+            Phase::Serving => Closed::Ends,
+            Phase::Moving(0) | Phase::Over => Closed::Before,
+            Phase::Moving(_) => self.nonce.map_or(Closed::Ends, Closed::Offered),
         }
     }
 }
@@ -312,6 +340,10 @@ mod tests {
         let first = desk.begin_move(&other).unwrap();
         assert_eq!(desk.open(asker(&other), None, None), Err(Refusal::AskAgain));
         assert_eq!(desk.administer(asker(&other)), Err(Refusal::AskAgain));
+        // Whoever gets it has been sent the tables already.
+        let grant = Grant { name: other.clone(), uid: 1000 };
+        assert_eq!(desk.grant(Right::Send, grant), Err(Refusal::AskAgain));
+        assert_eq!(desk.revoke(Right::Send, &other), Err(Refusal::AskAgain));
         assert_eq!(desk.begin_move(&name("third")).unwrap_err(), Refusal::AskAgain);
         desk.settle(first, Moved::Here);
         assert!(desk.open(asker(&other), None, None).is_ok());
@@ -320,7 +352,7 @@ mod tests {
         assert_eq!(desk.open(asker(&other), None, None), Err(Refusal::AskAgain));
         desk.settle(second, Moved::Given);
         assert_eq!(desk.open(asker(&other), None, None), Err(Refusal::AskAgain));
-        assert!(!desk.close());
+        assert_eq!(desk.close(), Closed::Before);
     }
 
     #[test]
@@ -328,15 +360,29 @@ mod tests {
         let Desk { terms, rights, owner, .. } = desk(Ownership::Process, "owner", "members");
         let (mut arriving, _) = Desk::arriving(terms, rights, owner);
         assert_eq!(arriving.open(asker(&name("boss")), None, None), Err(Refusal::AskAgain));
-        assert!(!arriving.close());
+        assert_eq!(arriving.close(), Closed::Before);
     }
 
     #[test]
     fn a_mailbox_that_was_ended_while_moving_stays_ended() {
         let mut desk = desk(Ownership::Process, "owner", "members");
         let moving = desk.begin_move(&name("other")).unwrap();
-        assert!(desk.close());
+        assert_eq!(desk.close(), Closed::Ends);
         desk.settle(moving, Moved::Here);
-        assert!(desk.serving().is_err() && !desk.close());
+        assert!(desk.serving().is_err());
+        assert_eq!(desk.close(), Closed::Before);
+    }
+
+    #[test]
+    fn an_offer_decides_whether_closing_ends_a_mailbox() {
+        let mut desk = desk(Ownership::Process, "owner", "members");
+        let first = desk.begin_move(&name("other")).unwrap();
+        desk.offered(7);
+        desk.settle(first, Moved::Here);
+        let second = desk.begin_move(&name("other")).unwrap();
+        assert!(desk.is_moving(&second));
+        desk.offered(8);
+        assert_eq!(desk.close(), Closed::Offered(8));
+        assert!(!desk.is_moving(&second));
     }
 }

@@ -178,6 +178,7 @@ impl MailboxError {
                 there: theirs,
             },
             Refusal::AskAgain => MailboxError::TimedOut { what: format!("the owner of '{name}'") },
+            Refusal::Another => MailboxError::Destroyed { name },
             Refusal::Cannot(reason) => MailboxError::Refused { name, reason },
             Refusal::Exists { pid } => MailboxError::Exists { name, pid },
             Refusal::NoSuchProcess { name } => MailboxError::NoSuchProcess { name },

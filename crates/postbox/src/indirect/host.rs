@@ -10,10 +10,10 @@
 //! While a host exists, its claim holds the name, its socket answers, and the owner word of the
 //! channel is this process's, so that everyone attached watches for its death.
 
-use super::desk::{Asker, Desk, Move, Moved, Owner};
+use super::desk::{Asker, Closed, Desk, Move, Moved, Owner};
 use super::error::MailboxError;
 use super::options::MailboxOptions;
-use super::owned::{Member, Owned};
+use super::owned::Owned;
 use super::rights::{Access, Grant, Rights};
 use super::status::{MailboxOwner, MailboxStatus};
 use super::users::{user_of, user_of_process};
@@ -22,7 +22,7 @@ use super::{later, transfer};
 use crate::channel::{Channel, Lifetime, Role};
 use crate::denied::Right;
 use crate::domain::protocol::{Reply, Request};
-use crate::domain::{Address, Answer, Caller, Claim, ClaimError, Domain, Served, Service};
+use crate::domain::{Address, Answer, Caller, Claim, ClaimError, Domain, Member, Served, Service};
 use crate::error::{CreateError, Fault};
 use crate::name::Name;
 use crate::process::Identity;
@@ -51,14 +51,16 @@ pub(super) struct Tenure {
 }
 
 impl Host {
-    /// Creates a mailbox that belongs to this process, for `creator`.
-    pub(super) fn create(
+    /// Creates a mailbox that belongs to this process, for `creator`; `first` comes before anybody
+    /// else can take part.
+    pub(super) fn create<R>(
         owned: &Arc<Owned>,
         member: Member<'_>,
         name: &Name,
         options: &MailboxOptions,
         creator: u32,
-    ) -> Result<Arc<Self>, MailboxError> {
+        first: impl FnOnce(&Channel) -> Result<R, Fault>,
+    ) -> Result<(Arc<Self>, R), MailboxError> {
         options.check()?;
         let domain = member.domain;
         let claim = domain.claim(&Address::mailbox(name)).map_err(|error| match error {
@@ -78,34 +80,61 @@ impl Host {
             ownership: owned.ownership(),
         };
         let channel = Arc::new(create_channel(name, options)?);
+        let result = first(&channel)?;
         let desk = Desk::new(terms, both, this_process());
-        Self::establish(owned, member, name, channel, desk, claim)
-            .map_err(|refusal| MailboxError::refused(refusal, name, None))
+        let host = Self::establish(owned, member, name, channel, desk, claim)
+            .map_err(|refusal| MailboxError::refused(refusal, name, None))?;
+        Ok((host, result))
     }
 
-    /// Takes over a mailbox that its owner offers under `nonce`; the claim is half of its name.
+    /// Takes over a mailbox that its owner offers; the claim is half of its name.
     pub(super) fn adopt(
         owned: &Arc<Owned>,
         member: Member<'_>,
         offer: transfer::Offer,
         claim: Claim,
     ) -> Result<Arc<Self>, Refusal> {
-        let transfer::Offer { name, mut terms, rights, nonce, channel } = offer;
+        let nonce = offer.nonce;
+        let (host, arriving) = Self::arrive(owned, member, offer, claim)?;
+        host.take_over(arriving, nonce)?;
+        Ok(host)
+    }
+
+    /// Gets ready to serve a mailbox that is still another's.
+    pub(super) fn arrive(
+        owned: &Arc<Owned>,
+        member: Member<'_>,
+        offer: transfer::Offer,
+        claim: Claim,
+    ) -> Result<(Arc<Self>, Move), Refusal> {
+        let transfer::Offer { name, mut terms, rights, nonce: _, channel } = offer;
         terms.owner = member.name.clone();
         terms.ownership = owned.ownership();
         let (desk, arriving) = Desk::arriving(terms, rights, this_process());
         let host = Self::establish(owned, member, &name, Arc::new(channel), desk, claim)?;
-        if !host.channel.accept_ownership(nonce, Identity::own()) {
+        Ok((host, arriving))
+    }
+
+    /// Makes it this process's. With the desk locked: this process may be leaving, and either does
+    /// not take it any more or ends what has become its own.
+    pub(super) fn take_over(&self, arriving: Move, nonce: u64) -> Result<(), Refusal> {
+        let mut desk = self.desk();
+        if !desk.is_moving(&arriving) {
+            return Err(Refusal::AskAgain);
+        }
+        if !self.channel.accept_ownership(nonce, Identity::own()) {
             // Too late: it has stayed with its owner. What was built here is for nothing.
-            host.desk().settle(arriving, Moved::Given);
-            host.resign();
+            desk.settle(arriving, Moved::Given);
+            drop(desk);
+            self.resign();
             return Err(Refusal::Cannot("the offer of it was withdrawn".into()));
         }
-        host.desk().settle(arriving, Moved::Here);
-        // The last owner's right to receive may have been no more than the owner's.
-        host.expel(Right::Receive);
-        host.expel(Right::Send);
-        Ok(host)
+        // The last owner's right to receive may have been no more than the owner's. Before it can be
+        // given on: the next owner's ends are not this one's to judge.
+        self.expel(&desk, Right::Receive);
+        self.expel(&desk, Right::Send);
+        desk.settle(arriving, Moved::Here);
+        Ok(())
     }
 
     fn establish(
@@ -173,24 +202,22 @@ impl Host {
 
     /// Shuts a name out, its ends that exist included.
     pub(super) fn revoke(&self, right: Right, from: &Name) -> Result<(), Refusal> {
-        self.desk().revoke(right, from)?;
-        self.expel(right);
+        let mut desk = self.desk();
+        desk.revoke(right, from)?;
+        self.expel(&desk, right);
         Ok(())
     }
 
     /// Takes the ends that have no right to be there any more from those who hold them.
-    fn expel(&self, right: Right) {
+    fn expel(&self, desk: &Desk, right: Right) {
         let role = match right {
             Right::Send => Role::Sender,
             Right::Receive => Role::Receiver,
         };
-        let (rights, owner) = {
-            let desk = self.desk();
-            (desk.rights().of(right).clone(), desk.terms().owner.clone())
-        };
+        let (rights, owner) = (desk.rights().of(right), &desk.terms().owner);
         self.channel.revoke(role, |identity, name| {
             name.is_some_and(|name| {
-                user_of_process(identity.pid()).is_some_and(|uid| rights.allow(name, uid, &owner))
+                user_of_process(identity.pid()).is_some_and(|uid| rights.allow(name, uid, owner))
             })
         });
     }
@@ -221,10 +248,17 @@ impl Host {
 
     /// Ends the mailbox: everyone who waits on it is told, and its name is free.
     pub(super) fn destroy(&self) {
-        let ends = self.desk().close() && self.is_ours();
-        // Given away in this very moment, it is not this process's to end.
-        if ends && self.channel.owner() == Some(Identity::own()) {
-            self.channel.destroy();
+        if self.is_ours() {
+            let closed = self.desk().close();
+            let ends = match closed {
+                Closed::Before => false,
+                Closed::Ends => true,
+                // Accepted in this very moment, it is not this process's to end.
+                Closed::Offered(nonce) => self.channel.cancel_offer(nonce),
+            };
+            if ends {
+                self.channel.destroy();
+            }
         }
         self.resign();
     }
@@ -232,6 +266,17 @@ impl Host {
     /// Begins to hand it over.
     pub(super) fn begin_move(&self, to: &Name) -> Result<Move, Refusal> {
         self.desk().begin_move(to)
+    }
+
+    /// Offers it to whoever learns the nonce, unless it has been ended.
+    pub(super) fn offer(&self, moving: &Move) -> Result<u64, Refusal> {
+        let mut desk = self.desk();
+        if !desk.is_moving(moving) {
+            return Err(Refusal::AskAgain);
+        }
+        let nonce = self.channel.offer_ownership();
+        desk.offered(nonce);
+        Ok(nonce)
     }
 
     /// Ends to hand it over, with what came of it.
@@ -265,21 +310,24 @@ impl Host {
 
     fn answer(self: &Arc<Self>, caller: &Caller, request: MailboxRequest) -> Answer {
         let asker = Asker { pid: caller.pid, uid: caller.uid, name: caller.name.as_ref() };
+        if request.which().is_some_and(|id| id != self.id()) {
+            return MailboxReply::Refused(Refusal::Another).pack().into();
+        }
         let reply = match request {
             MailboxRequest::Open { needs, schema } => {
                 return self.answer_open(asker, needs, schema.as_deref());
             }
-            MailboxRequest::Transfer { to, within } => {
+            MailboxRequest::Transfer { which: _, to, within } => {
                 return self.answer_transfer(asker, to, Duration::from_millis(within));
             }
-            MailboxRequest::Status => Ok(MailboxReply::Status(self.status())),
-            MailboxRequest::Grant { right, to } => {
+            MailboxRequest::Status { .. } => Ok(MailboxReply::Status(self.status())),
+            MailboxRequest::Grant { which: _, right, to } => {
                 self.changed(asker, || self.grant(right, &to, caller.uid))
             }
-            MailboxRequest::Revoke { right, from } => {
+            MailboxRequest::Revoke { which: _, right, from } => {
                 self.changed(asker, || self.revoke(right, &from))
             }
-            MailboxRequest::Destroy => self.changed(asker, || {
+            MailboxRequest::Destroy { .. } => self.changed(asker, || {
                 self.destroy();
                 Ok(())
             }),

@@ -1,11 +1,11 @@
 //! The keeper: a process whose only work is to own mailboxes, as the operating system does in the
 //! textbook. It hands out descriptors and sees no message.
 
-use super::owned::{Member, Owned};
+use super::owned::Owned;
 use crate::domain::protocol::{Reply, Request};
 use crate::domain::{
-    Address, Answer, Caller, Claim, ClaimError, Domain, DomainError, Registrar, Served, Service,
-    Serving,
+    Address, Answer, Caller, Claim, ClaimError, Domain, DomainError, Member, Registrar, Served,
+    Service, Serving,
 };
 use crate::error::Fault;
 use crate::name::Name;

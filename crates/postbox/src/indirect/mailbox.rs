@@ -220,6 +220,9 @@ impl<T: Message> Mailbox<T> {
     ) -> Result<crate::channel::End, MailboxError> {
         joined(&self.process)?;
         loop {
+            if self.opened.borrow().as_ref().is_some_and(Opened::is_destroyed) {
+                return Err(MailboxError::Destroyed { name: self.name.clone() });
+            }
             if let Some(opened) = &*self.opened.borrow()
                 && let Some(end) = opened.seat(role, right, self.process.name())?
             {

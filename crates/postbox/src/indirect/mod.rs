@@ -35,6 +35,9 @@ mod transfer;
 mod users;
 mod wire;
 
+#[cfg(test)]
+mod tests;
+
 pub use admin::MailboxAdmin;
 pub use error::MailboxError;
 pub use keeper::{Keeper, KeeperError, WhenIdle};
@@ -43,4 +46,4 @@ pub use options::{Existing, MailboxOptions, Opening, Ownership};
 pub use rights::{Access, Grant, InvalidAccess, Rights};
 pub use status::{MailboxOwner, MailboxStatus};
 
-pub(crate) use owned::{Member, Owned};
+pub(crate) use owned::Owned;

@@ -5,12 +5,12 @@ use super::error::MailboxError;
 use super::later;
 use super::options::{Existing, MailboxOptions, Opening, Ownership};
 use super::outcome::{done, out_of_place};
-use super::owned::Member;
+use super::owned::Owned;
 use super::wire::{MailboxReply, MailboxRequest, May, Plan, Terms};
 use crate::channel::{Attached, Channel, End, Role};
 use crate::denied::Right;
 use crate::direct::Process;
-use crate::domain::{Arrivals, Kind};
+use crate::domain::{Arrivals, Kind, Member};
 use crate::error::Fault;
 use crate::name::Name;
 use crate::wait::Wait;
@@ -42,6 +42,10 @@ impl Opened {
 
     pub(super) fn id(&self) -> u64 {
         self.terms.id
+    }
+
+    pub(super) fn is_destroyed(&self) -> bool {
+        self.channel.is_destroyed()
     }
 
     /// A seat in the channel; none where the owner has to be asked whether this process may have one.
@@ -148,8 +152,9 @@ fn create_it(
             let domain = process.domain();
             let membership = process.membership();
             let (name_of_owner, serving) = (process.name(), membership.registrar().serving());
+            let owned = Owned::of(process).ok_or(Fault::NotPassed)?;
             let member = Member { domain, name: name_of_owner, serving: &serving };
-            let host = membership.mailboxes().create(member, name, options)?;
+            let (host, _place) = owned.create(member, name, options)?;
             let opened = Opened::new(host.opened_by_owner(), host.channel.clone())?;
             Ok((opened.id(), Some(opened)))
         }
@@ -161,7 +166,8 @@ fn create_it(
                 Ok(opened) => Ok((opened.id(), Some(opened))),
                 // It exists, and this process may change it.
                 Err(MailboxError::NoRight { .. }) => {
-                    let status = asking(process).owner(name, &MailboxRequest::Status, wait)?;
+                    let request = MailboxRequest::Status { which: None };
+                    let status = asking(process).owner(name, &request, wait)?;
                     match status.reply {
                         MailboxReply::Status(status) => Ok((status.id, None)),
                         _ => Err(out_of_place()),

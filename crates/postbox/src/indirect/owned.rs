@@ -6,22 +6,17 @@ use super::host::Host;
 use super::options::{MailboxOptions, Ownership};
 use super::transfer::Offer;
 use super::wire::{MailboxReply, MailboxRequest, Refusal};
+use crate::channel::{Attached, Channel};
+use crate::direct::Process;
 use crate::domain::protocol::Reply;
-use crate::domain::{Answer, Caller, Domain, Serving};
+use crate::domain::{Answer, Caller, Member, Tenant};
 use crate::name::Name;
 use postbox_sys::directory::own_uid;
 use postbox_sys::eventfd;
+use std::any::Any;
 use std::collections::HashMap;
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-
-/// A process that has joined a domain, as far as its mailboxes are concerned.
-#[derive(Clone, Copy)]
-pub(crate) struct Member<'a> {
-    pub(crate) domain: &'a Domain,
-    pub(crate) name: &'a Name,
-    pub(crate) serving: &'a Serving,
-}
 
 /// The mailboxes that one process, or the keeper, owns. They end with it.
 pub(crate) struct Owned {
@@ -56,6 +51,12 @@ impl Owned {
     /// None yet, of a process.
     pub(crate) fn new() -> Arc<Self> {
         Self::with(Ownership::Process, None)
+    }
+
+    /// Those of this process. Whoever joined brought them.
+    pub(super) fn of(process: &Process) -> Option<Arc<Self>> {
+        let tenant: Arc<dyn Any + Send + Sync> = process.membership().tenant().clone();
+        tenant.downcast().ok()
     }
 
     /// None yet, of a keeper, which listens to that bell.
@@ -133,14 +134,15 @@ impl Owned {
         self.hosts().of.get(name).cloned()
     }
 
-    /// Creates one that belongs to this process, for its own user.
+    /// Creates one that belongs to this process, for its own user, which takes part at once: of a
+    /// pair's two it is the first.
     pub(super) fn create(
         self: &Arc<Self>,
         member: Member<'_>,
         name: &Name,
         options: &MailboxOptions,
-    ) -> Result<Arc<Host>, MailboxError> {
-        Host::create(self, member, name, options, own_uid())
+    ) -> Result<(Arc<Host>, Attached), MailboxError> {
+        Host::create(self, member, name, options, own_uid(), Channel::attach)
     }
 
     /// Destroys all of them: their owner leaves.
@@ -184,7 +186,14 @@ impl Owned {
                 offer.and_then(|(offer, claim)| Host::adopt(self, member, offer, claim)).map(drop)
             }
             MailboxRequest::Create { name, plan } if self.ownership == Ownership::Keeper => {
-                match Host::create(self, member, &name, &plan.into_options(), caller.uid) {
+                match Host::create(
+                    self,
+                    member,
+                    &name,
+                    &plan.into_options(),
+                    caller.uid,
+                    |_| Ok(()),
+                ) {
                     Ok(_) => Ok(()),
                     Err(MailboxError::Exists { pid, .. }) => Err(Refusal::Exists { pid }),
                     Err(MailboxError::TimedOut { .. }) => Err(Refusal::AskAgain),
@@ -202,5 +211,21 @@ impl Owned {
             Ok(()) => MailboxReply::Done.pack().into(),
             Err(refusal) => MailboxReply::Refused(refusal).pack().into(),
         }
+    }
+}
+
+impl Tenant for Owned {
+    fn answer(
+        self: Arc<Self>,
+        member: Member<'_>,
+        caller: &Caller,
+        request: &[u8],
+        fds: Vec<OwnedFd>,
+    ) -> Answer {
+        Owned::answer(&self, member, caller, request, fds)
+    }
+
+    fn close(&self) {
+        Owned::close(self);
     }
 }

@@ -5,9 +5,10 @@ use super::error::MailboxError;
 use super::mailbox::Mailbox;
 use super::open::joined;
 use super::outcome::{done, out_of_place};
+use super::owned::Owned;
 use super::status::MailboxStatus;
 use super::transfer;
-use super::wire::{MailboxReply, MailboxRequest};
+use super::wire::{MailboxReply, MailboxRequest, Refusal, Which};
 use crate::denied::Right;
 use crate::message::Message;
 use crate::name::Name;
@@ -18,12 +19,10 @@ impl<T: Message> Mailbox<T> {
     ///
     /// # Errors
     ///
-    /// [`Absent`](MailboxError::Absent) once it is no more, [`TimedOut`](MailboxError::TimedOut)
-    /// if the owner does not answer within five seconds.
+    /// [`Destroyed`](MailboxError::Destroyed) once it is no more, also if there is another of its name;
+    /// [`TimedOut`](MailboxError::TimedOut) if the owner does not answer within five seconds.
     pub fn status(&self) -> Result<MailboxStatus, MailboxError> {
-        joined(&self.process)?;
-        let wait = Wait::timeout(PATIENCE);
-        match self.asking().owner(&self.name, &MailboxRequest::Status, &wait)?.reply {
+        match self.ask(&MailboxRequest::Status { which: self.which() }, &Wait::timeout(PATIENCE))? {
             MailboxReply::Status(status) => Ok(status),
             _ => Err(out_of_place()),
         }
@@ -37,7 +36,7 @@ impl<T: Message> Mailbox<T> {
     /// [`NotOwner`](MailboxError::NotOwner) unless this process owns the mailbox, or its keeper runs
     /// as the same user; [`Refused`](MailboxError::Refused) where the list is full.
     pub fn grant_receive(&self, to: &str) -> Result<(), MailboxError> {
-        self.change(&MailboxRequest::Grant { right: Right::Receive, to: Name::new(to)? })
+        self.grant(Right::Receive, to)
     }
 
     /// Takes the right to receive from every process of that name: its receiving ends are refused
@@ -50,7 +49,7 @@ impl<T: Message> Mailbox<T> {
     /// As [`grant_receive`](Self::grant_receive); and the owner's right under
     /// [`Access::Owner`](crate::Access::Owner) cannot be taken, only transferred.
     pub fn revoke_receive(&self, from: &str) -> Result<(), MailboxError> {
-        self.change(&MailboxRequest::Revoke { right: Right::Receive, from: Name::new(from)? })
+        self.revoke(Right::Receive, from)
     }
 
     /// Lets a process send, as [`grant_receive`](Self::grant_receive) does for receiving.
@@ -59,7 +58,7 @@ impl<T: Message> Mailbox<T> {
     ///
     /// Those of [`grant_receive`](Self::grant_receive).
     pub fn grant_send(&self, to: &str) -> Result<(), MailboxError> {
-        self.change(&MailboxRequest::Grant { right: Right::Send, to: Name::new(to)? })
+        self.grant(Right::Send, to)
     }
 
     /// Takes the right to send, as [`revoke_receive`](Self::revoke_receive) does for receiving.
@@ -68,7 +67,7 @@ impl<T: Message> Mailbox<T> {
     ///
     /// Those of [`revoke_receive`](Self::revoke_receive).
     pub fn revoke_send(&self, from: &str) -> Result<(), MailboxError> {
-        self.change(&MailboxRequest::Revoke { right: Right::Send, from: Name::new(from)? })
+        self.revoke(Right::Send, from)
     }
 
     /// Makes the process of that name the owner, or the keeper where that is the name. What waits in
@@ -92,14 +91,19 @@ impl<T: Message> Mailbox<T> {
     pub fn transfer_to_with(&self, name: &str, wait: &Wait) -> Result<(), MailboxError> {
         let to = Name::new(name)?;
         joined(&self.process)?;
-        if let Some(host) = self.process.membership().mailboxes().find(&self.name)
+        if let Some(host) = Owned::of(&self.process).and_then(|owned| owned.find(&self.name))
             && host.id() == self.id
         {
-            return transfer::give_with(&host, &to, wait)
-                .map_err(|refusal| MailboxError::refused(refusal, &self.name, None));
+            match transfer::give_with(&host, &to, wait) {
+                // Just another's, or on its way there: whoever answers for it knows.
+                Err(Refusal::AskAgain) => {}
+                given => {
+                    return given
+                        .map_err(|refusal| MailboxError::refused(refusal, &self.name, None));
+                }
+            }
         }
-        let request = MailboxRequest::transfer(to, wait);
-        done(self.asking().owner(&self.name, &request, wait)?.reply)
+        done(self.ask(&MailboxRequest::transfer(self.which(), to, wait), wait)?)
     }
 
     /// Ends the mailbox. Everyone who waits at it gets `Destroyed`; what waited in it is gone; its
@@ -107,18 +111,37 @@ impl<T: Message> Mailbox<T> {
     ///
     /// # Errors
     ///
-    /// [`NotOwner`](MailboxError::NotOwner) and [`Absent`](MailboxError::Absent).
+    /// [`NotOwner`](MailboxError::NotOwner) and [`Destroyed`](MailboxError::Destroyed).
     pub fn destroy(&self) -> Result<(), MailboxError> {
-        self.change(&MailboxRequest::Destroy)
+        self.change(&MailboxRequest::Destroy { which: self.which() })
     }
 
-    fn asking(&self) -> Asking<'_> {
-        Asking { domain: self.process.domain(), from: Some(self.process.name()) }
+    fn grant(&self, right: Right, to: &str) -> Result<(), MailboxError> {
+        let to = Name::new(to)?;
+        self.change(&MailboxRequest::Grant { which: self.which(), right, to })
+    }
+
+    fn revoke(&self, right: Right, from: &str) -> Result<(), MailboxError> {
+        let from = Name::new(from)?;
+        self.change(&MailboxRequest::Revoke { which: self.which(), right, from })
     }
 
     fn change(&self, request: &MailboxRequest) -> Result<(), MailboxError> {
+        done(self.ask(request, &Wait::timeout(PATIENCE))?)
+    }
+
+    /// This mailbox, and not another that bears its name by now.
+    fn which(&self) -> Which {
+        Some(self.id)
+    }
+
+    fn ask(&self, request: &MailboxRequest, wait: &Wait<'_>) -> Result<MailboxReply, MailboxError> {
         joined(&self.process)?;
-        let wait = Wait::timeout(PATIENCE);
-        done(self.asking().owner(&self.name, request, &wait)?.reply)
+        let asking = Asking { domain: self.process.domain(), from: Some(self.process.name()) };
+        match asking.owner(&self.name, request, wait) {
+            Ok(heard) => Ok(heard.reply),
+            Err(MailboxError::Absent { name, .. }) => Err(MailboxError::Destroyed { name }),
+            Err(error) => Err(error),
+        }
     }
 }

@@ -16,7 +16,7 @@
 //! mailbox has stayed, whatever B still does, or it is B's. The queue, its messages and those who wait
 //! are no part of this; they learn of the new owner to watch.
 
-use super::desk::{Asker, Moved};
+use super::desk::{Asker, Move, Moved};
 use super::host::{Host, copies};
 use super::wire::{BothRights, MailboxReply, MailboxRequest, Refusal, Terms, cannot};
 use crate::channel::{Channel, Lifetime};
@@ -78,7 +78,9 @@ pub(super) fn give(host: &Host, to: &Name, within: Duration) -> Result<(), Refus
 pub(super) fn give_with(host: &Host, to: &Name, wait: &Wait<'_>) -> Result<(), Refusal> {
     let moving = host.begin_move(to)?;
     // Whatever was answered, or not: the word tells whose it is.
-    let (moved, outcome) = match let_half_go(host, wait).and_then(|()| offer(host, to, wait)) {
+    let (moved, outcome) = match let_half_go(host, wait)
+        .and_then(|()| offer(host, &moving, to, wait))
+    {
         Ok(Offered { taken: Ok(()), .. }) => (Moved::Given, Ok(())),
         Ok(Offered { nonce, taken }) if host.channel.cancel_offer(nonce) => (Moved::Here, taken),
         Ok(_) => (Moved::Given, Ok(())),
@@ -119,7 +121,7 @@ struct Offered {
     taken: Result<(), Refusal>,
 }
 
-fn offer(host: &Host, to: &Name, wait: &Wait<'_>) -> Result<Offered, Refusal> {
+fn offer(host: &Host, moving: &Move, to: &Name, wait: &Wait<'_>) -> Result<Offered, Refusal> {
     let fds = copies(&host.channel.fds()).map_err(cannot)?;
     let fds: Vec<_> = fds.iter().map(AsFd::as_fd).collect();
     let (terms, rights) = {
@@ -127,7 +129,7 @@ fn offer(host: &Host, to: &Name, wait: &Wait<'_>) -> Result<Offered, Refusal> {
         (desk.terms().clone(), desk.rights().clone())
     };
     let owner = terms.owner.clone();
-    let nonce = host.channel.offer_ownership();
+    let nonce = host.offer(moving)?;
     let request = MailboxRequest::Adopt { name: host.name.clone(), terms, rights, nonce };
     let taken = request.pack().map_err(cannot).and_then(|request| {
         let answered = ask(&host.domain, &Address::process(to), Some(&owner), &request, &fds, wait);
@@ -140,6 +142,10 @@ fn judge(answered: Result<Reply, AskError>, to: &Name) -> Result<(), Refusal> {
     match answered {
         Ok(Reply::Mailbox(bytes)) => match MailboxReply::unpack(&bytes) {
             Some(MailboxReply::Done) => Ok(()),
+            // It is just leaving.
+            Some(MailboxReply::Refused(Refusal::AskAgain)) => {
+                Err(Refusal::NoSuchProcess { name: to.clone() })
+            }
             Some(MailboxReply::Refused(refusal)) => Err(refusal),
             _ => Err(cannot(format!("{to} does not understand what a mailbox is"))),
         },

@@ -31,20 +31,23 @@ pub(crate) enum MailboxRequest {
     /// To take part: with whatever rights it has, or because of one that it needs.
     Open { needs: Option<Right>, schema: Option<String> },
     /// To know what it is and how it stands. Needs no name.
-    Status,
+    Status { which: Which },
     /// To let a name in.
-    Grant { right: Right, to: Name },
+    Grant { which: Which, right: Right, to: Name },
     /// To shut a name out.
-    Revoke { right: Right, from: Name },
+    Revoke { which: Which, right: Right, from: Name },
     /// To make another process the owner, within so many milliseconds.
-    Transfer { to: Name, within: u64 },
+    Transfer { which: Which, to: Name, within: u64 },
     /// To end it.
-    Destroy,
+    Destroy { which: Which },
     /// To make one, of that name.
     Create { name: Name, plan: Plan },
     /// To own one from now on.
     Adopt { name: Name, terms: Terms, rights: BothRights, nonce: u64 },
 }
+
+/// Which mailbox of the name: that one, by its id, or whichever there is.
+pub(crate) type Which = Option<u64>;
 
 /// What is answered.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -78,16 +81,34 @@ impl MailboxRequest {
     }
 
     /// A transfer for as long as the one who asks has patience.
-    pub(super) fn transfer(to: Name, wait: &Wait<'_>) -> Self {
+    pub(super) fn transfer(which: Which, to: Name, wait: &Wait<'_>) -> Self {
         let left = wait.deadline.map(|end| end.saturating_duration_since(Instant::now()));
         let within = left.map_or(u64::MAX, |left| left.as_millis().try_into().unwrap_or(u64::MAX));
-        MailboxRequest::Transfer { to, within }
+        MailboxRequest::Transfer { which, to, within }
+    }
+
+    /// Which mailbox it is about.
+    pub(super) fn which(&self) -> Which {
+        use MailboxRequest::{Adopt, Create, Destroy, Grant, Open, Revoke, Status, Transfer};
+        match self {
+            Status { which }
+            | Grant { which, .. }
+            | Revoke { which, .. }
+            | Transfer { which, .. }
+            | Destroy { which } => *which,
+            Open { .. } | Create { .. } | Adopt { .. } => None,
+        }
     }
 
     /// Whether asking twice does no more than asking once.
     pub(super) fn may_be_repeated(&self) -> bool {
-        use MailboxRequest::{Grant, Open, Revoke, Status};
-        matches!(self, Open { .. } | Status | Grant { .. } | Revoke { .. })
+        use MailboxRequest::{Destroy, Grant, Open, Revoke, Status, Transfer};
+        match self {
+            Open { .. } | Status { .. } | Grant { .. } | Revoke { .. } => true,
+            // The next of that name is none of it.
+            Transfer { which, .. } | Destroy { which } => which.is_some(),
+            MailboxRequest::Create { .. } | MailboxRequest::Adopt { .. } => false,
+        }
     }
 
     /// The schema that is asked for.
@@ -146,6 +167,8 @@ pub(crate) enum Refusal {
     Schema { theirs: Option<String> },
     /// Its owner is just changing, or has just gone: look once more who answers for it.
     AskAgain,
+    /// The one that was meant is no more; there is another of its name.
+    Another,
     /// Whoever was asked cannot or will not.
     Cannot(String),
     /// One of that name exists.

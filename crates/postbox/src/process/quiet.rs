@@ -24,7 +24,7 @@ pub(crate) fn begin_work() -> RwLockReadGuard<'static, ()> {
 /// events, or to begin its work. In the child the lock is free, as in the parent.
 ///
 /// The caller is the only thread besides those, or one might hold what their work waits for.
-pub(crate) fn quietly<R>(fork: impl FnOnce() -> R) -> R {
+pub(super) fn quietly<R>(fork: impl FnOnce() -> R) -> R {
     let _quiet = WORK.write().unwrap_or_else(PoisonError::into_inner);
     fork()
 }

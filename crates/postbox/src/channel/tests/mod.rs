@@ -4,7 +4,6 @@ mod lifetimes;
 mod narrow;
 mod partner;
 mod policies;
-mod stress;
 
 use super::{Channel, End, Lifetime, Options, Receiver, Role, Sender};
 use crate::mechanism::{Capacity, Mechanism, WaitStrategy};

@@ -3,7 +3,6 @@ use crate::domain::protocol::{MAX_PACKET, Reply, Request};
 use crate::domain::{
     Address, Answer, Arrivals, AskError, Caller, Claim, Domain, Registrar, Served, Service, ask,
 };
-use crate::process::quiet;
 use crate::wait::{Cancel, Wait};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use postbox_sys::inotify::{self, Change};
@@ -150,33 +149,6 @@ fn one_registrar_answers_for_many_addresses_until_each_is_given_up() {
     let asked = ask(&office.domain, &names[1], None, &Request::Probe(1), &[], &cancelled);
     assert!(matches!(asked, Err(AskError::Cancelled)));
     drop(claims);
-}
-
-/// Leaves when asked, with all that it has.
-struct Leaver(Mutex<Option<(Served, Office)>>);
-
-impl Service for Leaver {
-    fn answer(&self, _: &Caller, _: Request, _: Vec<OwnedFd>) -> Answer {
-        drop(self.0.lock().unwrap().take());
-        Reply::Probe { number: 0, caller: None }.into()
-    }
-}
-
-#[test]
-fn a_registrar_that_ends_itself_is_at_an_end_before_its_process_may_fork() {
-    let bench = Bench::new();
-    let domain = bench.open();
-    for _ in 0..100 {
-        let office = office(&bench, "a");
-        let serving = office.registrar.serving();
-        let _claim = domain.claim(&process("leaver")).unwrap();
-        let leaver = Arc::new(Leaver(Mutex::default()));
-        let served = serving.serve(process("leaver"), leaver.clone()).unwrap();
-        *leaver.0.lock().unwrap() = Some((served, office));
-        assert_eq!(probe(&domain, &process("leaver"), 0).unwrap(), (0, 0));
-        let again = quiet::quietly(|| serving.serve(process("leaver"), leaver.clone()));
-        assert!(again.is_err());
-    }
 }
 
 #[test]
