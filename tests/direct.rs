@@ -63,6 +63,7 @@ fn main() -> ExitCode {
         ),
         Case::new("a sender finds the successor of a partner that was killed", successor),
         Case::new("a stopped partner keeps no deadline from being kept", stopped),
+        Case::new("a link that its asker gave up waiting for carries messages", given_up),
         Case::new("a monitor tells of a death and of a leave", monitored),
         Case::new("a monitor costs nothing while it waits", monitor_is_free),
         Case::new("a name is free again when its last handle is dropped", name_is_free),
@@ -667,6 +668,26 @@ fn successor() -> Outcome {
         second.hear("2")?;
     }
     Ok(())
+}
+
+fn given_up() -> Outcome {
+    let lab = Lab::new()?;
+    let me = lab.join("me")?;
+    // With the smaller name it makes the link, at this process's request.
+    let mut actor = lab.actor("a-forwarder", "forward me")?;
+    actor.signal(Signal::SIGSTOP)?;
+    let soon_over = Wait::timeout(Duration::from_millis(30));
+    let error = me.send_with("a-forwarder", &"x".to_string(), &soon_over).unwrap_err();
+    assert!(error.is_timeout(), "{error}");
+    actor.signal(Signal::SIGCONT)?;
+    // What was asked before has been answered, to nobody.
+    assert_eq!(lab.domain()?.links_of("a-forwarder")?.len(), 1);
+    assert_eq!(me.links()?.len(), 0);
+    actor.tell("hello")?;
+    actor.hear("sent")?;
+    assert_eq!(*me.receive_with::<String>(&soon())?, "hello");
+    assert_eq!(me.links()?.len(), 1);
+    actor.ended_well()
 }
 
 fn stopped() -> Outcome {

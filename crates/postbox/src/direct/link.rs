@@ -20,7 +20,7 @@ use crate::peer::Peer;
 use crate::process::Identity;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 /// The process at the other side, as the kernel tells it.
@@ -51,6 +51,9 @@ pub(super) struct Link {
     pub(super) outgoing: Option<Arc<Channel>>,
     pub(super) incoming: Option<Arc<Channel>>,
     confirmed: OnceLock<Confirmed>,
+    /// Whether the partner is known to have it. One that asked for it may have given up waiting
+    /// before the answer came.
+    arrived: AtomicBool,
     state: AtomicU8,
     /// The partner's seats, for as long as this side is the maker.
     seats: [Option<Seat>; 2],
@@ -91,6 +94,7 @@ impl Link {
             outgoing,
             incoming,
             confirmed: confirmed.map(OnceLock::from).unwrap_or_default(),
+            arrived: AtomicBool::new(false),
             state: AtomicU8::new(CURRENT),
             seats: [forth, back],
             standing: Mutex::new(standing),
@@ -167,6 +171,7 @@ impl Link {
             outgoing,
             incoming,
             confirmed: confirmed.into(),
+            arrived: AtomicBool::new(true),
             state: AtomicU8::new(CURRENT),
             seats: [None; 2],
             standing: Mutex::new(standing),
@@ -201,6 +206,17 @@ impl Link {
     /// The partner knows of the link: it has answered, or asked.
     pub(super) fn confirm(&self, confirmed: Confirmed) {
         let _ = self.confirmed.set(confirmed);
+    }
+
+    /// The partner has said that it has the link.
+    pub(super) fn has_come(&self) {
+        // Pairs with the load in `has_arrived`; nothing else goes with it.
+        self.arrived.store(true, Ordering::Release);
+    }
+
+    pub(super) fn has_arrived(&self) -> bool {
+        // Pairs with the store in `has_come`.
+        self.arrived.load(Ordering::Acquire)
     }
 
     pub(super) fn confirmed(&self) -> Option<Confirmed> {

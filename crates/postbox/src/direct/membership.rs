@@ -140,7 +140,7 @@ impl Membership {
         let mut arrivals = None;
         let mut again = 0;
         loop {
-            if let Some(link) = self.board.current(name).filter(|link| link.confirmed().is_some()) {
+            if let Some(link) = self.board.current(name).filter(|link| link.has_arrived()) {
                 return match insists {
                     Insists::Yes if !link.terms.agree_with(&terms) => {
                         let (asked, has) = (terms.to_string(), link.terms.to_string());
@@ -248,6 +248,7 @@ impl Membership {
         match reply {
             LinkReply::Taken { instance } => {
                 link.confirm(Confirmed { uid: answered.uid, instance });
+                link.has_come();
                 Ok(Attempt::Linked(link))
             }
             other => {
