@@ -1,6 +1,6 @@
 //! The command line.
 
-use crate::{compare, doctor, keeper, listing, mailbox, receive, send};
+use crate::{bench, compare, doctor, keeper, listing, mailbox, receive, send};
 use clap::{Parser, Subcommand};
 use postbox_program::command_line::EXIT_CODES;
 
@@ -19,6 +19,8 @@ pub struct Arguments {
 pub enum Command {
     /// Send a file's records between processes over every mechanism, verify them, and measure
     Compare(compare::Arguments),
+    /// Measure latency and throughput beside bare system calls and hand-written rings
+    Bench(bench::Arguments),
     /// Create, list, change and destroy mailboxes
     Mailbox(mailbox::Arguments),
     /// Own the mailboxes of a domain, in the foreground, until Ctrl-C

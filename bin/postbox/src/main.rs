@@ -1,5 +1,6 @@
 //! The `postbox` program: a thin shell over the library of the same name.
 
+mod bench;
 mod command_line;
 mod compare;
 mod doctor;
@@ -25,6 +26,7 @@ fn main() -> ExitCode {
         Err(error) => return refuse(&error).conclude(NAME),
     };
     let ending = match &arguments.command {
+        Command::Bench(arguments) => bench::run(arguments),
         Command::Compare(arguments) => compare::run(arguments),
         Command::Mailbox(arguments) => mailbox::run(arguments),
         Command::Keeper(arguments) => keeper::run(arguments),

@@ -1,0 +1,161 @@
+//! One run of one contender: ours or a reference.
+
+use super::arguments::Metric;
+use super::crew::{Part, Trouble, run};
+use super::ends::{Outcome, Receiving, Sending};
+use super::figures::{Measured, sum};
+use super::ping_pong::{ping, pong};
+use super::placement::Placement;
+use super::plan::{Case, Reference};
+use super::references::bare::{Bare, Taking};
+use super::references::ring::{self, Manner};
+use super::references::{copy, line, memory, mirror};
+use super::stream::{Close, consume, produce};
+use postbox_program::stop::Stop;
+
+/// What every run is told.
+#[derive(Debug)]
+pub struct Terms<'s> {
+    /// Where processes run.
+    pub placement: Placement,
+    /// How long a run measures, in nanoseconds.
+    pub budget: u64,
+    /// What ends it early.
+    pub stop: &'s Stop,
+}
+
+impl Terms<'_> {
+    /// Runs ours.
+    pub fn subject(&self, case: &Case) -> Result<Measured, Trouble> {
+        let staged = match case.metric {
+            Metric::Latency => case.subject.ping_pong(&self.placement, self.budget),
+            Metric::Throughput => {
+                close().and_then(|close| case.subject.stream(&self.placement, self.budget, close))
+            }
+        };
+        let (parts, _meeting) = staged.map_err(failed)?;
+        self.figures(parts)
+    }
+
+    /// Runs a reference.
+    pub fn reference(&self, case: &Case, reference: Reference) -> Result<Measured, Trouble> {
+        self.figures(self.parts(case, reference).map_err(failed)?)
+    }
+
+    /// Runs rtrb between threads.
+    pub fn mirror(&self) -> Result<Measured, Trouble> {
+        self.figures(mirror::parts(self.placement.pair(), self.budget))
+    }
+
+    /// Runs the copying ring, alike.
+    pub fn mirrored(&self) -> Result<Measured, Trouble> {
+        let ring = |_| ring::create(mirror::SLOTS, mirror::PAYLOAD, Manner::Copied);
+        let parts = self.pair(Metric::Throughput, mirror::PAYLOAD, ring);
+        self.figures(parts.map_err(failed)?)
+    }
+
+    fn figures(&self, parts: Vec<Part<'_>>) -> Result<Measured, Trouble> {
+        let figures = run(parts, self.stop)?;
+        sum(&figures).ok_or_else(|| Trouble::Failed("a run measured nothing".into()))
+    }
+
+    fn parts(&self, case: &Case, reference: Reference) -> Outcome<Vec<Part<'static>>> {
+        let (payload, slots) = (case.subject.payload, case.slots());
+        match reference {
+            Reference::Line => line::parts(self.placement.pair(), line::REFERENCE),
+            Reference::Copying => {
+                self.pair(case.metric, payload, |_| ring::create(slots, payload, Manner::Copied))
+            }
+            Reference::InPlace => {
+                self.pair(case.metric, payload, |_| ring::create(slots, payload, Manner::InPlace))
+            }
+            Reference::Memcpy => self.pair(case.metric, payload, |_| copy::create(slots, payload)),
+            Reference::Bare(taking) => self.bare(case, taking),
+        }
+    }
+
+    /// Two processes over what `create` makes; for ping-pong it is asked twice.
+    fn pair<S, R>(
+        &self,
+        metric: Metric,
+        payload: usize,
+        create: impl Fn(u32) -> Outcome<(S, R)>,
+    ) -> Outcome<Vec<Part<'static>>>
+    where
+        S: Sending + 'static,
+        R: Receiving + 'static,
+    {
+        let ((here, there), budget) = (self.placement.pair(), self.budget);
+        let (mut tx, mut rx) = create(0)?;
+        if metric == Metric::Throughput {
+            let close = close()?;
+            return Ok(vec![
+                Part::new(here, move || consume(&mut rx, payload, 1)),
+                Part::new(there, move || produce(&mut tx, payload, budget, &close)),
+            ]);
+        }
+        let (mut back_tx, mut back_rx) = create(1)?;
+        Ok(vec![
+            Part::new(here, move || ping(&mut tx, &mut back_rx, payload, budget)),
+            Part::new(there, move || pong(&mut back_tx, &mut rx, payload)),
+        ])
+    }
+
+    /// As many processes as ours has, over one object if it keeps messages whole.
+    fn bare(&self, case: &Case, taking: Taking) -> Outcome<Vec<Part<'static>>> {
+        let subject = &case.subject;
+        let (payload, budget) = (subject.payload, self.budget);
+        let create = |_| bare(case)?.sides(taking);
+        let object = bare(case)?;
+        let alone = subject.producers == 1 && subject.consumers == 1;
+        if case.metric == Metric::Latency || alone || !object.keeps_messages_whole() {
+            return self.pair(case.metric, payload, create);
+        }
+        let (tx, rx) = object.sides(taking)?;
+        let (producers, consumers) = (subject.producers, subject.consumers);
+        let close = Close { last: producers.into(), stops: consumers, ..close()? };
+        let mut parts = Vec::new();
+        for index in 0..consumers {
+            let mut rx = rx.clone();
+            let cpu = self.placement.of(index);
+            parts.push(Part::new(cpu, move || consume(&mut rx, payload, 1)));
+        }
+        for index in 0..producers {
+            let (mut tx, close) = (tx.clone(), close.clone());
+            let cpu = self.placement.of(consumers + index);
+            parts.push(Part::new(cpu, move || produce(&mut tx, payload, budget, &close)));
+        }
+        Ok(parts)
+    }
+}
+
+/// What a reference is called.
+pub fn name(case: &Case, reference: Reference) -> Outcome<String> {
+    Ok(match reference {
+        Reference::Line => "cache line".into(),
+        Reference::Copying => format!("copying ring, {} slots", case.slots().next_power_of_two()),
+        Reference::InPlace => format!("in-place ring, {} slots", case.slots().next_power_of_two()),
+        Reference::Memcpy => "memcpy of two processes".into(),
+        Reference::Bare(taking) => {
+            let object = bare(case)?.name();
+            match taking {
+                Taking::Blocking => format!("bare {object}"),
+                Taking::Polled => format!("bare {object}, polled"),
+            }
+        }
+    })
+}
+
+/// The kernel object beside ours. Ping-pong has one message in it: its depth does not matter.
+fn bare(case: &Case) -> Outcome<Bare> {
+    Bare::create(case.subject.mechanism, case.subject.payload, case.depth)
+}
+
+/// For one producer and one consumer.
+fn close() -> Outcome<Close> {
+    Ok(Close { done: memory(4096)?.view(0)?, last: 1, stops: 1 })
+}
+
+fn failed(error: Box<dyn std::error::Error>) -> Trouble {
+    Trouble::Failed(error.to_string())
+}

@@ -1,0 +1,165 @@
+//! `postbox bench`: latency and throughput of ours, beside what the machine can do.
+//!
+//! ```text
+//!  case = ours + references         one round                          next round, begun by another
+//!  probe ─► ours ─► reference ─► reference ─► probe ─► reference ─► reference ─► ours ─► probe ─► …
+//!    │                                         │                                          │
+//!    └──────────── one way of a cache line: the same placement, or the case is repeated ──┘
+//! ```
+//!
+//! Every run is processes of its own, forked and pinned. In reading order: [`arguments`], [`plan`]
+//! and [`placement`] (what is run, and where), [`ends`], [`ping_pong`] and [`stream`] (the work),
+//! [`subjects`] and [`meeting`] (ours), [`references`] (the others), [`crew`] and [`contender`] (one
+//! run), [`figures`] and [`statistics`] (what becomes of it), [`gate`] and [`course`] (one case),
+//! [`row`], [`table`], [`report`], [`plot`] and [`machine`] (what is shown).
+
+mod arguments;
+mod contender;
+mod course;
+mod crew;
+mod ends;
+mod figures;
+mod gate;
+mod machine;
+mod meeting;
+mod ping_pong;
+mod placement;
+mod plan;
+mod plot;
+mod progress;
+mod references;
+mod report;
+mod row;
+mod statistics;
+mod stream;
+mod subjects;
+mod table;
+
+pub use arguments::Arguments;
+
+use crate::NAME;
+use contender::Terms;
+use course::{Course, label};
+use crew::Trouble;
+use placement::{Cores, Placement};
+use plan::{Case, Reference};
+use postbox_program::ending::{Ending, complain, print};
+use postbox_program::stop::Stop;
+use postbox_program::tables::json_array;
+use progress::Progress;
+use row::Row;
+use std::fs::File;
+use std::io::Write;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+/// How long a run measures.
+const RUN: Duration = Duration::from_millis(150);
+/// In a quick bench.
+const QUICK_RUN: Duration = Duration::from_millis(30);
+/// Rounds of a case, and of a quick one.
+const ROUNDS: u32 = 7;
+const QUICK_ROUNDS: u32 = 3;
+/// A quick bench repeats nothing after the first of these, and begins nothing after the second.
+const QUICK_REPEATS: Duration = Duration::from_secs(25);
+const QUICK_CASES: Duration = Duration::from_secs(45);
+
+/// Runs the bench and shows what it found.
+pub fn run(arguments: &Arguments) -> Ending {
+    bench(arguments).unwrap_or_else(|ending| ending)
+}
+
+fn bench(arguments: &Arguments) -> Result<Ending, Ending> {
+    let placement = Placement::find(arguments.cores)?;
+    let cases = plan::cases(arguments, &placement)?;
+    // Found out before minutes are spent.
+    let html = match arguments.html.as_deref() {
+        Some(path) => Some((path, open(path)?)),
+        None => None,
+    };
+    let stop = Stop::install()?;
+    if arguments.cores.is_none() && placement.cores == Cores::Same {
+        complain(NAME, "one core only: both sides share it, and no cache line is probed");
+    }
+    let rounds = arguments.rounds.unwrap_or(if arguments.quick { QUICK_ROUNDS } else { ROUNDS });
+    let progress = Progress::over(cases.len() as u64 * u64::from(rounds));
+    let outcome = measure(arguments, &placement, &cases, rounds, &stop, &progress);
+    progress.finish();
+    let (rows, complaint) = outcome;
+    print(&if arguments.json { json_array(&rows) } else { table::render(&rows) })?;
+    if let Some((path, file)) = html {
+        write(path, file, &rows)?;
+    }
+    if let Some(code) = stop.code() {
+        return Ok(Ending::Silent(code));
+    }
+    for row in &rows {
+        if let Some(error) = &row.error {
+            complain(NAME, &format!("{} {} {}: {error}", row.subject, row.metric, row.payload));
+        }
+    }
+    if let Some(complaint) = complaint {
+        return Ok(Ending::Failure(complaint));
+    }
+    let failed = rows.iter().any(|row| row.error.is_some());
+    Ok(if failed { Ending::Silent(1) } else { Ending::Done })
+}
+
+/// The rows so far when it ends, and why it ended early if no signal did it.
+fn measure(
+    arguments: &Arguments,
+    placement: &Placement,
+    cases: &[Case],
+    rounds: u32,
+    stop: &Stop,
+    progress: &Progress,
+) -> (Vec<Row>, Option<String>) {
+    let begun = Instant::now();
+    let run = if arguments.quick { QUICK_RUN } else { RUN };
+    let terms = Terms { placement: placement.clone(), budget: run.as_nanos() as u64, stop };
+    let mut rows = Vec::new();
+    let mut unfit = None;
+    let rings = [Reference::Copying, Reference::InPlace];
+    if cases.iter().any(|case| rings.iter().any(|ring| case.references.contains(ring))) {
+        progress.begin("the ring beside rtrb".into());
+        match gate::judge(&terms, rounds.min(ROUNDS)) {
+            Ok(row) => {
+                unfit = row.note.clone();
+                rows.push(row);
+            }
+            Err(Trouble::Stopped) => return (rows, None),
+            Err(Trouble::Failed(reason)) => return (rows, Some(reason)),
+        }
+    }
+    let deadline = arguments.quick.then(|| begun + QUICK_REPEATS);
+    let course = Course { terms: &terms, rounds, deadline, unfit };
+    for (done, case) in cases.iter().enumerate() {
+        if arguments.quick && begun.elapsed() > QUICK_CASES {
+            let left = cases.len() - done;
+            complain(NAME, &format!("the minute is over: {left} cases are left out"));
+            break;
+        }
+        progress.begin(label(case));
+        match course.run(case, progress) {
+            Ok(found) => rows.extend(found),
+            Err(_) => break,
+        }
+        if stop.code().is_some() {
+            break;
+        }
+    }
+    (rows, None)
+}
+
+fn open(path: &Path) -> Result<File, Ending> {
+    File::create(path)
+        .map_err(|error| Ending::BadInput(format!("cannot write '{}': {error}", path.display())))
+}
+
+fn write(path: &Path, mut file: File, rows: &[Row]) -> Result<(), Ending> {
+    let failed = |error: &dyn std::fmt::Display| {
+        Ending::Failure(format!("cannot write '{}': {error}", path.display()))
+    };
+    let page = report::render(rows).map_err(|error| failed(&error))?;
+    file.write_all(page.as_bytes()).map_err(|error| failed(&error))
+}
