@@ -11,6 +11,8 @@ pub(crate) struct Stat {
     pub name: Vec<u8>,
     /// The kernel's `PF_*` flags of the task.
     pub flags: u32,
+    /// How many threads its process has.
+    pub threads: usize,
     /// Start in clock ticks since boot: with the id it names one process for ever.
     pub start_time: u64,
 }
@@ -25,11 +27,13 @@ impl Stat {
         let close = line.iter().rposition(|&byte| byte == b')')?;
         let id = std::str::from_utf8(line.get(..open)?).ok()?.trim().parse().ok()?;
         let name = line.get(open + 1..close)?.to_vec();
-        // After the name comes field 3 (state); flags are field 9, the start time is field 22.
+        // After the name comes field 3 (state); flags are field 9, the number of threads is field 20,
+        // the start time is field 22.
         let mut rest = std::str::from_utf8(line.get(close + 1..)?).ok()?.split_ascii_whitespace();
         let flags = rest.nth(9 - 3)?.parse().ok()?;
-        let start_time = rest.nth(22 - 9 - 1)?.parse().ok()?;
-        Some(Stat { id, name, flags, start_time })
+        let threads = rest.nth(20 - 9 - 1)?.parse().ok()?;
+        let start_time = rest.nth(22 - 20 - 1)?.parse().ok()?;
+        Some(Stat { id, name, flags, threads, start_time })
     }
 
     /// Reads and parses the file at `path`; `ESRCH` if the task is gone.
@@ -69,7 +73,7 @@ mod tests {
         assert_eq!(stat.id, 42);
         assert_eq!(stat.name, b"a) R 1 (\n\xff b)");
         assert_eq!(stat.flags, 4_194_560);
-        assert_eq!(stat.start_time, 987);
+        assert_eq!((stat.threads, stat.start_time), (1, 987));
     }
 
     #[test]

@@ -7,6 +7,9 @@ use nix::unistd::gettid;
 /// The kernel's flag of a task that has begun to end and runs no more of the program's code.
 const PF_EXITING: u32 = 0x4;
 
+/// How often the threads are listed anew that come and go meanwhile.
+const ATTEMPTS: u32 = 10_000;
+
 /// A thread of this process.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Thread {
@@ -23,7 +26,8 @@ pub struct Thread {
 ///
 /// # Errors
 ///
-/// `ENOENT`: `/proc` is not mounted. `EMFILE`, `ENFILE`: no descriptor left.
+/// `ENOENT`: `/proc` is not mounted. `EMFILE`, `ENFILE`: no descriptor left. `EAGAIN`: threads come
+/// and go all the time.
 pub fn count() -> Result<usize> {
     Ok(others()?.len() + 1)
 }
@@ -34,10 +38,27 @@ pub fn count() -> Result<usize> {
 ///
 /// Those of [`count`].
 pub fn others() -> Result<Vec<Thread>> {
+    // The kernel's listing passes over a thread if one before it ends meanwhile: it is whole if there
+    // were as many threads before and after as it lists.
+    for _ in 0..ATTEMPTS {
+        let before = Stat::read("/proc/self/stat")?.threads;
+        let (listed, others) = list()?;
+        if listed == before && Stat::read("/proc/self/stat")?.threads == before {
+            return Ok(others);
+        }
+        std::thread::yield_now();
+    }
+    Err(Errno::EAGAIN)
+}
+
+/// How many threads the kernel lists, those that are ending included; and which run beside this one.
+fn list() -> Result<(usize, Vec<Thread>)> {
     let own = gettid().as_raw() as u32;
     let mut found = Vec::new();
+    let mut listed = 0;
     for entry in std::fs::read_dir("/proc/self/task").map_err(|error| errno(&error))? {
         let path = entry.map_err(|error| errno(&error))?.path().join("stat");
+        listed += 1;
         match Stat::read(path) {
             Ok(stat) if stat.id == own || stat.flags & PF_EXITING != 0 => (),
             Ok(stat) => found.push(Thread {
@@ -48,7 +69,7 @@ pub fn others() -> Result<Vec<Thread>> {
             Err(errno) => return Err(errno),
         }
     }
-    Ok(found)
+    Ok((listed, found))
 }
 
 #[cfg(test)]
