@@ -58,15 +58,6 @@ pub fn over_capacities(
         .collect()
 }
 
-/// Those of the capacities that the suite runs over links and mailboxes too: one of each kind.
-const BY_NAME: [Capacity; 5] = [
-    Capacity::Zero,
-    Capacity::Bounded(1),
-    Capacity::Bounded(7),
-    Capacity::Bounded(64),
-    Capacity::Unbounded,
-];
-
 /// One case per mechanism and naming: for proofs that get their ends by [`crate::channel`] or
 /// [`crate::connect`].
 pub fn across(sentence: &str, proof: fn(Mechanism) -> Outcome) -> Vec<Case> {
@@ -117,11 +108,10 @@ fn named(
     capacities: &[Capacity],
     proof: fn(Mechanism, Capacity) -> Outcome,
 ) -> Vec<Case> {
-    let within = |capacity: &&Capacity| naming == Naming::Channel || BY_NAME.contains(capacity);
     MECHANISMS
         .into_iter()
         .flat_map(|mechanism| {
-            capacities.iter().filter(within).map(move |&capacity| {
+            capacities.iter().map(move |&capacity| {
                 let name = format!("{}{mechanism}::{capacity}::{sentence}", naming.prefix());
                 Case::new(name, move || {
                     naming.choose();
