@@ -15,6 +15,7 @@
 
 use super::ControlBlock;
 use postbox_ring::sync::Ordering::{AcqRel, Acquire, SeqCst};
+use postbox_steps::{Step, at};
 use std::cell::Cell;
 
 /// Bits of a ticket. At three million messages a second they last three years.
@@ -80,7 +81,10 @@ impl ControlBlock {
             // Pairs with itself and the end of an epoch; orders `begin` before the ticket, and the
             // ticket before the look at the overflow.
             match self.control.admit.word.compare_exchange_weak(word.0, next.0, AcqRel, Acquire) {
-                Ok(_) => return Some(Ticket { number: word.number(), epoch: word.epoch() }),
+                Ok(_) => {
+                    at(Step::TicketTaken);
+                    return Some(Ticket { number: word.number(), epoch: word.epoch() });
+                }
                 Err(now) => word = Dated(now),
             }
         }

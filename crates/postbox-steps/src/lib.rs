@@ -1,0 +1,31 @@
+//! The steps of Postbox's algorithms, by name.
+//!
+//! Whoever changes what others can see says so with [`at`]: after a ticket was taken, before a slot is
+//! published, between two halves of a transfer. In a normal build that is no code at all, only a line that
+//! tells the reader where it matters. With the feature `armed`, a test chooses a step, and the process dies
+//! there by SIGKILL (or stops there by SIGSTOP), at exactly the *n*-th time that it comes by.
+//!
+//! ```
+//! use postbox_steps::{Step, at};
+//!
+//! at(Step::TicketTaken); // nothing, unless a test has armed it
+//! ```
+
+#[cfg(feature = "armed")]
+mod armed;
+mod list;
+
+#[cfg(feature = "armed")]
+pub use armed::{Fate, arm, arm_descendants, disarm, forget, times};
+pub use list::Step;
+
+/// This process has come to `step`.
+#[cfg(feature = "armed")]
+pub fn at(step: Step) {
+    armed::at(step);
+}
+
+/// This process has come to `step`.
+#[cfg(not(feature = "armed"))]
+#[inline(always)]
+pub const fn at(_step: Step) {}

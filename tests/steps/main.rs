@@ -1,0 +1,36 @@
+//! Every step of the algorithms, and a death at each.
+//!
+//! A normal build has no steps that could be armed. So this program builds itself anew with the
+//! feature `armed-steps`, in a target folder of its own, and runs what comes out of it.
+
+#[cfg(feature = "armed-steps")]
+mod walk;
+
+use std::process::ExitCode;
+
+#[cfg(feature = "armed-steps")]
+fn main() -> ExitCode {
+    postbox_tests::run(walk::cases())
+}
+
+#[cfg(not(feature = "armed-steps"))]
+fn main() -> ExitCode {
+    use std::path::Path;
+    use std::process::Command;
+
+    let package = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let own = std::env::current_exe().expect("the path of this program");
+    // target/debug/deps/steps-…: the folder beside `debug` serves.
+    let target = own.ancestors().nth(3).unwrap_or(package).join("armed-steps");
+    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or("cargo".into()));
+    cargo.args(["test", "--quiet", "--package", "postbox-tests", "--features", "armed-steps"]);
+    if !cfg!(debug_assertions) {
+        cargo.arg("--release");
+    }
+    cargo.args(["--test", "steps", "--"]).args(std::env::args_os().skip(1));
+    let status = cargo.current_dir(package).env("CARGO_TARGET_DIR", target).status();
+    match status.expect("cargo runs").code() {
+        Some(0) => ExitCode::SUCCESS,
+        _ => ExitCode::FAILURE,
+    }
+}
