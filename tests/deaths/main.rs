@@ -3,7 +3,6 @@
 //!
 //! `POSTBOX_SEED` sets the seed, `POSTBOX_KILLS` how many die per case.
 
-mod judge;
 mod partners;
 mod traffic;
 

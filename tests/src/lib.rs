@@ -10,8 +10,10 @@
 //! Order between processes is made by a [`Gate`], by [`until_asleep`], or by the channels
 //! themselves, never by waiting for a while.
 
+mod books;
 mod cases;
 mod chance;
+mod exactness;
 mod gate;
 mod leaks;
 mod ledger;
@@ -21,8 +23,10 @@ mod offices;
 mod plain;
 mod watching;
 
+pub use books::{Books, Receivers};
 pub use cases::{Case, run};
 pub use chance::Chance;
+pub use exactness::{Numbered, room_is_exact};
 pub use gate::Gate;
 pub use leaks::descriptors;
 pub use ledger::{Entry, Ledger};

@@ -27,6 +27,7 @@ use crate::{
     },
     sync::Ordering,
 };
+use postbox_steps::{Step, at};
 
 /// The sending end. There must be one at a time.
 pub struct SpscSender<M> {
@@ -92,6 +93,7 @@ impl<M: SlotMemory> SpscSender<M> {
         self.ring.publish(claim);
         // Release: pairs with the Acquire loads of the tail; the word is FULL before it.
         self.ring.memory().tail().store(self.tail.raw(), Ordering::Release);
+        at(Step::SpscTailMoved);
     }
 }
 
@@ -146,5 +148,6 @@ impl<M: SlotMemory> SpscReceiver<M> {
         self.head = self.ring.after(self.head);
         // Release: pairs with the Acquire loads of the head; the body has been read before it.
         self.ring.memory().head().store(self.head.raw(), Ordering::Release);
+        at(Step::SpscHeadMoved);
     }
 }

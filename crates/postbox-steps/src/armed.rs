@@ -21,27 +21,34 @@ static ARMED: AtomicUsize = AtomicUsize::new(NONE);
 /// At which time that it comes by, from 1.
 static WHEN: AtomicU64 = AtomicU64::new(0);
 static STOPS: AtomicU64 = AtomicU64::new(0);
-/// The one process that is spared: 0 for nobody.
+/// The one process that is meant, or the one that is spared; 0 for none in particular.
+static MEANT: AtomicI32 = AtomicI32::new(0);
 static SPARED: AtomicI32 = AtomicI32::new(0);
 static TIMES: [AtomicU64; Step::ALL.len()] = [const { AtomicU64::new(0) }; Step::ALL.len()];
 
-/// From now on this process meets its fate when it comes to `step` for the `when`-th time, counted
-/// from now and from 1.
+/// From now on this process, and none that it forks, meets its fate when it comes to `step` for the
+/// `when`-th time, counted from now and from 1.
 pub fn arm(step: Step, when: u64, fate: Fate) {
-    arm_but(step, when, fate, 0);
+    arm_for(step, when, fate, getpid().as_raw(), 0);
 }
 
 /// As [`arm`], for the processes that this one forks from now on, and not for itself.
 ///
 /// A child counts from the times that its parent had come by when it forked.
 pub fn arm_descendants(step: Step, when: u64, fate: Fate) {
-    arm_but(step, when, fate, getpid().as_raw());
+    arm_for(step, when, fate, 0, getpid().as_raw());
 }
 
-fn arm_but(step: Step, when: u64, fate: Fate, spared: i32) {
+/// What was armed for whoever is forked is for this process alone, and not for those that it forks.
+pub fn keep_to_oneself() {
+    MEANT.store(getpid().as_raw(), SeqCst);
+}
+
+fn arm_for(step: Step, when: u64, fate: Fate, meant: i32, spared: i32) {
     disarm();
     WHEN.store(TIMES[step as usize].load(SeqCst) + when, SeqCst);
     STOPS.store(fate as u64, SeqCst);
+    MEANT.store(meant, SeqCst);
     SPARED.store(spared, SeqCst);
     ARMED.store(step as usize, SeqCst);
 }
@@ -68,7 +75,8 @@ pub(crate) fn at(step: Step) {
     if ARMED.load(SeqCst) != step as usize || time != WHEN.load(SeqCst) {
         return;
     }
-    if SPARED.load(SeqCst) == getpid().as_raw() {
+    let (own, meant) = (getpid().as_raw(), MEANT.load(SeqCst));
+    if SPARED.load(SeqCst) == own || meant != 0 && meant != own {
         return;
     }
     // `raise` is for the calling thread, so that it takes effect before the next instruction here.

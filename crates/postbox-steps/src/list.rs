@@ -20,9 +20,298 @@ macro_rules! steps {
 }
 
 steps! {
-    // Admission.
+    // Admission, and the kernel object.
     /// A ticket counts as admitted, and no entry has it yet.
     TicketTaken,
+    /// The cell of an offer knows the epoch of its ticket, and no entry has either yet.
+    CellDated,
+    /// An entry is in the kernel object; its sender still counts as busy.
+    EntryPushed,
+    /// An entry is out of the kernel object, and only its popper has it.
+    EntryPopped,
+    /// The same, while the head of the overflow is in sight.
+    EntryPoppedBeforeOverflow,
+    /// The popper has noted the entry's ticket, and not looked whose the message is.
+    TicketNoted,
+    /// A message is copied out, and still counts as in the channel.
+    MessageCopied,
+    /// A ticketed message counts no more, and nobody is woken for its room.
+    MessageGone,
+    // What a member is in the middle of.
+    /// A member counts as busy.
+    OperationBegun,
+    /// It counts as idle, or as waiting for a receipt.
+    OperationEnded,
+    // Slots.
+    /// A slot is claimed, and the tail lags behind it.
+    SlotClaimed,
+    /// The tail is past it, and nothing is written in it.
+    SlotTailMoved,
+    /// A slot is written and not published.
+    SlotWritten,
+    /// A slot may be taken, and nobody is woken for it.
+    SlotPublished,
+    /// A slot is its taker's, and the head lags behind it.
+    SlotTaken,
+    /// The head is past it, and nothing is read of it.
+    SlotHeadMoved,
+    /// What was taken is settled and copied out, and its slot not given back.
+    SlotRead,
+    /// A slot is free for the next lap, and nobody is woken for it.
+    SlotFreed,
+    /// A slot to be passed over is free, and the head lags behind it.
+    SlotSkipped,
+    /// An entry counts no more, and the claimers have no hint of it.
+    SlotWithdrawn,
+    /// They have.
+    WithdrawalHinted,
+    /// A slot of a dead member is to be skipped, or the undertaker's to read.
+    SlotSettled,
+    /// What the dead had taken is dealt with, and its slot not given back.
+    SlotHandedOn,
+    /// The undertaker has moved the tail over what the dead had claimed.
+    SlotTailMended,
+    /// One to one: the tail tells of a published slot.
+    SpscTailMoved,
+    /// One to one: the head tells of a slot that was read.
+    SpscHeadMoved,
+    // Logs: bodies of large messages, and the overflow.
+    /// Units of a log are claimed, and the tail lags behind them.
+    RunClaimed,
+    /// The tail is past them.
+    RunTailMoved,
+    /// Somebody has moved the tail over what another had claimed.
+    RunTailMended,
+    /// The rest of a circle is claimed, to go back to its start.
+    RestOfCircleClaimed,
+    /// A chunk is backed by memory, and its flag does not say so.
+    ChunkAllocated,
+    /// It does.
+    ChunkMarked,
+    /// A chunk's flag says that it is not backed, and it is.
+    ChunkUnmarked,
+    /// Its memory is given back.
+    ChunkPunched,
+    /// A run is nobody's until somebody takes it.
+    RunPublished,
+    /// A run is its reader's, or was somebody else's by then.
+    RunCaptured,
+    /// The head of a queue is past an entry that was taken.
+    RunHeadMoved,
+    /// A run is free, and its room does not count.
+    RunFreed,
+    /// It does.
+    RoomOfRunsMoved,
+    /// What a dead member was reading is the undertaker's to free.
+    RunSettled,
+    /// A large body is written, and no entry refers to it.
+    BodyWritten,
+    /// An entry refers to it, and it is still its sender's.
+    BodySent,
+    /// It is copied out and not freed.
+    BodyCopied,
+    /// The sender of a withdrawn offer has freed its body.
+    BodyTakenBack,
+    /// So has whoever popped it.
+    BodyDropped,
+    /// An entry lies in the overflow, unpublished.
+    OverflowWritten,
+    /// It is published, and nobody is woken for it.
+    EntrySpilled,
+    /// An entry is its reader's, out of the overflow.
+    OverflowTaken,
+    /// It is read and its place free, and nobody is woken for it.
+    OverflowFreed,
+    // Receipts.
+    /// A cell is some sender's, and says nothing yet.
+    CellClaimed,
+    /// It says that there is an offer, which is nowhere yet.
+    CellOpened,
+    /// An offer is in the queue, and counted there.
+    OfferCounted,
+    /// The cell says that its sender sleeps, or does so no more.
+    ReceiptAwaited,
+    /// A popped offer is no longer counted, and not settled.
+    OfferUncounted,
+    /// An offer is settled: it is the popper's.
+    OfferTaken,
+    /// It is to be offered again, its popper being bound to another.
+    OfferDeclined,
+    /// Its sender has withdrawn it, or come too late to.
+    OfferWithdrawn,
+    /// It stays although its sender leaves, or somebody settled it first.
+    OfferCommitted,
+    /// Such a one is the popper's, and its cell is in use.
+    CommittedOfferTaken,
+    /// And its cell is free.
+    CommittedCellFreed,
+    /// A cell says nothing any more, and is still its sender's.
+    CellClosed,
+    /// It is free for the next, and nobody is woken for it.
+    CellFreed,
+    /// The count of offers is put right where nothing waits.
+    OffersRighted,
+    // Rendezvous.
+    /// A receiver says that it waits.
+    TurnBegun,
+    /// A try_send counts on a receiver, and has not said so in its cell.
+    TurnEngaged,
+    /// A receiver waits no more: it is about to take an offer.
+    TurnUsed,
+    /// The offer was none: it waits on.
+    TurnResumed,
+    /// Whoever an offer had engaged waits on.
+    TurnDisengaged,
+    /// Of two engaged receivers each has the other's offer.
+    TurnSwapped,
+    /// A receiver is no longer in a waiting call.
+    TurnOver,
+    // Sleeping and waking.
+    /// A sleeper is counted.
+    SleepAnnounced,
+    /// It has taken itself off the count.
+    SleepPlaceGivenUp,
+    /// A ring is promised to one sleeper, and not sent.
+    SleeperChosen,
+    /// A ring is promised to all that lack space, and not sent.
+    SleepersChosen,
+    /// A bell is rung.
+    BellRung,
+    /// A sleeper is up, by whatever it was, and has not looked.
+    Woken,
+    /// Room that the one woken cannot use is passed on.
+    RoomPassedOn,
+    // Pollables.
+    /// A pollable counts, and is not readable.
+    PollableCounted,
+    /// It counts no more.
+    PollableUncounted,
+    /// Pollables are readable.
+    LevelRaised,
+    /// They are, for a message just published.
+    LevelRaisedForMessage,
+    /// They are not, and what came in between is not looked for.
+    LevelLowered,
+    // The floor.
+    /// A place in the line is given out, and nobody stands there.
+    PlaceDrawn,
+    /// A call stands in the line.
+    PlaceTaken,
+    /// It stands there no more.
+    PlaceGivenUp,
+    /// A receiver has the floor.
+    FloorTaken,
+    /// It has given it up, and nobody is woken.
+    FloorGivenUp,
+    /// The floor of an end that is gone is free.
+    FloorOfTheGoneFreed,
+    /// The pass is counted, and nobody is woken.
+    FloorPassed,
+    /// The floor's bell is rung.
+    FloorRung,
+    // Members.
+    /// A record is claimed, and holds what the last end left.
+    SeatClaimed,
+    /// It is cleared, with its card written.
+    SeatCleared,
+    /// It is within what others look at.
+    SeatInSight,
+    /// It is a live end.
+    SeatLive,
+    /// A sending end is counted among those that ever were.
+    SenderCounted,
+    /// A card is about to be rewritten.
+    CardBegun,
+    /// It is.
+    CardWritten,
+    /// Members that look will look anew.
+    RosterChanged,
+    /// An end leaves, or is cleared: what it counted is kept.
+    StatisticsKept,
+    /// Its record is that of no end.
+    SeatVacant,
+    /// And of no undertaker.
+    ReaperGone,
+    /// It is free for the next.
+    SeatFree,
+    /// A record is another process's, under the giver's card.
+    SeatTransferred,
+    // Passing on.
+    /// The giver has a child, and the ends are its own still.
+    ChildForked,
+    /// The child runs, and the ends are perhaps the giver's still.
+    ChildBegun,
+    /// The giver has made an end over, and told nobody.
+    EndHandedOver,
+    /// The taker has it, and has told nobody.
+    EndTakenOver,
+    /// A program is started, and the ends are the giver's still.
+    ProgramStarted,
+    /// It has found an end that was passed to it, and not taken it over.
+    EndFound,
+    /// A process has one of two places.
+    PairPlaceTaken,
+    /// It has left it to an heir.
+    PairPlaceLeft,
+    /// It has given it up.
+    PairPlaceGivenUp,
+    // Burial.
+    /// A record that the dead had only claimed is free.
+    ClaimOfTheDeadFreed,
+    /// A record is marked as that of a dead process.
+    MarkedDead,
+    /// The mark is taken back: the end had been passed on.
+    MarkTakenBack,
+    /// One undertaker has a record for itself.
+    ReaperEntered,
+    /// The death is due for repair.
+    DeathReported,
+    /// The dead one's slots are settled.
+    SlotsBuried,
+    /// So is its part of the overflow.
+    OverflowBuried,
+    /// And its bodies.
+    BodiesBuried,
+    /// An offer of the dead is withdrawn, and its cell in use.
+    DeadOfferWithdrawn,
+    /// And its cell free.
+    DeadCellFreed,
+    /// All of them are.
+    OffersBuried,
+    // Repair of room.
+    /// A repair is under way.
+    RepairBegun,
+    /// What the epoch owes is noted.
+    DebtNoted,
+    /// The next epoch has begun, or a ticket came first.
+    EpochEnded,
+    /// Senders are to pass an idle point.
+    EpochClosed,
+    /// A busy member's operation is noted.
+    SnapshotTaken,
+    /// They have passed: what is older is to drain.
+    SendersPassed,
+    /// The mark is set past which all is younger.
+    MarkSet,
+    /// Offers that vanished are declared lost.
+    OffersLost,
+    /// Members are to pass an idle point again.
+    Drained,
+    /// What the vanished entries held is free.
+    VanishedReleased,
+    /// The cell of a vanished offer that had engaged a receiver says nothing.
+    LostCellClosed,
+    /// It is free.
+    LostCellFreed,
+    /// Room is exact again, and nobody is woken.
+    RoomGivenBack,
+}
+
+impl Step {
+    /// Those of channels, between processes that have their ends already.
+    pub fn channels() -> &'static [Step] {
+        &Step::ALL[..=Step::RoomGivenBack as usize]
+    }
 }
 
 impl std::fmt::Display for Step {

@@ -334,6 +334,9 @@ mod wait;
 
 pub use buffer::{AttachError, Consumer, CorruptBuffer, Producer, SharedBuffer, TryProduceError};
 pub use bytemuck;
+#[cfg(feature = "armed-steps")]
+#[doc(hidden)]
+pub use channel::Inspection;
 pub use channel::{
     Delivery, Iter, Options, Pollable, Receipt, Receiver, Sender, Statistics, channel,
 };

@@ -7,6 +7,7 @@ use crate::{
     ClaimError,
     corrupt::{Corrupt, ROUNDS},
 };
+use postbox_steps::{Step, at};
 
 /// What to claim at the tail to get a run of some length.
 enum Plan {
@@ -61,6 +62,7 @@ impl<M: LogMemory> Runs<M> {
                 }
                 Plan::Jump(rest) => {
                     if let Some(run) = self.seize(vacant, RunState::Jump(member), rest) {
+                        at(Step::RestOfCircleClaimed);
                         on_jump(self.unit_range(&run));
                         self.release(run);
                     }
@@ -100,7 +102,9 @@ impl<M: LogMemory> Runs<M> {
     fn seize(&self, vacant: Run, state: RunState, length: u32) -> Option<Run> {
         let tail = vacant.position;
         let run = self.change(vacant, RunWord::claimed(self.lap(tail), state, length))?;
+        at(Step::RunClaimed);
         self.advance(self.memory.tail(), tail, tail + u64::from(length));
+        at(Step::RunTailMoved);
         Some(run)
     }
 
@@ -109,7 +113,11 @@ impl<M: LogMemory> Runs<M> {
     pub fn publish(&self, run: Run, label: u16) -> Option<Run> {
         match run.state() {
             // Its Release pairs with the Acquire of `change` in `capture`.
-            RunState::Writing(_) => self.change(run, run.word.into_state(RunState::Full(label))),
+            RunState::Writing(_) => {
+                let published = self.change(run, run.word.into_state(RunState::Full(label)));
+                at(Step::RunPublished);
+                published
+            }
             _ => None,
         }
     }
@@ -127,6 +135,7 @@ impl<M: LogMemory> Runs<M> {
         }
         if self.inside(tail, word) {
             self.advance(self.memory.tail(), tail, tail + u64::from(word.units()));
+            at(Step::RunTailMended);
         } else {
             self.moved(self.memory.tail(), tail)?;
         }

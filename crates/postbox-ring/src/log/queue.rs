@@ -2,6 +2,7 @@
 
 use super::{LogMemory, Run, RunState, Runs};
 use crate::corrupt::{Corrupt, ROUNDS};
+use postbox_steps::{Step, at};
 
 /// What is at the head of a queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,8 +51,9 @@ impl<M: LogMemory> Runs<M> {
     pub fn take_if(&self, first: Run, member: u16) -> Option<Run> {
         let RunState::Full(_) = first.state() else { return None };
         let taken = self.capture(first, member)?;
-        let at = first.position;
-        self.advance(self.memory.head(), at, at + u64::from(first.units()));
+        let begin = first.position;
+        self.advance(self.memory.head(), begin, begin + u64::from(first.units()));
+        at(Step::RunHeadMoved);
         Some(taken)
     }
 

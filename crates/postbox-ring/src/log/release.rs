@@ -4,6 +4,7 @@ use core::ops::Range;
 
 use super::{LogMemory, Run, RunState, Runs};
 use crate::corrupt::Corrupt;
+use postbox_steps::{Step, at};
 
 impl<M: LogMemory> Runs<M> {
     /// Takes a published run, or one still being written, over for reading. `None` where somebody
@@ -11,7 +12,9 @@ impl<M: LogMemory> Runs<M> {
     pub fn capture(&self, run: Run, member: u16) -> Option<Run> {
         match run.state() {
             RunState::Full(_) | RunState::Writing(_) => {
-                self.change(run, run.word.into_state(RunState::Reading(member)))
+                let captured = self.change(run, run.word.into_state(RunState::Reading(member)));
+                at(Step::RunCaptured);
+                captured
             }
             RunState::Reading(_) | RunState::Jump(_) | RunState::Free => None,
         }
@@ -23,6 +26,7 @@ impl<M: LogMemory> Runs<M> {
         let ours = run.state() != RunState::Free
             && self.change(run, run.word.into_state(RunState::Free)).is_some();
         if ours {
+            at(Step::RunFreed);
             // Lagging is harmless: a claimer that finds no room tries again. So is an error here:
             // it stays, and the claimer reports it.
             let _ = self.advance_free();
@@ -53,6 +57,7 @@ impl<M: LogMemory> Runs<M> {
                 continue;
             }
             any |= self.advance(self.memory.free(), free, free + u64::from(word.units()));
+            at(Step::RoomOfRunsMoved);
         }
         Ok(any)
     }

@@ -2,6 +2,7 @@
 
 use super::{LogMemory, Run, RunState, Runs};
 use crate::corrupt::Corrupt;
+use postbox_steps::{Step, at};
 
 impl<M: LogMemory> Runs<M> {
     /// Settles what `dead` was in the middle of, on behalf of the living member `by`: runs that it
@@ -24,6 +25,7 @@ impl<M: LogMemory> Runs<M> {
             RunState::Reading(member) if member == dead => {
                 let ours = self.change(run, run.word.into_state(RunState::Reading(by)));
                 if let Some(run) = ours {
+                    at(Step::RunSettled);
                     on_taken(&run);
                     self.release(run);
                 }

@@ -5,6 +5,7 @@ use crate::{
     corrupt::{Corrupt, ROUNDS},
     sync::{AtomicU64, Ordering},
 };
+use postbox_steps::{Step, at};
 
 /// What a sender remembers of the head, so that it reads that line once in `n` messages.
 ///
@@ -54,7 +55,9 @@ impl<M: SlotMemory> Slots<M> {
             if word == SlotWord::free(tail.lap()) {
                 match self.admission(tail, cache)? {
                     Admission::Admitted if self.seize(cell, tail, member) => {
+                        at(Step::SlotClaimed);
                         self.advance(counter, tail);
+                        at(Step::SlotTailMoved);
                         return Ok(self.claimed(tail));
                     }
                     Admission::Full => return Err(ClaimError::Full),
@@ -83,6 +86,7 @@ impl<M: SlotMemory> Slots<M> {
             // Release: pairs with the Acquire in `take`, which then sees the body. A plain store
             // does: while its claimer lives nobody else changes a WRITING word.
             cell.store(SlotWord::full(claim.position.lap()).raw(), Ordering::Release);
+            at(Step::SlotPublished);
             // The receiver wrote FREE into the next slot long ago: fetching it now keeps the miss
             // off the next claim's path. A ring of one slot leaves it to its receiver.
             let next = self.after(claim.position).index();

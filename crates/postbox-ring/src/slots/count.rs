@@ -8,6 +8,7 @@ use crate::{
     corrupt::{Corrupt, ROUNDS},
     sync::Ordering,
 };
+use postbox_steps::{Step, at};
 
 /// What `withdrawn[i]` holds for an entry of `lap`; zero, as in fresh memory, is none.
 const fn marker(lap: u64) -> u64 {
@@ -37,6 +38,7 @@ impl<M: SlotMemory> Slots<M> {
             // Release: pairs with the Acquire in `is_gone`. A compare-and-swap, lest a withdrawer
             // that stood still for a lap overwrites a later one's mark.
             if mark.compare_exchange(before, after, Ordering::AcqRel, Ordering::Relaxed).is_ok() {
+                at(Step::SlotWithdrawn);
                 return self.raise_hint(self.after(position));
             }
         }
@@ -61,6 +63,19 @@ impl<M: SlotMemory> Slots<M> {
         let live = self.live_from(head, waiting)?;
         // Where nothing is withdrawn `live_from` did not look: the head may lag behind by one.
         Ok(if live == waiting { live - i64::from(lagging) } else { live } as usize)
+    }
+
+    /// How many slots hold an entry, withdrawn ones included, or are being written or read: a
+    /// snapshot by a walk over all of them.
+    pub fn held(&self) -> usize {
+        let words = (0..self.slots()).filter_map(|index| self.memory().word(index));
+        // Acquire: pairs with the Release stores of words.
+        words
+            .filter(|word| {
+                let state = SlotWord::from_raw(word.load(Ordering::Acquire)).state();
+                state != Some(SlotState::Free)
+            })
+            .count()
     }
 
     /// How many of the `waiting` entries from `head` on are live.
@@ -117,6 +132,7 @@ impl<M: SlotMemory> Slots<M> {
                 Ordering::Relaxed,
             );
             if raised.is_ok() {
+                at(Step::WithdrawalHinted);
                 return Ok(());
             }
         }

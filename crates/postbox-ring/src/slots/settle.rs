@@ -2,6 +2,7 @@
 
 use super::{Position, Seen, SlotMemory, SlotState, SlotWord, Slots, Taken};
 use crate::{corrupt::Corrupt, sync::Ordering};
+use postbox_steps::{Step, at};
 
 impl<M: SlotMemory> Slots<M> {
     /// Settles what `dead` was in the middle of, on behalf of the living member `by`: slots that it
@@ -66,9 +67,11 @@ impl<M: SlotMemory> Slots<M> {
         if ours.is_err() {
             return Ok(false);
         }
+        at(Step::SlotSettled);
         if word.state() == Some(SlotState::Reading) {
             let taken = self.taken(Position::at(word.lap(), index));
             on_taken(&taken);
+            at(Step::SlotHandedOn);
             self.release(taken);
             return Ok(false);
         }
@@ -83,7 +86,10 @@ impl<M: SlotMemory> Slots<M> {
         let word = SlotWord::from_raw(self.word(tail)?.load(Ordering::Acquire));
         match word.seen_from(tail) {
             Seen::Now(SlotState::Free) | Seen::Occupied | Seen::Foreign => {}
-            Seen::Now(_) | Seen::Done => self.advance(self.memory().tail(), tail),
+            Seen::Now(_) | Seen::Done => {
+                self.advance(self.memory().tail(), tail);
+                at(Step::SlotTailMended);
+            }
         }
         Ok(())
     }

@@ -5,6 +5,7 @@ use crate::{
     corrupt::{Corrupt, ROUNDS},
     sync::Ordering,
 };
+use postbox_steps::{Step, at};
 
 /// What was at the head.
 #[derive(Debug)]
@@ -54,7 +55,9 @@ impl<M: SlotMemory> Slots<M> {
                 let ours =
                     cell.compare_exchange(full.raw(), reading, Ordering::AcqRel, Ordering::Relaxed);
                 if ours.is_ok() {
+                    at(Step::SlotTaken);
                     self.advance(counter, head);
+                    at(Step::SlotHeadMoved);
                     return Ok(Take::Entry(self.taken(head)));
                 }
                 continue;
@@ -78,6 +81,7 @@ impl<M: SlotMemory> Slots<M> {
             // Release: pairs with the Acquire in `claim`; the body is overwritten after it was
             // read. A plain store does: while its taker lives nobody else changes a READING word.
             cell.store(SlotWord::free(taken.position.lap() + 1).raw(), Ordering::Release);
+            at(Step::SlotFreed);
         }
     }
 
@@ -128,6 +132,7 @@ impl<M: SlotMemory> Slots<M> {
             Ordering::AcqRel,
             Ordering::Relaxed,
         );
+        at(Step::SlotSkipped);
         self.advance(self.memory().head(), head);
         Ok(())
     }

@@ -95,6 +95,7 @@ impl ControlBlock {
         // SeqCst: also orders the count before the look at the sleepers; pairs with the load in
         // `limit` by a sender that has announced its sleep.
         self.control.gone[usize::from(epoch & 1)].word.fetch_add(1, SeqCst);
+        at(Step::MessageGone);
     }
 
     /// Messages in the channel.

@@ -28,6 +28,7 @@ use super::{Carrier, Channel};
 use crate::error::Fault;
 use postbox_ring::sync::Ordering::{Relaxed, SeqCst};
 use postbox_ring::sync::fence;
+use postbox_steps::{Step, at};
 use postbox_sys::{eventfd, membarrier};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
@@ -35,6 +36,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 /// descriptor.
 fn ring(bell: BorrowedFd<'_>) {
     let _ = eventfd::ring(bell);
+    at(Step::BellRung);
 }
 
 #[derive(Debug)]
@@ -108,7 +110,10 @@ impl Bells {
         let sleepers = control.sleepers(awaited);
         while count > 0 {
             match sleepers.compare_exchange_weak(count, count - 1, SeqCst, SeqCst) {
-                Ok(_) => return ring(self.of(awaited)),
+                Ok(_) => {
+                    at(Step::SleeperChosen);
+                    return ring(self.of(awaited));
+                }
                 Err(now) => count = now,
             }
         }
@@ -126,6 +131,7 @@ impl Bells {
     #[cold]
     fn ring_space(&self, control: &Control) {
         control.sleepers(Awaited::Space).store(0, SeqCst);
+        at(Step::SleepersChosen);
         ring(self.receipt.as_fd());
     }
 
@@ -153,6 +159,7 @@ impl<'c> Asleep<'c> {
         let control = &channel.block.control;
         // SeqCst: before that look; pairs with the load in `Bells::ring_one`.
         control.sleepers(awaited).fetch_add(1, SeqCst);
+        at(Step::SleepAnnounced);
         channel.barrier_for_all();
         Asleep { control, awaited, rung: false }
     }
@@ -171,6 +178,7 @@ impl Drop for Asleep<'_> {
                 .control
                 .sleepers(self.awaited)
                 .fetch_update(SeqCst, SeqCst, |count| count.checked_sub(1));
+            at(Step::SleepPlaceGivenUp);
         }
     }
 }

@@ -15,6 +15,7 @@
 //! Nothing in here is trusted: words are read once and checked where they are used.
 
 use postbox_ring::sync::{AtomicU64, Ordering};
+use postbox_steps::{Step, at};
 
 postbox_ring::shared! {
     /// What the channel is. Written before anyone else can see the memory, never after.
@@ -185,6 +186,7 @@ impl Control {
     pub(crate) fn roster_changed(&self) {
         // Pairs with the load in `roster`.
         self.roster.word.fetch_add(1, Ordering::AcqRel);
+        at(Step::RosterChanged);
     }
 
     pub(crate) fn roster(&self) -> u64 {

@@ -12,6 +12,7 @@ use crate::mechanism::{Form, WaitStrategy};
 use crate::name::Name;
 use crate::process::Identity;
 use postbox_ring::region::View;
+use postbox_steps::{Step, at};
 use postbox_sys::{clock, wipe_on_fork};
 use std::cell::{Cell, OnceCell, RefCell};
 use std::sync::Arc;
@@ -243,6 +244,7 @@ impl End {
     pub(crate) fn hand_over(&self, to: Identity) -> bool {
         let from = Identity::own();
         let handed = self.channel.block.transfer(self.seat, from, to);
+        at(Step::EndHandedOver);
         self.born.set(NOBODY);
         self.channel.bells.ring_news();
         handed
@@ -258,6 +260,7 @@ impl End {
         self.has_floor.set(false);
         self.await_place_from(from);
         let mut taken = self.channel.block.transfer(self.seat, from, Identity::own());
+        at(Step::EndTakenOver);
         match self.channel.attach() {
             Ok(attached) => drop(self.attached.replace(attached)),
             Err(fault) if taken => {

@@ -30,6 +30,7 @@ use crate::error::{Fault, ReceiveError};
 use crate::wait::Wait;
 use postbox_ring::sync::Ordering::{Acquire, SeqCst};
 use postbox_ring::sync::fence;
+use postbox_steps::{Step, at};
 use postbox_sys::eventfd;
 use std::cell::Cell;
 
@@ -98,6 +99,7 @@ impl Drop for Floor<'_> {
         // SeqCst: before the look at the line; pairs with the store in `Place::take`.
         let mine = word_of(end.seat);
         let _ = channel.block.control.floor.word.compare_exchange(mine, NOBODY, SeqCst, SeqCst);
+        at(Step::FloorGivenUp);
         channel.floor_opened();
     }
 }
@@ -108,8 +110,10 @@ impl<'e> Place<'e> {
         let relayed = Cell::new(control.passes.load(SeqCst));
         // 0 is no place, should memory lie.
         let number = control.places.fetch_add(1, SeqCst).wrapping_add(1).max(1);
+        at(Step::PlaceDrawn);
         // SeqCst: before the look at the floor; pairs with the exchange when the floor is given up.
         end.member().place.store(number, SeqCst);
+        at(Step::PlaceTaken);
         let place = Place { end, number, relayed };
         place.go_behind()?;
         Ok(place)
@@ -141,6 +145,7 @@ impl<'e> Place<'e> {
 impl Drop for Place<'_> {
     fn drop(&mut self) {
         self.end.member().place.store(0, SeqCst);
+        at(Step::PlaceGivenUp);
         // Whoever leaves without the floor may have been woken for it.
         if !self.end.has_floor.get() {
             self.end.channel.floor_opened();
@@ -155,6 +160,9 @@ impl End {
             // SeqCst: before the pop; pairs with the looks of those that publish.
             && floor.compare_exchange(NOBODY, word_of(self.seat), SeqCst, SeqCst).is_ok();
         self.has_floor.set(taken);
+        if taken {
+            at(Step::FloorTaken);
+        }
         taken
     }
 }
@@ -171,8 +179,12 @@ impl Channel {
             let member = self.block.members.get(usize::from(seat.index))?;
             (member.status().generation() == seat.generation && !is_gone(member)).then_some(())
         });
-        holder.is_none()
-            && matches!(floor.compare_exchange(word, NOBODY, SeqCst, SeqCst), Ok(_) | Err(NOBODY))
+        if holder.is_some() {
+            return false;
+        }
+        let freed = floor.compare_exchange(word, NOBODY, SeqCst, SeqCst);
+        at(Step::FloorOfTheGoneFreed);
+        matches!(freed, Ok(_) | Err(NOBODY))
     }
 
     /// The smallest place of an end that waits for the floor.
@@ -201,12 +213,14 @@ impl Channel {
             self.raise_level_if_receivable();
         } else if self.floor_is_free() {
             self.block.control.passes.fetch_add(1, SeqCst);
+            at(Step::FloorPassed);
             self.ring_floor();
         }
     }
 
     fn ring_floor(&self) {
         let _ = eventfd::ring(self.bells.of(Awaited::Floor));
+        at(Step::FloorRung);
     }
 
     /// Whether a try_receive would find something.

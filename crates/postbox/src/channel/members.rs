@@ -10,6 +10,7 @@ use super::{Channel, ControlBlock};
 use crate::process::Identity;
 use postbox_ring::sync::Ordering::{AcqRel, Acquire, Relaxed, Release, SeqCst};
 use postbox_ring::sync::{Ordering, fence};
+use postbox_steps::{Step, at};
 
 /// Which way an end faces.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -100,6 +101,7 @@ impl Member {
         // Orders the store before the compare-and-swap or system call that follows; pairs with
         // the Acquire load in `op`.
         fence(Release);
+        at(Step::OperationBegun);
     }
 
     /// Ends it, or goes on to wait for a receipt.
@@ -107,6 +109,7 @@ impl Member {
         let op = self.op.load(Relaxed);
         // Pairs with the load in `op`: whoever sees it sees what the operation did.
         self.op.store(op & !3 | doing as u64, Release);
+        at(Step::OperationEnded);
     }
 
     pub(crate) fn op(&self) -> (u64, Doing) {
@@ -176,6 +179,7 @@ impl ControlBlock {
                 continue;
             }
             // From here a death leaves `owner` set and `status` free: see `reap`.
+            at(Step::SeatClaimed);
             let generation = member.status().generation().wrapping_add(1);
             // The sequence goes on: a snapshot of the record's last owner must not fit this one.
             member.end(Doing::Idle);
@@ -186,12 +190,16 @@ impl ControlBlock {
             member.place.store(0, Relaxed);
             member.write_card(generation, owner, card);
             member.statistics.iter().for_each(|word| word.store(0, Relaxed));
+            at(Step::SeatCleared);
             // Pairs with the load in `records`.
             self.control.members_used.fetch_max(index as u64 + 1, AcqRel);
+            at(Step::SeatInSight);
             // Pairs with the load in `status`.
             member.status.store(Status::new(generation, role, Life::Live).0, Release);
+            at(Step::SeatLive);
             if role == Role::Sender {
                 self.control.senders_ever.fetch_add(1, Relaxed);
+                at(Step::SenderCounted);
             }
             self.control.roster_changed();
             return Some(Seat { index: index as u16, generation });
@@ -214,6 +222,7 @@ impl ControlBlock {
         }
         match member.owner.compare_exchange(from.to_word(), to.to_word(), AcqRel, Acquire) {
             Ok(_) => {
+                at(Step::SeatTransferred);
                 // The taker has not joined the domain under the giver's name.
                 let uid = member.card_user();
                 member.write_card(seat.generation, to, &Card { name: None, uid });
@@ -244,8 +253,9 @@ impl ControlBlock {
             Life::Dead => true,
             Life::Live => {
                 let dead = Status::new(status.generation(), status.role(), Life::Dead);
-                member.status.compare_exchange(status.0, dead.0, AcqRel, Acquire).is_ok()
-                    || member.status().life() == Life::Dead
+                let marked = member.status.compare_exchange(status.0, dead.0, AcqRel, Acquire);
+                at(Step::MarkedDead);
+                marked.is_ok() || member.status().life() == Life::Dead
             }
         }
     }
@@ -256,6 +266,7 @@ impl ControlBlock {
         if status.life() == Life::Dead {
             let live = Status::new(status.generation(), status.role(), Life::Live);
             let _ = member.status.compare_exchange(status.0, live.0, AcqRel, Acquire);
+            at(Step::MarkTakenBack);
         }
     }
 
@@ -269,11 +280,15 @@ impl ControlBlock {
             self.control.retired[base + i].fetch_add(word.load(Relaxed), Relaxed);
             word.store(0, Relaxed);
         }
+        at(Step::StatisticsKept);
         member.status.store(Status::new(status.generation(), status.role(), Life::Free).0, Release);
+        at(Step::SeatVacant);
         member.reaper.store(0, Relaxed);
+        at(Step::ReaperGone);
         // Last: it lets the next end in. Pairs with the claim in `join`.
         // Unless somebody has done it for us: then it may be another's by now.
         let _ = member.owner.compare_exchange(owner, 0, Release, Relaxed);
+        at(Step::SeatFree);
     }
 
     /// How many live ends face this way.

@@ -26,6 +26,8 @@ mod control;
 mod end;
 mod envelope;
 mod floor;
+#[cfg(feature = "armed-steps")]
+mod inspection;
 mod layout;
 #[cfg_attr(not(test), allow(dead_code, reason = "for those who own a mailbox"))]
 mod lifetime;
@@ -55,6 +57,8 @@ mod waiting;
 #[cfg(test)]
 mod tests;
 
+#[cfg(feature = "armed-steps")]
+pub use inspection::Inspection;
 pub use options::{Options, channel};
 pub use pollable::Pollable;
 pub use receiver::{Delivery, Iter, Receiver};

@@ -19,6 +19,7 @@ use crate::peer::Peer;
 use crate::process::Identity;
 use postbox_ring::sync::Ordering::{Acquire, Relaxed, Release};
 use postbox_ring::sync::{AtomicU64, fence};
+use postbox_steps::{Step, at};
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 
@@ -78,10 +79,12 @@ impl Member {
         self.card.store(0, Relaxed);
         // Orders the store before those that follow; pairs with the fence in `card_of`.
         fence(Release);
+        at(Step::CardBegun);
         store(&self.name, card.name.as_ref());
         self.user.store(card.uid.map_or(0, |uid| u64::from(uid) + 1), Relaxed);
         // Pairs with the first load in `card_of`.
         self.card.store(u64::from(generation) << PID_BITS | u64::from(owner.pid()), Release);
+        at(Step::CardWritten);
     }
 
     /// The card that stands here, if it is of an end of that process.

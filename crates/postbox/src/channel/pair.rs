@@ -19,6 +19,7 @@ use crate::policy::Policy;
 use crate::process::Identity;
 use postbox_ring::region::View;
 use postbox_ring::sync::Ordering::{AcqRel, Acquire};
+use postbox_steps::{Step, at};
 use postbox_sys::Errno;
 use std::collections::HashMap;
 use std::fs::File;
@@ -66,6 +67,7 @@ impl Attached {
             }
             let (own, heir) = (place.holder.to_word(), heir.to_word());
             let _ = place.control.pair[place.index].compare_exchange(own, heir, AcqRel, Acquire);
+            at(Step::PairPlaceLeft);
         }
         // Before the place is dropped, which takes the lock.
         drop(places);
@@ -135,7 +137,10 @@ impl Channel {
             let free = Identity::from_word(found[index]).is_none_or(Identity::is_dead);
             if free {
                 match word.compare_exchange(found[index], own.to_word(), AcqRel, Acquire) {
-                    Ok(_) => return Ok(index),
+                    Ok(_) => {
+                        at(Step::PairPlaceTaken);
+                        return Ok(index);
+                    }
                     Err(now) => found[index] = now,
                 }
             }
@@ -170,6 +175,7 @@ impl Drop for Place {
         places.remove(&self.memory);
         let own = self.holder.to_word();
         let _ = self.control.pair[self.index].compare_exchange(own, 0, AcqRel, Acquire);
+        at(Step::PairPlaceGivenUp);
     }
 }
 

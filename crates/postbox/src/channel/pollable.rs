@@ -6,6 +6,7 @@ use super::wait_set::WaitSet;
 use crate::error::Fault;
 use postbox_ring::sync::Ordering::SeqCst;
 use postbox_ring::sync::fence;
+use postbox_steps::{Step, at};
 use postbox_sys::{eventfd, wipe_on_fork};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -54,6 +55,7 @@ impl Pollable {
         })?;
         // SeqCst: before the look at what waits; pairs with the load in `raise_level`.
         channel.block.control.pollables.fetch_add(1, SeqCst);
+        at(Step::PollableCounted);
         channel.barrier_for_all();
         let pollable = Pollable {
             shared: Arc::new(PollSet {
@@ -106,6 +108,7 @@ impl Drop for PollSet {
             .control
             .pollables
             .fetch_update(SeqCst, SeqCst, |count| count.checked_sub(1));
+        at(Step::PollableUncounted);
     }
 }
 
@@ -127,6 +130,7 @@ impl Channel {
         // SeqCst: after the publication; pairs with the increment when a pollable is made.
         if self.block.control.pollables.load(SeqCst) > 0 {
             let _ = eventfd::ring(self.bells.level());
+            at(Step::LevelRaised);
         }
     }
 
@@ -135,6 +139,7 @@ impl Channel {
         // SeqCst: as in `raise_level`.
         if self.block.control.pollables.load(SeqCst) > 0 && self.may_be_received() {
             let _ = eventfd::ring(self.bells.level());
+            at(Step::LevelRaisedForMessage);
         }
     }
 
@@ -154,6 +159,7 @@ impl Channel {
             return;
         }
         let _ = eventfd::clear(self.bells.level());
+        at(Step::LevelLowered);
         // What came in between has its ring cleared with the rest: look again.
         fence(SeqCst);
         if self.is_receivable() {

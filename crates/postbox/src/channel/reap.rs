@@ -14,6 +14,7 @@ use crate::process::Identity;
 use postbox_ring::slots::Taken;
 use postbox_ring::sync::Ordering::{AcqRel, Acquire, SeqCst};
 use postbox_ring::sync::fence;
+use postbox_steps::{Step, at};
 
 impl Channel {
     /// Buries every end of `dead`, and what it had itself begun to bury. A mailbox that it owned is
@@ -28,6 +29,7 @@ impl Channel {
             if its_own && member.status().life() == Life::Free {
                 // It died while joining or leaving: nothing but the claim is left.
                 let _ = member.owner.compare_exchange(dead.to_word(), 0, AcqRel, Acquire);
+                at(Step::ClaimOfTheDeadFreed);
                 continue;
             }
             if its_own && !self.block.mark_dead(member) {
@@ -52,6 +54,7 @@ impl Channel {
                     self.block.control.roster_changed();
                     continue;
                 }
+                at(Step::ReaperEntered);
                 self.clear(index, member, by);
                 buried = true;
             }
@@ -70,12 +73,14 @@ impl Channel {
         let (_, doing) = member.op();
         if doing != Doing::Idle && matches!(self.carrier, Carrier::Kernel(_)) {
             self.block.report_death();
+            at(Step::DeathReported);
         }
         if let Carrier::Ring(ring) = &self.carrier
             && self.config.form == Form::ManyToMany
         {
             // A ring that makes no sense is reported by the next push or pop.
             let _ = ring.settle(index, by.index, |taken| self.settle_taken(taken));
+            at(Step::SlotsBuried);
         }
         self.overflow.settle(&self.region, index, |entry| {
             // Over a kernel object the repair does this, and counts.
@@ -85,8 +90,11 @@ impl Channel {
                 self.drop_taken(&envelope);
             }
         });
+        at(Step::OverflowBuried);
         self.bodies.settle(index);
+        at(Step::BodiesBuried);
         self.block.bury_offers(index);
+        at(Step::OffersBuried);
         self.block.free(index);
     }
 

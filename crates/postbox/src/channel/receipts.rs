@@ -21,6 +21,7 @@ use super::control::Cell;
 use super::envelope::CellRef;
 use super::members::Seat;
 use postbox_ring::sync::Ordering::{AcqRel, Acquire, Relaxed, Release, SeqCst};
+use postbox_steps::{Step, at};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum State {
@@ -119,9 +120,11 @@ impl Cell {
     fn release(&self) {
         let free = Word::new(State::Free, self.word().generation(), Taker::default());
         self.word.store(free.0, Relaxed);
+        at(Step::CellClosed);
         self.asleep.store(0, Relaxed);
         // Last: it lets the next offer in. Pairs with the claim in `open_cell`.
         self.owner.store(0, Release);
+        at(Step::CellFreed);
     }
 }
 
@@ -137,12 +140,14 @@ impl ControlBlock {
                     .compare_exchange(0, u64::from(seat.index) + 1, AcqRel, Relaxed)
                     .is_ok();
             claimed.then(|| {
+                at(Step::CellClaimed);
                 let generation = cell.word().generation().wrapping_add(1) & GENERATION_MASK;
                 cell.asleep.store(0, Relaxed);
                 // Before the word: a repair that finds it open must not see an older date.
                 cell.epoch.store(UNDATED, Relaxed);
                 // Published to the taker by the push that follows.
                 cell.word.store(Word::new(State::Open, generation, Taker::default()).0, Release);
+                at(Step::CellOpened);
                 CellRef { index: index as u16, generation }
             })
         })
@@ -163,14 +168,17 @@ impl ControlBlock {
     pub(crate) fn settle_offer(&self, offer: CellRef, taker: Taker) -> Settled {
         let Some(cell) = self.cell(offer) else { return Settled::Corpse };
         if cell.settle(offer.generation, State::Taken, taker) {
+            at(Step::OfferTaken);
             // SeqCst, after the settling: pairs with the store in `sleep_for_receipt`.
             return Settled::Taken { wake: cell.asleep.load(SeqCst) != 0 };
         }
         let committed = Word::new(State::Committed, offer.generation, Taker::default());
         let free = Word::new(State::Free, offer.generation, Taker::default());
         if cell.word.compare_exchange(committed.0, free.0, AcqRel, Acquire).is_ok() {
+            at(Step::CommittedOfferTaken);
             // The sender has long returned: the taker frees the cell.
             cell.owner.store(0, Release);
+            at(Step::CommittedCellFreed);
             return Settled::Taken { wake: false };
         }
         Settled::Corpse
@@ -180,6 +188,7 @@ impl ControlBlock {
     pub(crate) fn decline_offer(&self, offer: CellRef) -> Settled {
         match self.cell(offer) {
             Some(cell) if cell.settle(offer.generation, State::Declined, Taker::default()) => {
+                at(Step::OfferDeclined);
                 Settled::Taken { wake: cell.asleep.load(SeqCst) != 0 }
             }
             _ => Settled::Corpse,
@@ -209,14 +218,20 @@ impl ControlBlock {
 
     /// The sender's side: takes the offer back; false if somebody settled it first.
     pub(crate) fn withdraw_offer(&self, offer: CellRef) -> bool {
-        self.cell(offer)
-            .is_some_and(|cell| cell.settle(offer.generation, State::Withdrawn, Taker::default()))
+        let withdrawn = self
+            .cell(offer)
+            .is_some_and(|cell| cell.settle(offer.generation, State::Withdrawn, Taker::default()));
+        at(Step::OfferWithdrawn);
+        withdrawn
     }
 
     /// The sender's side: a receiver is engaged, so the offer stays although the sender leaves.
     pub(crate) fn commit_offer(&self, offer: CellRef) -> bool {
-        self.cell(offer)
-            .is_some_and(|cell| cell.settle(offer.generation, State::Committed, Taker::default()))
+        let committed = self
+            .cell(offer)
+            .is_some_and(|cell| cell.settle(offer.generation, State::Committed, Taker::default()));
+        at(Step::OfferCommitted);
+        committed
     }
 
     /// The sender's side: the offer is over.
@@ -231,6 +246,7 @@ impl ControlBlock {
         if let Some(cell) = self.cell(offer) {
             // SeqCst: pairs with the load in `settle_offer`.
             cell.asleep.store(asleep.into(), SeqCst);
+            at(Step::ReceiptAwaited);
         }
     }
 
@@ -240,11 +256,13 @@ impl ControlBlock {
             let word = cell.word();
             if word.state() == State::Open {
                 cell.settle(word.generation(), State::Withdrawn, Taker::default());
+                at(Step::DeadOfferWithdrawn);
             }
             if cell.word().state() != State::Committed {
                 // Only from the dead: its taker may have freed it, and a new offer be in it.
                 let dead = u64::from(dead) + 1;
                 let _ = cell.owner.compare_exchange(dead, 0, AcqRel, Relaxed);
+                at(Step::DeadCellFreed);
             }
         }
     }
@@ -281,7 +299,9 @@ impl ControlBlock {
             if word.state() == State::Committed
                 && cell.word.compare_exchange(word.0, free.0, AcqRel, Acquire).is_ok()
             {
+                at(Step::LostCellClosed);
                 cell.owner.store(0, Release);
+                at(Step::LostCellFreed);
             }
         }
     }

@@ -13,6 +13,7 @@ use super::members::{Doing, Role};
 use super::receipts::Standing;
 use super::turn::{Turn, WAITING, engaged_by};
 use crate::error::Fault;
+use postbox_steps::{Step, at};
 use std::time::{Duration, Instant};
 
 /// A try_send whose offer was sent back by a receiver engaged elsewhere looks again so often.
@@ -49,6 +50,9 @@ impl Channel {
                 .waiting_receivers()
                 .filter(|receiver| !self.is_lost(receiver))
                 .any(|receiver| receiver.turn_to(WAITING, engaged_by(offer)));
+            if engaged {
+                at(Step::TurnEngaged);
+            }
             if engaged && self.block.commit_offer(offer) {
                 // The cell is the taker's to free now.
                 member.end(Doing::Idle);

@@ -31,6 +31,7 @@ use super::control::Member;
 use super::members::{Doing, Life};
 use postbox_ring::sync::AtomicU64;
 use postbox_ring::sync::Ordering::{AcqRel, Acquire, SeqCst};
+use postbox_steps::{Step, at};
 use postbox_sys::membarrier;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -138,6 +139,7 @@ impl ControlBlock {
                 Phase::Idle => {
                     self.repair_due() && {
                         self.advance(repair, repair.at(Phase::Flip));
+                        at(Step::RepairBegun);
                         true
                     }
                 }
@@ -148,13 +150,16 @@ impl ControlBlock {
                 Phase::SendersPass => {
                     self.all_passed(repair) && {
                         self.advance(repair, repair.at(Phase::Drain));
+                        at(Step::SendersPassed);
                         true
                     }
                 }
                 Phase::Drain => {
                     (self.popped_past_mark(epoch) || drained()) && {
                         lost(epoch);
+                        at(Step::OffersLost);
                         if self.advance(repair, repair.at(Phase::MembersPass)) {
+                            at(Step::Drained);
                             membarrier::all();
                         }
                         true
@@ -163,6 +168,7 @@ impl ControlBlock {
                 Phase::MembersPass => {
                     self.all_passed(repair) && {
                         release(epoch);
+                        at(Step::VanishedReleased);
                         completed |= self.give_back(repair);
                         true
                     }
@@ -185,6 +191,7 @@ impl ControlBlock {
         let admit = self.admitted_so_far();
         if admit.epoch() != epoch {
             if self.advance(repair, repair.at(Phase::SendersPass)) {
+                at(Step::EpochClosed);
                 // Ends publish what they are doing by plain stores and then look at the repair
                 // word: from here on each has either seen this phase, or its store is seen.
                 membarrier::all();
@@ -196,9 +203,11 @@ impl ControlBlock {
         if seen != note.0 && control.debt.compare_exchange(seen, note.0, AcqRel, Acquire).is_err() {
             return;
         }
+        at(Step::DebtNoted);
         let next = Dated::new(epoch.wrapping_add(1), admit.number());
         // Pairs with the compare-and-swap in `admit`; fails if a ticket was taken meanwhile.
         let _ = control.admit.word.compare_exchange(admit.0, next.0, AcqRel, Acquire);
+        at(Step::EpochEnded);
     }
 
     /// Whether a ticket given out after the senders' passage has been popped.
@@ -214,6 +223,7 @@ impl ControlBlock {
                 Ok(_) => noted = note,
                 Err(now) => noted = Dated(now),
             }
+            at(Step::MarkSet);
         }
         noted.epoch() == epoch.wrapping_add(1)
             && self.records().any(|(_, member)| {
@@ -239,7 +249,9 @@ impl ControlBlock {
         let leaked = if leaked > RETURNED_MASK >> 1 { 0 } else { leaked };
         let next = epoch.wrapping_add(1);
         let done = Repair::new(Phase::Idle, next, repair.returned().wrapping_add(leaked));
-        self.advance(repair, done)
+        let given_back = self.advance(repair, done);
+        at(Step::RoomGivenBack);
+        given_back
     }
 }
 
@@ -260,5 +272,6 @@ fn has_passed(member: &Member, passage: u64) -> bool {
     }
     // A pumper left over from another phase may be first: then it is taken again.
     let _ = snapshot.compare_exchange(before, seen, SeqCst, Acquire);
+    at(Step::SnapshotTaken);
     false
 }

@@ -15,6 +15,7 @@ use crate::error::Fault;
 use postbox_ring::log::{Head, Log, LogLayout, Run, RunState};
 use postbox_ring::region::Region;
 use postbox_ring::{ClaimError, Corrupt};
+use postbox_steps::{Step, at};
 use postbox_sys::{Errno, memfd};
 use std::ops::Range;
 use std::os::fd::{AsFd, OwnedFd};
@@ -71,7 +72,9 @@ impl Store {
                 let call = "fallocate of the channel's memory";
                 return Err(NoSpace::Fault(Fault::System { call, errno }));
             }
+            at(Step::ChunkAllocated);
             self.log.mark_allocated(chunk);
+            at(Step::ChunkMarked);
         }
         Ok(run)
     }
@@ -80,8 +83,9 @@ impl Store {
     fn give_back(&self, memory: &OwnedFd, jumped: Range<u32>) {
         for chunk in self.log.chunks_held(jumped).filter(|chunk| *chunk >= LAYOUT_KEEP) {
             self.log.mark_returned(chunk);
+            at(Step::ChunkUnmarked);
             match memfd::punch(memory.as_fd(), as_u64(self.log.chunk_range(chunk))) {
-                Ok(()) | Err(Errno::EINTR) => {}
+                Ok(()) | Err(Errno::EINTR) => at(Step::ChunkPunched),
                 // Kept, then: memory that is not given back is no error.
                 Err(_) => self.log.mark_allocated(chunk),
             }
@@ -132,7 +136,10 @@ impl Bodies {
     ) -> Result<Body, NoSpace> {
         let run = self.0.claim(memory, member, bytes.len())?;
         match region.write(self.0.log.data_range(&run).start, bytes) {
-            Ok(()) => Ok(Body(run)),
+            Ok(()) => {
+                at(Step::BodyWritten);
+                Ok(Body(run))
+            }
             Err(error) => Err(NoSpace::Fault(outside(error))),
         }
     }
@@ -168,6 +175,7 @@ impl Bodies {
         } else {
             Err(Fault::Corrupt("a body is longer than its room"))
         };
+        at(Step::BodyCopied);
         log.release(run);
         copied.map(|()| true)
     }
@@ -186,6 +194,11 @@ impl Bodies {
 
     pub(crate) fn settle(&self, dead: u16) {
         self.0.settle(dead);
+    }
+
+    #[cfg(feature = "armed-steps")]
+    pub(crate) fn units_in_use(&self) -> u64 {
+        self.0.log.units_in_use()
     }
 }
 
@@ -218,6 +231,7 @@ impl Overflow {
             .write(start, &(entry.len() as u64).to_le_bytes())
             .and_then(|()| region.write(start + PREFIX, entry))
             .map_err(|error| NoSpace::Fault(outside(error)))?;
+        at(Step::OverflowWritten);
         let _ = self.0.log.publish(run, 0);
         Ok(())
     }
@@ -234,6 +248,11 @@ impl Overflow {
             waiting += u64::from(matches!(run.state(), RunState::Full(_)));
         });
         waiting
+    }
+
+    #[cfg(feature = "armed-steps")]
+    pub(crate) fn units_in_use(&self) -> u64 {
+        self.0.log.units_in_use()
     }
 
     /// The entry at the head, if it is complete.

@@ -18,6 +18,7 @@ use super::members::Doing;
 use super::receipts::{Settled, Standing};
 use crate::mechanism::Capacity;
 use postbox_ring::sync::Ordering::{AcqRel, Acquire, Release};
+use postbox_steps::{Step, at};
 
 /// How often a turn word may change under a receiver that looks at it.
 const CHANGES: usize = 1 << 10;
@@ -77,6 +78,7 @@ impl<'e> Engagement<'e> {
                 block.swap_engagement(offer, mine);
             }
             if turn == NONE || member.turn_to(turn, NONE) {
+                at(Step::TurnUsed);
                 return true;
             }
         }
@@ -87,6 +89,7 @@ impl<'e> Engagement<'e> {
     pub(crate) fn resume(&self) {
         if let Some(end) = self.end.filter(|_| self.waited) {
             end.member().turn_to(NONE, WAITING);
+            at(Step::TurnResumed);
         }
     }
 }
@@ -99,10 +102,12 @@ impl ControlBlock {
     /// The offer is over: whoever was engaged by it and did not get it waits on.
     pub(crate) fn disengage(&self, offer: CellRef) {
         self.records().any(|(_, member)| member.turn_to(engaged_by(offer), WAITING));
+        at(Step::TurnDisengaged);
     }
 
     fn swap_engagement(&self, from: CellRef, to: CellRef) {
         self.records().any(|(_, member)| member.turn_to(engaged_by(from), engaged_by(to)));
+        at(Step::TurnSwapped);
     }
 }
 
@@ -114,6 +119,7 @@ impl<'e> Turn<'e> {
         let meets = end.channel.config.capacity == Capacity::Zero;
         if meets {
             end.member().turn.store(WAITING, Release);
+            at(Step::TurnBegun);
         }
         Turn(meets.then_some(end))
     }
@@ -145,6 +151,7 @@ impl Drop for Turn<'_> {
     fn drop(&mut self) {
         if let Some(end) = self.0 {
             end.member().turn.store(NONE, Release);
+            at(Step::TurnOver);
         }
     }
 }

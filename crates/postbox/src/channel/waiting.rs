@@ -13,6 +13,7 @@ use super::patience;
 use super::wait_set::WaitSet;
 use crate::error::Fault;
 use crate::wait::{Ended, Wait};
+use postbox_steps::{Step, at};
 
 /// How often a spinning wait looks at the clock and at the other members.
 const LOOK_EVERY: u32 = 256;
@@ -132,6 +133,7 @@ impl End {
             if heard && self.awaits.get() != Awaited::Room {
                 // Woken for room that it cannot use: somebody else may.
                 self.channel.freed();
+                at(Step::RoomPassedOn);
             }
             heard = false;
             if let Some(ended) = ended {
@@ -145,6 +147,7 @@ impl End {
             let rung = self.with_set(awaited, |set| {
                 set.sleep_unless(&self.channel, self.seat, wait.deadline, wait.cancel)
             })?;
+            at(Step::Woken);
             if rung {
                 asleep.rung();
                 heard = awaited == Awaited::Room;

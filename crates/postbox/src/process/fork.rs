@@ -5,6 +5,7 @@ use super::ends::Ends;
 use super::identity::Identity;
 use super::quiet;
 use crate::error::Fault;
+use postbox_steps::{Step, at};
 use postbox_sys::fork::{self as sys, CTRL_C, Forked};
 use postbox_sys::{Errno, wipe_on_fork};
 use std::error::Error;
@@ -79,6 +80,7 @@ pub fn fork<E: Ends>(
         .and_then(|()| quiet::quietly(|| sys::fork(&vouched_for)));
     match forked {
         Ok(Forked::Parent { pid }) => {
+            at(Step::ChildForked);
             let taker = Identity::of(pid);
             ends.visit(&mut |end| end.leave_place_to(taker));
             ends.visit(&mut |end| {
@@ -86,7 +88,10 @@ pub fn fork<E: Ends>(
             });
             Child::new(pid).map_err(ForkError::System)
         }
-        Ok(Forked::Child) => sys::exit_now(run(ends, giver, body)),
+        Ok(Forked::Child) => {
+            at(Step::ChildBegun);
+            sys::exit_now(run(ends, giver, body))
+        }
         Err(sys::ForkError::Threads { count }) => Err(ForkError::Threads { count }),
         Err(sys::ForkError::System(errno)) => Err(ForkError::System(errno)),
     }

@@ -5,6 +5,7 @@ use super::identity::Identity;
 use crate::channel::{Channel, End, Role, Seat};
 use crate::error::Fault;
 use crate::mechanism::WaitStrategy;
+use postbox_steps::{Step, at};
 use postbox_sys::{inherited as sys, wipe_on_fork};
 use std::fmt;
 use std::os::fd::RawFd;
@@ -130,6 +131,7 @@ pub fn inherited<E: OneEnd>(name: &str) -> Result<E, InheritError> {
         return Err(InheritError::Lost(name.to_owned()));
     }
     let end = End::seated(Arc::new(channel), offer.seat, offer.role, offer.strategy)?;
+    at(Step::EndFound);
     if !end.take_over(offer.giver) {
         return Err(match end.check() {
             Ok(()) | Err(Fault::NotPassed) => InheritError::Lost(name.to_owned()),

@@ -8,6 +8,7 @@ use super::inherit::{ENVIRONMENT, Offered};
 use crate::channel::End;
 use crate::error::Fault;
 use command_fds::{CommandFdExt, FdMapping};
+use postbox_steps::{Step, at};
 use postbox_sys::Errno;
 use std::ffi::OsStr;
 use std::io;
@@ -168,6 +169,7 @@ impl Spawn {
             .fd_mappings(mappings)
             .map_err(|error| failed(io::Error::new(io::ErrorKind::InvalidInput, error)))?;
         let mut started = self.command.spawn().map_err(failed)?;
+        at(Step::ProgramStarted);
         // The standard library neither waits for it nor minds that somebody else does.
         let pid = started.id();
         let taker = Identity::of(pid);

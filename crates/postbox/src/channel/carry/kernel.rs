@@ -11,6 +11,7 @@ use crate::channel::spool::Entry;
 use crate::channel::turn::Engagement;
 use crate::error::Fault;
 use crate::queue::{KernelQueue, Refused};
+use postbox_steps::{Step, at};
 
 impl Channel {
     #[inline(always)]
@@ -49,6 +50,7 @@ impl Channel {
         });
         match pushed {
             Ok((pushed, label)) => {
+                at(Step::BodySent);
                 self.bodies.publish(body, label);
                 Ok(pushed)
             }
@@ -64,6 +66,7 @@ impl Channel {
         let ticket = self.block.admit(self.window, &outbox.limit).ok_or(NotPushed::Full)?;
         if let Some(cell) = cell {
             self.block.date_cell(cell, ticket.epoch);
+            at(Step::CellDated);
         }
         Ok(ticket)
     }
@@ -110,7 +113,10 @@ impl Channel {
         // The overflow is looked at after the ticket was taken: a repair relies on it.
         if self.overflow.is_empty() {
             match queue.push(entry) {
-                Ok(()) => return Ok(false),
+                Ok(()) => {
+                    at(Step::EntryPushed);
+                    return Ok(false);
+                }
                 Err(Refused::Full) => {}
                 Err(Refused::Fault(fault)) => return Err(fault.into()),
             }
@@ -121,6 +127,7 @@ impl Channel {
     #[cold]
     fn spill(&self, end: &End, entry: &[u8]) -> Result<bool, NotPushed> {
         self.overflow_entry(end, entry)?;
+        at(Step::EntrySpilled);
         self.published();
         Ok(true)
     }
@@ -165,7 +172,10 @@ impl Channel {
             return self.pop_overflowing(queue, end, buffer, into, engagement);
         }
         match queue.pop(buffer)? {
-            Some(len) => self.open_entry(end, &buffer[..len], into, engagement),
+            Some(len) => {
+                at(Step::EntryPopped);
+                self.open_entry(end, &buffer[..len], into, engagement)
+            }
             None if self.overflow.is_empty() => Ok(One::None),
             // Published just now: look again, in the right order.
             None => self.pop_overflowing(queue, end, buffer, into, engagement),
@@ -186,13 +196,17 @@ impl Channel {
         let head = self.overflow.first()?;
         let mut taken: Option<Entry> = None;
         let len = match (queue.pop(buffer)?, head) {
-            (Some(len), _) => len,
+            (Some(len), _) => {
+                at(Step::EntryPoppedBeforeOverflow);
+                len
+            }
             // It is still being written: whoever writes it rings.
             (None, None) => return Ok(One::None),
             (None, Some(head)) => {
                 let Some(entry) = self.overflow.take_if(head, end.seat.index) else {
                     return Ok(One::Dropped);
                 };
+                at(Step::OverflowTaken);
                 let len = self.overflow.read(&self.region, &entry, buffer)?;
                 taken = Some(entry);
                 len
@@ -201,6 +215,7 @@ impl Channel {
         let one = self.open_entry(end, &buffer[..len], into, engagement);
         if let Some(entry) = taken {
             self.overflow.release(entry);
+            at(Step::OverflowFreed);
             self.freed();
         }
         one

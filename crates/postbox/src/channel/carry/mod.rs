@@ -28,6 +28,7 @@ use postbox_ring::slots::{ClaimCache, MappedSlots, Position};
 use postbox_ring::spsc::{SpscReceiver, SpscSender};
 use postbox_ring::sync::Ordering::{Relaxed, SeqCst};
 use postbox_ring::sync::fence;
+use postbox_steps::{Step, at};
 use std::cell::{Cell, RefCell};
 
 /// What a sending end keeps between messages.
@@ -126,6 +127,7 @@ impl Channel {
         };
         if message.cell.is_some() {
             self.block.control.offers.fetch_add(1, Relaxed);
+            at(Step::OfferCounted);
         }
         Ok(pushed)
     }
@@ -155,6 +157,7 @@ impl Channel {
     fn right_offers(&self) {
         if self.block.control.offers.load(Relaxed) != 0 && self.is_drained() {
             self.block.control.offers.store(0, Relaxed);
+            at(Step::OffersRighted);
             self.freed();
         }
     }
@@ -171,6 +174,7 @@ impl Channel {
     pub(crate) fn settled(&self, pushed: Pushed) {
         if let Some(position) = pushed.body {
             self.bodies.discard(position);
+            at(Step::BodyTakenBack);
         }
         if let (Place::Slot(position), Carrier::Ring(ring)) = (pushed.place, &self.carrier) {
             let _ = ring.withdraw(position);

@@ -8,6 +8,7 @@ use crate::channel::turn::Engagement;
 use crate::channel::{Carrier, Channel};
 use crate::error::Fault;
 use postbox_ring::sync::Ordering::{Relaxed, Release};
+use postbox_steps::{Step, at};
 
 /// What became of one attempt to pop.
 pub(super) enum One {
@@ -35,11 +36,12 @@ impl Channel {
         into: &mut Vec<u8>,
         engagement: &Engagement<'_>,
     ) -> Result<One, Fault> {
-        let Some((envelope, at)) = Envelope::from_entry(entry) else {
+        let Some((envelope, begin)) = Envelope::from_entry(entry) else {
             return Err(Fault::Corrupt("an entry is no envelope"));
         };
         // One more than the ticket, so that none at all is 0. Pairs with the load in `pump`.
         end.member().last_ticket.store(envelope.ticket + 1, Release);
+        at(Step::TicketNoted);
         let ticketed = matches!(self.carrier, Carrier::Kernel(_));
         match self.claim_message(end, &envelope, engagement) {
             Claimed::Mine => {}
@@ -53,7 +55,7 @@ impl Channel {
         }
         let whole = match envelope.body {
             None => {
-                into.extend_from_slice(&entry[at..]);
+                into.extend_from_slice(&entry[begin..]);
                 true
             }
             Some(position) => {
@@ -61,6 +63,7 @@ impl Channel {
             }
         };
         if ticketed {
+            at(Step::MessageCopied);
             self.gone(envelope.epoch.into());
         }
         // A body that is gone was that of a sender which died before its send was done.
@@ -75,6 +78,7 @@ impl Channel {
     pub(super) fn drop_body(&self, body: Option<u64>) {
         if let Some(position) = body {
             self.bodies.discard(position);
+            at(Step::BodyDropped);
         }
     }
 
@@ -101,6 +105,7 @@ impl Channel {
     fn claim_offer(&self, end: &End, offer: CellRef, engagement: &Engagement<'_>) -> Claimed {
         let offers = &self.block.control.offers;
         let _ = offers.fetch_update(Relaxed, Relaxed, |offers| offers.checked_sub(1));
+        at(Step::OfferUncounted);
         self.freed();
         if !engagement.may_take(offer) {
             return match self.block.decline_offer(offer) {

@@ -11,6 +11,7 @@ use crate::error::Fault;
 use crate::mechanism::{Capacity, Form};
 use postbox_ring::slots::{ClaimError, Position, SlotRing, Take, Taken};
 use postbox_ring::spsc::{SpscReceiver, SpscSender};
+use postbox_steps::{Step, at};
 
 /// Bytes of a body that share a line with the slot's word.
 const FIRST_LINE: usize = 56;
@@ -66,6 +67,7 @@ impl Channel {
         let mut entry = outbox.entry.borrow_mut();
         self.slot_envelope(end, message, body).write_entry(message.bytes, &mut entry);
         self.overflow_entry(end, &entry)?;
+        at(Step::EntrySpilled);
         end.count(Statistic::Spilled, 1);
         Ok(Pushed { place: Place::Overflow, body })
     }
@@ -100,6 +102,7 @@ impl Channel {
         };
         match pushed {
             Ok(pushed) => {
+                at(Step::BodySent);
                 self.bodies.publish(body, 0);
                 Ok(pushed)
             }
@@ -149,6 +152,7 @@ impl Channel {
             };
             let claim = sender.claim().map_err(refuse)?;
             write(claim.body_offset())?;
+            at(Step::SlotWritten);
             let position = claim.position();
             sender.publish(claim);
             return Ok(position);
@@ -158,6 +162,7 @@ impl Channel {
         outbox.cache.set(cache);
         let claim = claim.map_err(refuse)?;
         write(claim.body_offset())?;
+        at(Step::SlotWritten);
         let position = claim.position();
         ring.publish(claim);
         Ok(position)
@@ -203,8 +208,8 @@ impl Channel {
         let len = header.len().min(taken.body_len());
         self.region.read(offset, &mut header[..len]).map_err(outside)?;
         let envelope = Envelope::from_slot(&header[..len])
-            .filter(|(e, at)| e.body.is_some() || at + e.len as usize <= taken.body_len());
-        let Some((envelope, at)) = envelope else {
+            .filter(|(e, begin)| e.body.is_some() || begin + e.len as usize <= taken.body_len());
+        let Some((envelope, begin)) = envelope else {
             release(ring, inbox, taken);
             return Err(Fault::Corrupt("a slot holds no envelope"));
         };
@@ -215,13 +220,14 @@ impl Channel {
             }
             (Claimed::Mine, None) => self
                 .region
-                .read_append(offset + at, envelope.len as usize, into)
+                .read_append(offset + begin, envelope.len as usize, into)
                 .map(|()| true)
                 .map_err(outside),
             (Claimed::Mine, Some(position)) => {
                 self.bodies.take(&self.region, position, envelope.len, end.seat.index, into)
             }
         };
+        at(Step::SlotRead);
         release(ring, inbox, taken);
         self.freed();
         Ok(if whole? {
@@ -271,11 +277,13 @@ impl Channel {
         let Some(entry) = self.overflow.take_if(head, end.seat.index) else {
             return Ok(One::Dropped);
         };
+        at(Step::OverflowTaken);
         let mut buffer = inbox.entry.borrow_mut();
         buffer.resize(self.overflow.len_of(&entry), 0);
         let len = self.overflow.read(&self.region, &entry, &mut buffer)?;
         let one = self.open_entry(end, &buffer[..len], into, engagement);
         self.overflow.release(entry);
+        at(Step::OverflowFreed);
         self.freed();
         one
     }

@@ -1,0 +1,56 @@
+//! What of a channel's memory is in use: for the tests that walk over all steps, and for nobody else.
+
+use super::{Carrier, Channel, Receiver};
+use crate::mechanism::Form;
+use crate::message::Message;
+use postbox_ring::sync::Ordering::Acquire;
+
+/// What is in use, at one moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Inspection {
+    /// Records of members that are not free.
+    pub members: usize,
+    /// Receipt cells that are not free.
+    pub cells: usize,
+    /// Offers that count as lying in the queue.
+    pub offers: u64,
+    /// Units of the overflow that are not room.
+    pub overflow: u64,
+    /// Units of the bodies that are not room.
+    pub bodies: u64,
+    /// Slots that hold something, or are in somebody's hands.
+    pub slots: usize,
+    /// Whether a repair is under way or due.
+    pub repair: bool,
+    /// Whether somebody has the floor.
+    pub floor: bool,
+}
+
+impl Channel {
+    fn inspection(&self) -> Inspection {
+        let (block, control) = (&self.block, &self.block.control);
+        Inspection {
+            members: block.records().filter(|(_, member)| member.owner().is_some()).count(),
+            cells: block.cells.iter().filter(|cell| cell.owner.load(Acquire) != 0).count(),
+            offers: control.offers.load(Acquire),
+            overflow: self.overflow.units_in_use(),
+            bodies: self.bodies.units_in_use(),
+            slots: match &self.carrier {
+                // One to one, a slot that was read stays as it is.
+                Carrier::Ring(ring) if self.config.form == Form::ManyToMany => ring.held(),
+                Carrier::Ring(ring) => usize::from(!ring.is_empty()),
+                Carrier::Kernel(_) => 0,
+            },
+            repair: block.repair_due(),
+            floor: control.floor.word.load(Acquire) != 0,
+        }
+    }
+}
+
+impl<T: Message> Receiver<T> {
+    /// What of the channel is in use now.
+    #[doc(hidden)]
+    pub fn inspection(&self) -> Inspection {
+        self.end().channel.inspection()
+    }
+}
