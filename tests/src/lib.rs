@@ -38,7 +38,8 @@ pub use naming::{NAMINGS, Naming, channel, connect, pid_of_sender};
 pub use offices::{destroy as destroy_mailboxes, mailbox};
 pub use plain::{Bystander, Storm, bystander, default_action, holder, on_signal, unprivileged_as};
 pub use watching::{
-    cpu_time, is_asleep, is_running, own_thread, switches, until_asleep, until_settled,
+    cpu_time, is_asleep, is_running, own_thread, switches, until_asleep, until_asleep_or_ended,
+    until_settled,
 };
 
 use postbox::Wait;

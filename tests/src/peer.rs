@@ -16,6 +16,7 @@ fn main() -> ExitCode {
         ["hold", ..] => hold(&arguments[1..]),
         ["echo"] => echo(),
         ["send", count] => send(count),
+        ["numbered"] => numbered(),
         ["drain"] => drain(),
         ["wait for the end"] => wait_for_the_end(),
         ["numbers"] => numbers(),
@@ -69,6 +70,37 @@ fn send(count: &str) -> Outcome {
     }
     std::process::exit(0)
 }
+
+/// Sends two messages to `out`, as one that takes part in a walk over all steps.
+fn numbered() -> Outcome {
+    #[cfg(feature = "armed-steps")]
+    if let Ok(doom) = std::env::var("POSTBOX_DOOM") {
+        let [step, when, fate] = doom.split(':').collect::<Vec<_>>()[..] else {
+            return Err("a doom is STEP:WHEN:FATE".into());
+        };
+        let fate = match fate {
+            "Stops" => postbox_steps::Fate::Stops,
+            _ => postbox_steps::Fate::Dies,
+        };
+        postbox_steps::arm(step.parse()?, when.parse()?, fate);
+    }
+    let tx = inherited::<Sender<postbox_tests::Numbered>>("out")?;
+    for seq in 0..2 {
+        tx.send(&(SPAWNED, seq, vec![seq as u8; 10]))?;
+    }
+    drop(tx);
+    #[cfg(feature = "armed-steps")]
+    if let Ok(times) = postbox::inherited_fd("times") {
+        let all = postbox_steps::Step::ALL.iter();
+        let bytes: Vec<u8> =
+            all.flat_map(|step| postbox_steps::times(*step).to_le_bytes()).collect();
+        std::io::Write::write_all(&mut std::fs::File::from(times), &bytes)?;
+    }
+    Ok(())
+}
+
+/// The number under which a program that was started takes part.
+const SPAWNED: u32 = 200;
 
 /// Takes what comes from `in` until all senders are gone.
 fn drain() -> Outcome {

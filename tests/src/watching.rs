@@ -38,10 +38,23 @@ pub fn is_asleep(task: u32) -> bool {
         !matches!(before, None | Some('Z' | 'X')),
         "process {task} ended instead of falling asleep"
     );
+    waits(task)
+}
+
+fn waits(task: u32) -> bool {
+    let before = state(task);
     let place = read_to_string(format!("/proc/{task}/wchan")).unwrap_or_default();
     before == Some('S')
         && (matches!(place.as_str(), "" | "0") || place.contains("epoll") || place.contains("ep_"))
         && state(task) == Some('S')
+}
+
+/// Returns once that process sleeps in a wait of Postbox, or is stopped or dead.
+pub fn until_asleep_or_ended(task: u32) {
+    crate::eventually("falling asleep or ending", || {
+        let over = matches!(state(task), None | Some('Z' | 'X' | 'T'));
+        (over || waits(task)).then_some(())
+    });
 }
 
 /// Whether that process or thread runs or could run.

@@ -1,0 +1,114 @@
+//! The victim buries another that died, or repairs what that one left.
+
+use super::Play;
+use super::stage::{Doom, Stage};
+use postbox::{Capacity, Mechanism, Receiver, Sender, Wait};
+use postbox_steps::{Fate, Step};
+use postbox_tests::{Numbered, Outcome, soon};
+use std::time::Duration;
+
+const SHM: &[Mechanism] = &[Mechanism::SharedMemory];
+
+pub const PLAYS: &[Play] = &[
+    Play::only(super::KERNEL, "the undertaker of a sender with a ticket dies", |stage| {
+        bury(stage, Step::TicketTaken, First::Sender)
+    }),
+    Play::only(super::KERNEL, "the undertaker of a receiver with an entry dies", |stage| {
+        bury(stage, Step::EntryPopped, First::Receiver)
+    }),
+    Play::only(SHM, "the undertaker of a sender with a slot dies", |stage| {
+        bury(stage, Step::SlotClaimed, First::Sender)
+    }),
+    Play::only(SHM, "the undertaker of a receiver with a slot dies", |stage| {
+        bury(stage, Step::SlotTaken, First::Receiver)
+    }),
+    Play::new("the undertaker of a deliverer dies", |stage| {
+        bury(stage, Step::ReceiptAwaited, First::Deliverer)
+    }),
+    Play::new("the undertaker of one that was coming dies", |stage| {
+        bury(stage, Step::SeatClaimed, First::Newcomer)
+    }),
+    Play::new("the undertaker of a sender with a body dies", |stage| {
+        bury(stage, Step::BodyWritten, First::LargeSender)
+    }),
+    Play::new("the undertaker of a receiver with a body dies", |stage| {
+        bury(stage, Step::RunCaptured, First::Receiver)
+    }),
+    Play::new("the undertaker of a receiver at the overflow dies", at_the_overflow),
+];
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum First {
+    Sender,
+    LargeSender,
+    Deliverer,
+    Newcomer,
+    Receiver,
+}
+
+const LARGE: usize = 9_000;
+const FIRST: u32 = 100;
+
+/// One dies at `step`; the victim, which alone can notice, buries it and goes on.
+fn bury(stage: &Stage, step: Step, first: First) -> Outcome {
+    let capacity = Capacity::Bounded(3);
+    let (tx, rx) = stage.options(capacity).channel()?;
+    let judge = stage.judge();
+    if first == First::Receiver {
+        judge.send(&tx, 0, LARGE)?;
+    }
+    let doom = Doom { step, when: 1, fate: Fate::Dies };
+    let other = stage.other(FIRST);
+    let dead = stage.doomed(doom, (tx.clone(), rx.clone()), |(tx, rx)| match first {
+        First::Sender => other.send(&tx, 0, 10),
+        First::LargeSender => other.send(&tx, 0, LARGE),
+        First::Deliverer => other.deliver(&tx, 0, LARGE, &soon()),
+        First::Newcomer => {
+            drop(tx.clone());
+            Ok(())
+        }
+        First::Receiver => other.receive(&rx, 1),
+    })?;
+    if first == First::Receiver {
+        stage.holds(&dead, FIRST, 1);
+    }
+    stage.see_die(dead)?;
+    let victim = stage.victim((tx.clone(), rx.clone()), |(tx, rx)| undertake(stage, &tx, &rx))?;
+    stage.may_hold(&victim, super::stage::VICTIM, 1);
+    stage.see_out(victim, || Ok(()))?;
+    stage.settle(&tx, &rx, capacity)
+}
+
+/// By its first wait it notices the death; by what it then does it mends what there is.
+fn undertake(stage: &Stage, tx: &Sender<Numbered>, rx: &Receiver<Numbered>) -> Outcome {
+    let member = stage.itself();
+    for seq in 0..4 {
+        match rx.receive_with(&Wait::timeout(Duration::from_millis(1))) {
+            Ok(delivery) => member.note(&delivery)?,
+            Err(error) if error.is_timeout() => {}
+            Err(error) => return Err(error.into()),
+        }
+        member.try_send(tx, seq, 10)?;
+    }
+    Ok(())
+}
+
+fn at_the_overflow(stage: &Stage) -> Outcome {
+    let (tx, rx) = stage.options(Capacity::Unbounded).channel()?;
+    let mut filled = 0;
+    while tx.statistics().spilled < 3 {
+        stage.judge().send(&tx, filled, 10)?;
+        filled += 1;
+    }
+    stage.judge().receive(&rx, filled as usize - 3)?;
+    stage.judge().send(&tx, filled, LARGE)?;
+    let doom = Doom { step: Step::OverflowTaken, when: 4, fate: Fate::Dies };
+    let other = stage.other(FIRST);
+    let dead = stage.doomed(doom, rx.clone(), |rx| other.receive(&rx, 4))?;
+    stage.holds(&dead, FIRST, 1);
+    stage.see_die(dead)?;
+    let victim = stage.victim((tx.clone(), rx.clone()), |(tx, rx)| undertake(stage, &tx, &rx))?;
+    stage.may_hold(&victim, super::stage::VICTIM, 1);
+    stage.see_out(victim, || Ok(()))?;
+    stage.settle(&tx, &rx, Capacity::Unbounded)
+}

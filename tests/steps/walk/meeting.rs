@@ -1,0 +1,145 @@
+//! Capacity zero: the victim is one of those that meet.
+
+use super::Play;
+use super::stage::{Stage, Survivor, VICTIM};
+use postbox::{Capacity, Receiver, Sender, Wait};
+use postbox_tests::{Numbered, Outcome, soon};
+use std::time::Duration;
+
+pub const PLAYS: &[Play] = &[
+    Play::new("a sender dies at a rendezvous", sending),
+    Play::new("a sender dies that only tries to meet", trying),
+    Play::new("a sender dies that nobody meets", in_vain),
+    Play::new("a receiver dies at a rendezvous", receiving),
+    Play::new("a receiver dies that takes what is offered", taking),
+    Play::new("a receiver dies in a crowd", |stage| crowd(stage, Part::Receiver)),
+    Play::new("a sender dies in a crowd", |stage| crowd(stage, Part::Sender)),
+];
+
+const ZERO: Capacity = Capacity::Zero;
+const LARGE: usize = 9_000;
+
+fn sending(stage: &Stage) -> Outcome {
+    let (tx, rx) = stage.options(ZERO).channel()?;
+    let receiver = stage.receiver(&rx)?;
+    let sender = stage.sender(&tx, 3)?;
+    let victim = stage.victim(tx.clone(), |tx| {
+        let member = stage.itself();
+        (0..2).try_for_each(|seq| member.send(&tx, seq, 10))?;
+        member.send(&tx, 2, LARGE)
+    })?;
+    stage.see_out(victim, || Ok(()))?;
+    stage.go_on(vec![sender])?;
+    stage.stop(&tx, vec![receiver])?;
+    stage.settle(&tx, &rx, ZERO)
+}
+
+fn trying(stage: &Stage) -> Outcome {
+    let (tx, rx) = stage.options(ZERO).channel()?;
+    let receivers = vec![stage.receiver(&rx)?, stage.receiver(&rx)?];
+    let victim = stage.victim(tx.clone(), |tx| {
+        (0..3).try_fold(0, |seq, _| stage.itself().try_until_sent(&tx, seq)).map(drop)
+    })?;
+    stage.see_out(victim, || Ok(()))?;
+    stage.stop(&tx, receivers)?;
+    stage.settle(&tx, &rx, ZERO)
+}
+
+fn in_vain(stage: &Stage) -> Outcome {
+    let (tx, rx) = stage.options(ZERO).channel()?;
+    let victim = stage.victim(tx.clone(), |tx| {
+        let wait = Wait::timeout(Duration::from_millis(1));
+        for (seq, len) in [10, LARGE].into_iter().enumerate() {
+            stage.itself().send_within(&tx, seq as u64, len, &wait)?;
+        }
+        stage.itself().try_send(&tx, 2, 10).map(drop)
+    })?;
+    stage.see_out(victim, || Ok(()))?;
+    stage.settle(&tx, &rx, ZERO)
+}
+
+fn receiving(stage: &Stage) -> Outcome {
+    let (tx, rx) = stage.options(ZERO).channel()?;
+    let sender = stage.sender(&tx, 4)?;
+    let trier = stage.survivor(tx.clone(), |tx, member| {
+        (0..3).try_fold(0, |seq, _| member.try_until_sent(&tx, seq)).map(drop)
+    })?;
+    let victim = stage.victim(rx.clone(), |rx| stage.itself().receive(&rx, 4))?;
+    stage.may_hold(&victim, VICTIM, 1);
+    stage.see_out(victim, || Ok(()))?;
+    let receiver = stage.receiver(&rx)?;
+    stage.go_on(vec![sender, trier])?;
+    stage.stop(&tx, vec![receiver])?;
+    stage.settle(&tx, &rx, ZERO)
+}
+
+fn taking(stage: &Stage) -> Outcome {
+    let (tx, rx) = stage.options(ZERO).channel()?;
+    let senders = vec![stage.sender(&tx, 2)?, stage.deliverer(&tx, 2)?];
+    let victim = stage.victim(rx.clone(), |rx| {
+        let mut taken = 0;
+        postbox_tests::eventually("an offer", || {
+            let delivery = rx.try_receive().unwrap()?;
+            stage.itself().note(&delivery).unwrap();
+            taken += 1;
+            (taken == 3).then_some(())
+        });
+        Ok(())
+    })?;
+    stage.may_hold(&victim, VICTIM, 1);
+    stage.see_out(victim, || Ok(()))?;
+    let receiver = stage.receiver(&rx)?;
+    stage.go_on(senders)?;
+    stage.stop(&tx, vec![receiver])?;
+    stage.settle(&tx, &rx, ZERO)
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Part {
+    Sender,
+    Receiver,
+}
+
+/// Two that try to send, one that sends, and two that now and then lose patience.
+fn crowd(stage: &Stage, part: Part) -> Outcome {
+    let (tx, rx) = stage.options(ZERO).channel()?;
+    let receivers = vec![stage.receiver(&rx)?, stage.receiver(&rx)?];
+    let mut senders: Vec<Survivor> = vec![stage.sender(&tx, 8)?, stage.deliverer(&tx, 8)?];
+    for _ in 0..2 {
+        senders.push(stage.survivor(tx.clone(), |tx, member| {
+            (0..8).try_fold(0, |seq, _| member.try_until_sent(&tx, seq)).map(drop)
+        })?);
+    }
+    let victim = match part {
+        Part::Sender => stage.victim(tx.clone(), |tx| try_and_send(stage, &tx))?,
+        Part::Receiver => stage.victim(rx.clone(), |rx| impatient(stage, &rx))?,
+    };
+    if part == Part::Receiver {
+        stage.may_hold(&victim, VICTIM, 1);
+    }
+    stage.see_out(victim, || Ok(()))?;
+    stage.go_on(senders)?;
+    stage.stop(&tx, receivers)?;
+    stage.settle(&tx, &rx, ZERO)
+}
+
+fn try_and_send(stage: &Stage, tx: &Sender<Numbered>) -> Outcome {
+    let mut seq = 0;
+    for _ in 0..6 {
+        seq = stage.itself().try_until_sent(tx, seq)?;
+        stage.itself().send_within(tx, seq, 10, &Wait::timeout(Duration::from_micros(100)))?;
+        seq += 1;
+    }
+    stage.itself().deliver(tx, seq, 10, &soon())
+}
+
+fn impatient(stage: &Stage, rx: &Receiver<Numbered>) -> Outcome {
+    for round in 0..40 {
+        match rx.receive_with(&Wait::timeout(Duration::from_micros(20 * (round % 5)))) {
+            Ok(delivery) => stage.itself().note(&delivery)?,
+            Err(error) if error.is_timeout() => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,524 @@
+//! Where a play is performed: its victim, its survivors, the books, and what must be true afterwards.
+
+use super::Play;
+use postbox::{
+    Capacity, Child, Ends, Inspection, Mechanism, Options, Receiver, SendError, Sender, Spawn,
+    Wait, WaitStrategy, fork,
+};
+use postbox_steps::{Fate, Step, arm_descendants, disarm, forget, keep_to_oneself, times};
+use postbox_tests::{Books, Entry, Gate, Numbered, Outcome, Receivers, room_is_exact, soon};
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::error::Error;
+use std::fs::{File, read_to_string};
+use std::io::{Read, Seek, Write};
+use std::os::unix::process::ExitStatusExt;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+/// What befalls the victim, where and at which time.
+#[derive(Debug, Clone, Copy)]
+pub struct Doom {
+    pub step: Step,
+    pub when: u64,
+    pub fate: Fate,
+}
+
+/// Deaths are noticed within this time.
+const NOTICED: Duration = Duration::from_millis(200);
+/// What the survivors have to do besides.
+const WORK: Duration = Duration::from_millis(150);
+const GLANCE: Duration = Duration::from_micros(500);
+
+/// The numbers of those that take part.
+pub const VICTIM: u32 = 1;
+const JUDGE: u32 = 0;
+/// What tells a receiver to stop.
+const STOP: u32 = u32::MAX - 1;
+
+pub type Failure = Box<dyn Error>;
+
+/// One performance of a play.
+pub struct Stage {
+    pub mechanism: Mechanism,
+    doom: Option<Doom>,
+    pub books: Books,
+    receivers: RefCell<Receivers>,
+    times: File,
+    met: Cell<bool>,
+    numbers: Cell<u32>,
+    /// What the victim may have taken without telling.
+    in_hand: Cell<Option<(u32, usize)>>,
+    /// Open once the victim has met its fate.
+    over: Gate,
+}
+
+/// One that is to live.
+pub struct Survivor {
+    child: Child,
+    number: u32,
+}
+
+impl Survivor {
+    pub fn pid(&self) -> u32 {
+        self.child.pid()
+    }
+}
+
+impl Stage {
+    pub fn new(mechanism: Mechanism, doom: Option<Doom>) -> Result<Self, Failure> {
+        Ok(Stage {
+            mechanism,
+            doom,
+            books: Books::new()?,
+            receivers: RefCell::new(Receivers {
+                of_pid: HashMap::from([(std::process::id(), vec![JUDGE])]),
+                ..Receivers::default()
+            }),
+            times: tempfile::tempfile()?,
+            met: Cell::new(false),
+            numbers: Cell::new(VICTIM),
+            in_hand: Cell::new(None),
+            over: Gate::new()?,
+        })
+    }
+
+    /// Plays; whether the victim met its fate.
+    pub fn perform(&self, play: Play) -> Result<bool, Failure> {
+        disarm();
+        nix::sys::prctl::set_child_subreaper(true)?;
+        (play.act)(self)?;
+        self.reap();
+        self.books.judge(&self.receivers.borrow())?;
+        Ok(self.met.get())
+    }
+
+    /// Options under which who waits sleeps.
+    pub fn options(&self, capacity: Capacity) -> Options {
+        Options::new(self.mechanism).capacity(capacity).wait_strategy(WaitStrategy::Block)
+    }
+
+    /// How often the victim came to each step.
+    pub fn times(&self) -> Result<BTreeMap<Step, u64>, Failure> {
+        let mut bytes = Vec::new();
+        let mut file = &self.times;
+        file.rewind()?;
+        file.read_to_end(&mut bytes)?;
+        let mut sums = BTreeMap::new();
+        for (place, times) in bytes.chunks_exact(8).enumerate() {
+            let times = u64::from_le_bytes(times.try_into()?);
+            *sums.entry(Step::ALL[place % Step::ALL.len()]).or_default() += times;
+        }
+        Ok(sums)
+    }
+
+    /// Says how often this process came to each step.
+    pub fn report(&self) -> Outcome {
+        let bytes: Vec<u8> = Step::ALL.iter().flat_map(|step| times(*step).to_le_bytes()).collect();
+        Ok((&self.times).write_all(&bytes)?)
+    }
+
+    /// Forks the one that is to meet its fate, which is armed from its first instruction on.
+    pub fn victim<E: Ends>(
+        &self,
+        ends: E,
+        body: impl FnOnce(E) -> Outcome,
+    ) -> Result<Child, Failure> {
+        self.arm();
+        let child = fork(ends, |ends| {
+            keep_to_oneself();
+            body(ends)?;
+            self.report()
+        });
+        disarm();
+        Ok(child?)
+    }
+
+    /// From now on whoever this process forks is to meet the fate, and not this process.
+    pub fn arm(&self) {
+        forget();
+        if let Some(Doom { step, when, fate }) = self.doom {
+            arm_descendants(step, when, fate);
+        }
+    }
+
+    /// The victim receives, and may have taken so many without telling when it dies.
+    pub fn may_hold(&self, victim: &Child, number: u32, most: usize) {
+        self.receivers.borrow_mut().of_pid.entry(victim.pid()).or_default().push(number);
+        self.in_hand.set(Some((number, most)));
+    }
+
+    /// So has another that dies.
+    pub fn holds(&self, dead: &Child, number: u32, most: usize) {
+        let mut receivers = self.receivers.borrow_mut();
+        receivers.of_pid.entry(dead.pid()).or_default().push(number);
+        receivers.killed.insert(number, most);
+    }
+
+    /// Forks one that is not the victim and dies all the same.
+    pub fn doomed<E: Ends>(
+        &self,
+        doom: Doom,
+        ends: E,
+        body: impl FnOnce(E) -> Outcome,
+    ) -> Result<Child, Failure> {
+        forget();
+        arm_descendants(doom.step, doom.when, doom.fate);
+        let child = fork(ends, body);
+        disarm();
+        Ok(child?)
+    }
+
+    /// Waits for its death.
+    pub fn see_die(&self, mut dead: Child) -> Outcome {
+        match dead.wait_status()?.signal() {
+            Some(9) => Ok(()),
+            _ => Err("it did not die where it was to".into()),
+        }
+    }
+
+    /// Starts a program that is the victim, and is given that end.
+    pub fn spawned(&self, tx: Sender<Numbered>) -> Result<Child, Failure> {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_postbox-peer"));
+        command.arg("numbered");
+        if let Some(Doom { step, when, fate }) = self.doom {
+            command.env("POSTBOX_DOOM", format!("{step}:{when}:{fate:?}"));
+        }
+        let times = self.times.try_clone()?;
+        Ok(Spawn::from(command).pass("out", tx)?.pass_fd("times", times)?.spawn()?)
+    }
+
+    /// Waits until the victim has met its fate, or has come to its end. One that stops goes on after
+    /// `meanwhile`.
+    pub fn see_out(&self, mut victim: Child, mut meanwhile: impl FnMut() -> Outcome) -> Outcome {
+        let deadline = Instant::now() + postbox_tests::PATIENCE;
+        let status = loop {
+            if let Some(status) = victim.try_wait()? {
+                break status;
+            }
+            if is_stopped(victim.pid()) {
+                meanwhile()?;
+                self.met.set(true);
+                victim.signal(18)?;
+            }
+            if Instant::now() > deadline {
+                return Err("the victim comes to no end".into());
+            }
+            std::thread::sleep(GLANCE);
+        };
+        self.over.open()?;
+        match (self.doom, status.signal()) {
+            (Some(Doom { fate: Fate::Dies, .. }), Some(9)) => {
+                self.met.set(true);
+                self.receivers.borrow_mut().killed.extend(self.in_hand.get());
+                Ok(())
+            }
+            _ if status.success() => Ok(()),
+            _ => Err(format!("the victim ended with {status}").into()),
+        }
+    }
+
+    /// Whether the victim has met its fate, or come to its end.
+    pub fn is_over(&self) -> std::io::Result<bool> {
+        self.over.is_open()
+    }
+
+    /// Waits until what is in the channel has been taken.
+    pub fn until_empty(&self, tx: &Sender<Numbered>) -> Outcome {
+        self.within_limits("the channel is not emptied", || Ok(tx.is_empty()))
+    }
+
+    /// Receives until the survivors have done what they had to.
+    pub fn until_delivered(
+        &self,
+        rx: &Receiver<Numbered>,
+        mut survivors: Vec<Survivor>,
+    ) -> Outcome {
+        let judge = self.judge();
+        self.within_limits("survivors still wait", || {
+            judge.try_receive_all(rx)?;
+            all_ended_well(&mut survivors)
+        })
+    }
+
+    /// Repeats that until it is so, for no longer than a death may hold others up. On a machine that
+    /// keeps this process waiting everybody has more time.
+    fn within_limits(
+        &self,
+        otherwise: &str,
+        mut is_so: impl FnMut() -> Result<bool, Failure>,
+    ) -> Outcome {
+        let begin = Instant::now();
+        let mut starved = Duration::ZERO;
+        while !is_so()? {
+            let before = Instant::now();
+            std::thread::sleep(GLANCE);
+            starved += before.elapsed().saturating_sub(2 * GLANCE);
+            if begin.elapsed() > NOTICED + WORK + 4 * starved {
+                let waited = begin.elapsed();
+                return Err(
+                    format!("{otherwise} after {waited:?}, {starved:?} too long asleep").into()
+                );
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits for those whose parents died: they are this process's, which asked for them.
+    pub fn reap(&self) {
+        while nix::sys::wait::wait().is_ok() {}
+    }
+
+    fn number(&self) -> u32 {
+        self.numbers.set(self.numbers.get() + 1);
+        self.numbers.get()
+    }
+
+    /// Forks one that is to live; it begins at once.
+    pub fn survivor<E: Ends>(
+        &self,
+        ends: E,
+        body: impl FnOnce(E, &Member<'_>) -> Outcome,
+    ) -> Result<Survivor, Failure> {
+        let number = self.number();
+        let ready = Gate::new()?;
+        let child = fork(ends, |ends| {
+            ready.open()?;
+            body(ends, &Member { stage: self, number })
+        })?;
+        self.receivers.borrow_mut().of_pid.entry(child.pid()).or_default().push(number);
+        ready.pass()?;
+        Ok(Survivor { child, number })
+    }
+
+    /// One that receives until it is told to stop.
+    pub fn receiver(&self, rx: &Receiver<Numbered>) -> Result<Survivor, Failure> {
+        self.survivor(rx.clone(), |rx, member| member.receive_on(&rx))
+    }
+
+    /// One that sends so many.
+    pub fn sender(&self, tx: &Sender<Numbered>, count: u64) -> Result<Survivor, Failure> {
+        self.survivor(tx.clone(), move |tx, member| {
+            (0..count).try_for_each(|seq| member.send(&tx, seq, 10))
+        })
+    }
+
+    /// One that delivers so many.
+    pub fn deliverer(&self, tx: &Sender<Numbered>, count: u64) -> Result<Survivor, Failure> {
+        self.survivor(tx.clone(), move |tx, member| {
+            (0..count).try_for_each(|seq| member.deliver(&tx, seq, 10, &soon()))
+        })
+    }
+
+    /// This process, which judges and receives what is left.
+    pub fn judge(&self) -> Member<'_> {
+        Member { stage: self, number: JUDGE }
+    }
+
+    /// One that takes part under that number.
+    pub fn other(&self, number: u32) -> Member<'_> {
+        Member { stage: self, number }
+    }
+
+    /// The victim itself.
+    pub fn itself(&self) -> Member<'_> {
+        Member { stage: self, number: VICTIM }
+    }
+
+    /// Waits until the survivors have done what they had to, which a death must not hold up.
+    pub fn go_on(&self, mut survivors: Vec<Survivor>) -> Outcome {
+        self.within_limits("survivors still wait", || all_ended_well(&mut survivors))
+    }
+
+    /// Tells receivers to stop, and waits for them.
+    pub fn stop(&self, tx: &Sender<Numbered>, receivers: Vec<Survivor>) -> Outcome {
+        for _ in &receivers {
+            tx.send_with(&(STOP, 0, Vec::new()), &soon())?;
+        }
+        self.go_on(receivers)
+    }
+
+    /// Nobody is left but this process, with these two ends: it takes the rest, and then all is as if
+    /// nobody had ever died.
+    pub fn settle(
+        &self,
+        tx: &Sender<Numbered>,
+        rx: &Receiver<Numbered>,
+        capacity: Capacity,
+    ) -> Outcome {
+        self.clear(rx, 2)?;
+        room_is_exact(tx, rx, capacity, Duration::from_millis(1))?;
+        self.clear(rx, 2)
+    }
+
+    /// Takes the rest until nothing is in use but `members` records.
+    pub fn clear(&self, rx: &Receiver<Numbered>, members: usize) -> Outcome {
+        let judge = self.judge();
+        let begin = Instant::now();
+        let mut starved = Duration::ZERO;
+        let free = Inspection { members, ..Inspection::default() };
+        loop {
+            let before = Instant::now();
+            match rx.receive_with(&Wait::timeout(GLANCE)) {
+                Ok(delivery) => {
+                    judge.note(&delivery)?;
+                    continue;
+                }
+                Err(error) if error.is_timeout() => {}
+                Err(error) if error.is_disconnected() => std::thread::sleep(GLANCE),
+                Err(error) => return Err(error.into()),
+            }
+            if rx.inspection() == free {
+                return Ok(());
+            }
+            if begin.elapsed() > NOTICED + WORK + 4 * starved {
+                return Err(format!("still in use: {:?}", rx.inspection()).into());
+            }
+            starved += before.elapsed().saturating_sub(2 * GLANCE);
+        }
+    }
+}
+
+/// One that takes part, and writes down what it does.
+pub struct Member<'s> {
+    pub stage: &'s Stage,
+    pub number: u32,
+}
+
+impl Member<'_> {
+    fn message(&self, seq: u64, len: usize) -> Numbered {
+        (self.number, seq, vec![seq as u8; len])
+    }
+
+    fn entry(&self, seq: u64) -> Entry {
+        Entry { by: self.number, sender: self.number, seq }
+    }
+
+    /// Writes down that it has received that.
+    pub fn note(&self, message: &Numbered) -> Outcome {
+        let (sender, seq, filling) = message;
+        assert!(filling.iter().all(|byte| *byte == *seq as u8), "spoilt on the way");
+        Ok(self.stage.books.received.note(Entry { by: self.number, sender: *sender, seq: *seq })?)
+    }
+
+    pub fn send(&self, tx: &Sender<Numbered>, seq: u64, len: usize) -> Outcome {
+        tx.send_with(&self.message(seq, len), &soon())?;
+        Ok(self.stage.books.sent.note(self.entry(seq))?)
+    }
+
+    /// Whether it went; nobody may see it if it did not.
+    pub fn send_within(
+        &self,
+        tx: &Sender<Numbered>,
+        seq: u64,
+        len: usize,
+        wait: &Wait,
+    ) -> Result<bool, Failure> {
+        match tx.send_with(&self.message(seq, len), wait) {
+            Ok(()) => self.stage.books.sent.note(self.entry(seq)).map(|()| true)?,
+            Err(SendError::TimedOut) => {
+                self.stage.books.refused.note(self.entry(seq))?;
+                return Ok(false);
+            }
+            Err(error) => return Err(error.into()),
+        };
+        Ok(true)
+    }
+
+    /// Whether it went at once.
+    pub fn try_send(&self, tx: &Sender<Numbered>, seq: u64, len: usize) -> Result<bool, Failure> {
+        match tx.try_send(&self.message(seq, len)) {
+            Ok(()) => {
+                self.stage.books.sent.note(self.entry(seq))?;
+                Ok(true)
+            }
+            Err(error) if error.is_full() => {
+                self.stage.books.refused.note(self.entry(seq))?;
+                Ok(false)
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Tries, with one number after another, until one goes; the number after it.
+    pub fn try_until_sent(&self, tx: &Sender<Numbered>, mut seq: u64) -> Result<u64, Failure> {
+        let deadline = Instant::now() + postbox_tests::PATIENCE;
+        while !self.try_send(tx, seq, 10)? {
+            seq += 1;
+            if Instant::now() > deadline {
+                return Err("no try_send succeeds".into());
+            }
+            std::thread::yield_now();
+        }
+        Ok(seq + 1)
+    }
+
+    pub fn deliver(&self, tx: &Sender<Numbered>, seq: u64, len: usize, wait: &Wait) -> Outcome {
+        match tx.deliver_with(&self.message(seq, len), wait) {
+            Ok(receipt) => {
+                let by = receipt.receiver().pid();
+                self.stage.books.delivered.note(Entry { by, ..self.entry(seq) })?;
+            }
+            Err(error) if matches!(error.reason(), SendError::TimedOut) => {
+                self.stage.books.refused.note(self.entry(seq))?;
+            }
+            Err(error) => return Err(error.into()),
+        }
+        Ok(())
+    }
+
+    /// Receives so many.
+    pub fn receive(&self, rx: &Receiver<Numbered>, count: usize) -> Outcome {
+        (0..count).try_for_each(|_| {
+            let delivery = rx.receive_with(&soon())?;
+            self.note(&delivery)
+        })
+    }
+
+    /// Receives until there is nothing.
+    pub fn try_receive_all(&self, rx: &Receiver<Numbered>) -> Outcome {
+        while let Some(delivery) = rx.try_receive()? {
+            self.note(&delivery)?;
+        }
+        Ok(())
+    }
+
+    /// Receives until it is told to stop.
+    pub fn receive_on(&self, rx: &Receiver<Numbered>) -> Outcome {
+        loop {
+            let delivery = rx.receive_with(&soon())?;
+            if delivery.0 == STOP {
+                return Ok(());
+            }
+            self.note(&delivery)?;
+        }
+    }
+}
+
+fn all_ended_well(survivors: &mut [Survivor]) -> Result<bool, Failure> {
+    let mut over = true;
+    for Survivor { child, number } in survivors {
+        match child.try_wait()? {
+            None => over = false,
+            Some(status) if status.success() => {}
+            Some(status) => return Err(format!("survivor {number} ended with {status}").into()),
+        }
+    }
+    Ok(over)
+}
+
+/// Whether a process is stopped by a signal.
+fn is_stopped(pid: u32) -> bool {
+    let stat = read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.rsplit_once(')').is_some_and(|(_, rest)| rest.trim_start().starts_with('T'))
+}
+
+/// Adds to the summary of the whole walk, where one is asked for.
+pub fn tally(play: &str, walked: usize, steps: usize, missed: &BTreeSet<String>) -> Outcome {
+    let line = format!("{play}: {walked} fates at {steps} steps; not come by again: {missed:?}\n");
+    print!("{line}");
+    if let Some(path) = std::env::var_os("POSTBOX_WALK_TALLY") {
+        File::options().append(true).create(true).open(path)?.write_all(line.as_bytes())?;
+    }
+    Ok(())
+}
