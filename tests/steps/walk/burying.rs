@@ -34,7 +34,16 @@ pub const PLAYS: &[Play] = &[
     Play::new("the undertaker of a receiver with a body dies", |stage| {
         bury(stage, Step::RunCaptured, First::Receiver)
     }),
+    Play::new("the undertaker of a sender with room in a log dies", |stage| {
+        bury(stage, Step::RunClaimed, First::LargeSender)
+    }),
     Play::new("the undertaker of a receiver at the overflow dies", at_the_overflow),
+    Play::new("the undertaker of an engaged receiver dies", engaged),
+    Play::only(
+        super::KERNEL,
+        "the undertaker dies while another stands still",
+        beside_one_that_stands,
+    ),
 ];
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -73,7 +82,16 @@ fn bury(stage: &Stage, step: Step, first: First) -> Outcome {
         stage.holds(&dead, FIRST, 1);
     }
     stage.see_die(dead)?;
-    let victim = stage.victim((tx.clone(), rx.clone()), |(tx, rx)| undertake(stage, &tx, &rx))?;
+    let victim = stage.victim((tx.clone(), rx.clone()), |(tx, rx)| {
+        if first == First::Deliverer {
+            // Before it receives, or it would take the offer.
+            let wait = Wait::timeout(Duration::from_millis(1));
+            for seq in 10..13 {
+                stage.itself().send_within(&tx, seq, 10, &wait)?;
+            }
+        }
+        undertake(stage, &tx, &rx)
+    })?;
     stage.may_hold(&victim, super::stage::VICTIM, 1);
     stage.see_out(victim, || Ok(()))?;
     stage.settle(&tx, &rx, capacity)
@@ -82,15 +100,55 @@ fn bury(stage: &Stage, step: Step, first: First) -> Outcome {
 /// By its first wait it notices the death; by what it then does it mends what there is.
 fn undertake(stage: &Stage, tx: &Sender<Numbered>, rx: &Receiver<Numbered>) -> Outcome {
     let member = stage.itself();
-    for seq in 0..4 {
-        match rx.receive_with(&Wait::timeout(Duration::from_millis(1))) {
-            Ok(delivery) => member.note(&delivery)?,
-            Err(error) if error.is_timeout() => {}
-            Err(error) => return Err(error.into()),
+    for seq in 20..23 {
+        loop {
+            match rx.receive_with(&Wait::timeout(Duration::from_millis(1))) {
+                Ok(delivery) => member.note(&delivery)?,
+                Err(error) if error.is_timeout() => break,
+                Err(error) => return Err(error.into()),
+            }
         }
         member.try_send(tx, seq, 10)?;
     }
     Ok(())
+}
+
+/// The dead one had been counted on by a try_send.
+fn engaged(stage: &Stage) -> Outcome {
+    let (tx, rx) = stage.options(Capacity::Zero).channel()?;
+    let step = match stage.mechanism {
+        Mechanism::SharedMemory => Step::SlotTaken,
+        _ => Step::EntryPopped,
+    };
+    let other = stage.other(FIRST);
+    let doom = Doom { step, when: 1, fate: Fate::Dies };
+    let dead = stage.doomed(doom, rx.clone(), |rx| other.receive(&rx, 1))?;
+    stage.holds(&dead, FIRST, 1);
+    stage.judge().try_until_sent(&tx, 0)?;
+    stage.see_die(dead)?;
+    let victim = stage.victim((tx.clone(), rx.clone()), |(tx, rx)| undertake(stage, &tx, &rx))?;
+    stage.may_hold(&victim, super::stage::VICTIM, 1);
+    stage.see_out(victim, || Ok(()))?;
+    stage.settle(&tx, &rx, Capacity::Zero)
+}
+
+/// A repair cannot go on before that one does, but everything else can.
+fn beside_one_that_stands(stage: &Stage) -> Outcome {
+    let capacity = Capacity::Bounded(3);
+    let (tx, rx) = stage.options(capacity).channel()?;
+    let (first, second) = (stage.other(FIRST), stage.other(FIRST + 1));
+    let stops = Doom { step: Step::EntryPushed, when: 1, fate: Fate::Stops };
+    let mut standing = stage.doomed(stops, tx.clone(), |tx| second.send(&tx, 0, 10))?;
+    stage.until_stopped(&standing);
+    let dies = Doom { step: Step::TicketTaken, when: 1, fate: Fate::Dies };
+    let dead = stage.doomed(dies, tx.clone(), |tx| first.send(&tx, 0, 10))?;
+    stage.see_die(dead)?;
+    let victim = stage.victim((tx.clone(), rx.clone()), |(tx, rx)| undertake(stage, &tx, &rx))?;
+    stage.may_hold(&victim, super::stage::VICTIM, 1);
+    stage.see_out(victim, || Ok(()))?;
+    standing.signal(18)?;
+    assert!(standing.wait_status()?.success());
+    stage.settle(&tx, &rx, capacity)
 }
 
 fn at_the_overflow(stage: &Stage) -> Outcome {

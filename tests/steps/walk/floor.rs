@@ -55,14 +55,7 @@ fn in_line(stage: &Stage) -> Outcome {
         stage.itself().try_receive_all(&rx)
     })?;
     stage.may_hold(&victim, VICTIM, 1);
-    let sender = stage.survivor(tx.clone(), |tx, member| {
-        let mut seq = 0;
-        while !member.stage.is_over()? {
-            member.send(&tx, seq, 10)?;
-            seq += 1;
-        }
-        Ok(())
-    })?;
+    let sender = stage.sender_until_over(&tx)?;
     stage.see_out(victim, || Ok(()))?;
     stage.go_on(vec![sender])?;
     stage.stop(&tx, receivers)?;

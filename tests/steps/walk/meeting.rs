@@ -1,9 +1,11 @@
 //! Capacity zero: the victim is one of those that meet.
 
 use super::Play;
-use super::stage::{Stage, Survivor, VICTIM};
+use super::stage::{Stage, Survivor, VICTIM, is_stopped_or_dead};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use postbox::{Capacity, Receiver, Sender, Wait};
-use postbox_tests::{Numbered, Outcome, soon};
+use postbox_tests::{Numbered, Outcome, soon, until_asleep, until_asleep_or_ended};
 use std::time::Duration;
 
 pub const PLAYS: &[Play] = &[
@@ -12,6 +14,9 @@ pub const PLAYS: &[Play] = &[
     Play::new("a sender dies that nobody meets", in_vain),
     Play::new("a receiver dies at a rendezvous", receiving),
     Play::new("a receiver dies that takes what is offered", taking),
+    Play::new("a receiver dies that meets the withdrawn first", after_corpses),
+    Play::new("one of two engaged receivers dies with the other's offer", swapping),
+    Play::new("an engaged receiver dies with an offer that had not engaged it", declining),
     Play::new("a receiver dies in a crowd", |stage| crowd(stage, Part::Receiver)),
     Play::new("a sender dies in a crowd", |stage| crowd(stage, Part::Sender)),
 ];
@@ -92,6 +97,76 @@ fn taking(stage: &Stage) -> Outcome {
     stage.go_on(senders)?;
     stage.stop(&tx, vec![receiver])?;
     stage.settle(&tx, &rx, ZERO)
+}
+
+fn after_corpses(stage: &Stage) -> Outcome {
+    let (tx, rx) = stage.options(ZERO).channel()?;
+    for seq in 0..2 {
+        let wait = Wait::timeout(Duration::ZERO);
+        stage.judge().send_within(&tx, seq, 10, &wait)?;
+    }
+    let victim = stage.victim(rx.clone(), |rx| stage.itself().receive(&rx, 1))?;
+    stage.may_hold(&victim, VICTIM, 1);
+    let sender = stage.sender_until_over(&tx)?;
+    stage.see_out(victim, || Ok(()))?;
+    let receiver = stage.receiver(&rx)?;
+    stage.go_on(vec![sender])?;
+    stage.stop(&tx, vec![receiver])?;
+    stage.settle(&tx, &rx, ZERO)
+}
+
+/// Two receivers that wait, and stand still while both are counted on: the victim, which goes on
+/// first, finds the offer that had engaged the other.
+fn swapping(stage: &Stage) -> Outcome {
+    let (tx, rx) = stage.options(ZERO).channel()?;
+    let other = stage.receiver(&rx)?;
+    until_asleep(other.pid());
+    let victim = stage.victim(rx.clone(), |rx| stage.itself().receive(&rx, 1))?;
+    stage.may_hold(&victim, VICTIM, 1);
+    until_asleep_or_ended(victim.pid());
+    stop(other.pid())?;
+    let stands = stop(victim.pid());
+    let judge = stage.judge();
+    let seq = judge.try_until_sent(&tx, 0)?;
+    // A victim that lies dead already is not counted on.
+    judge.try_send(&tx, seq, 10)?;
+    if stands.is_ok() {
+        resume(victim.pid())?;
+    }
+    stage.see_out(victim, || resume(other.pid()))?;
+    resume(other.pid())?;
+    stage.stop(&tx, vec![other])?;
+    stage.settle(&tx, &rx, ZERO)
+}
+
+/// The victim waits and stands still; before the offer that engages it there is one that does not.
+fn declining(stage: &Stage) -> Outcome {
+    let (tx, rx) = stage.options(ZERO).channel()?;
+    let victim = stage.victim(rx.clone(), |rx| stage.itself().receive(&rx, 1))?;
+    stage.may_hold(&victim, VICTIM, 1);
+    until_asleep_or_ended(victim.pid());
+    let stands = stop(victim.pid());
+    let sender = stage.sender(&tx, 1)?;
+    until_asleep(sender.pid());
+    stage.judge().try_send(&tx, 0, 10)?;
+    if stands.is_ok() {
+        resume(victim.pid())?;
+    }
+    stage.see_out(victim, || Ok(()))?;
+    let receiver = stage.receiver(&rx)?;
+    stage.go_on(vec![sender])?;
+    stage.stop(&tx, vec![receiver])?;
+    stage.settle(&tx, &rx, ZERO)
+}
+
+fn stop(pid: u32) -> Outcome {
+    kill(Pid::from_raw(pid as i32), Signal::SIGSTOP)?;
+    postbox_tests::eventually("standing still", || is_stopped_or_dead(pid).then_some(()));
+    Ok(())
+}
+
+fn resume(pid: u32) -> Outcome {
+    Ok(kill(Pid::from_raw(pid as i32), Signal::SIGCONT)?)
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -34,17 +34,9 @@ fn in_traffic(stage: &Stage, capacity: Capacity) -> Outcome {
     stage.may_hold(&victim, VICTIM, 1);
     let receiver = stage.receiver(&rx)?;
     // Enough for the victim, should the other be quicker.
-    let more = stage.sender(&tx, 8)?;
-    let much_more = stage.survivor(tx.clone(), |tx, member| {
-        let mut seq = 0;
-        while !member.stage.is_over()? {
-            member.send(&tx, seq, 10)?;
-            seq += 1;
-        }
-        Ok(())
-    })?;
+    let more = stage.sender_until_over(&tx)?;
     stage.see_out(victim, || Ok(()))?;
-    stage.go_on(vec![sender, more, much_more])?;
+    stage.go_on(vec![sender, more])?;
     stage.stop(&tx, vec![receiver])?;
     stage.settle(&tx, &rx, capacity)
 }
@@ -126,7 +118,9 @@ fn large(stage: &Stage) -> Outcome {
     let victim = stage.victim(rx.clone(), |rx| stage.itself().receive(&rx, 3))?;
     stage.may_hold(&victim, VICTIM, 1);
     stage.see_out(victim, || Ok(()))?;
+    let receiver = stage.receiver(&rx)?;
     stage.go_on(vec![sender])?;
+    stage.stop(&tx, vec![receiver])?;
     stage.settle(&tx, &rx, capacity)
 }
 

@@ -154,10 +154,15 @@ fn round_the_spool(stage: &Stage) -> Outcome {
     let (tx, rx) = stage.options(capacity).channel()?;
     let victim = stage.victim((tx.clone(), rx.clone()), |(tx, rx)| {
         let member = stage.itself();
-        // Beyond the chunks that are kept; the next one finds nothing in use, and goes back.
+        // Beyond the chunks that are kept; the next one finds nothing in use, and goes back; the one
+        // after that gives back what the burst had needed.
         (0..6).try_for_each(|seq| member.send(&tx, seq, MEGABYTE))?;
         member.receive(&rx, 6)?;
-        member.send(&tx, 6, MEGABYTE)
+        for seq in 6..9 {
+            member.send(&tx, seq, MEGABYTE + 1000)?;
+            member.receive(&rx, 1)?;
+        }
+        Ok(())
     })?;
     stage.may_hold(&victim, super::stage::VICTIM, 1);
     stage.see_out(victim, || Ok(()))?;

@@ -169,6 +169,11 @@ impl Stage {
         Ok(child?)
     }
 
+    /// Waits until it stands still.
+    pub fn until_stopped(&self, child: &Child) {
+        postbox_tests::eventually("standing still", || is_stopped(child.pid()).then_some(()));
+    }
+
     /// Waits for its death.
     pub fn see_die(&self, mut dead: Child) -> Outcome {
         match dead.wait_status()?.signal() {
@@ -216,11 +221,6 @@ impl Stage {
             _ if status.success() => Ok(()),
             _ => Err(format!("the victim ended with {status}").into()),
         }
-    }
-
-    /// Whether the victim has met its fate, or come to its end.
-    pub fn is_over(&self) -> std::io::Result<bool> {
-        self.over.is_open()
     }
 
     /// Waits until what is in the channel has been taken.
@@ -300,6 +300,18 @@ impl Stage {
     pub fn sender(&self, tx: &Sender<Numbered>, count: u64) -> Result<Survivor, Failure> {
         self.survivor(tx.clone(), move |tx, member| {
             (0..count).try_for_each(|seq| member.send(&tx, seq, 10))
+        })
+    }
+
+    /// One that sends until the victim has met its fate.
+    pub fn sender_until_over(&self, tx: &Sender<Numbered>) -> Result<Survivor, Failure> {
+        self.survivor(tx.clone(), |tx, member| {
+            let mut seq = 0;
+            while !self.over.is_open()? {
+                member.send(&tx, seq, 10)?;
+                seq += 1;
+            }
+            Ok(())
         })
     }
 
@@ -511,6 +523,12 @@ fn all_ended_well(survivors: &mut [Survivor]) -> Result<bool, Failure> {
 fn is_stopped(pid: u32) -> bool {
     let stat = read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     stat.rsplit_once(')').is_some_and(|(_, rest)| rest.trim_start().starts_with('T'))
+}
+
+/// Whether it is, or will never be.
+pub fn is_stopped_or_dead(pid: u32) -> bool {
+    let stat = read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.rsplit_once(')').is_none_or(|(_, rest)| rest.trim_start().starts_with(['T', 'Z', 'X']))
 }
 
 /// Adds to the summary of the whole walk, where one is asked for.

@@ -112,7 +112,8 @@ postbox_ring::shared! {
     pub struct Cell {
         /// state (3 bits) · generation (27) · taker's member index (12) · taker's pid (22).
         pub word: AtomicU64,
-        /// The member whose offer it is, plus one; 0 while free. Claims the cell.
+        /// generation (27 bits) · index plus one (16) of the member whose offer it is; 0 while free.
+        /// Claims the cell.
         pub owner: AtomicU64,
         /// 1 while the owner sleeps for the receipt.
         pub asleep: AtomicU64,

@@ -10,13 +10,13 @@ use postbox_ring::sync::Ordering::Acquire;
 pub struct Inspection {
     /// Records of members that are not free.
     pub members: usize,
-    /// Receipt cells that are not free.
+    /// Receipt cells with an offer, or about to have one.
     pub cells: usize,
     /// Offers that count as lying in the queue.
     pub offers: u64,
-    /// Units of the overflow that are not room.
+    /// Units of the overflow that are not free.
     pub overflow: u64,
-    /// Units of the bodies that are not room.
+    /// Units of the bodies that are not free.
     pub bodies: u64,
     /// Slots that hold something, or are in somebody's hands.
     pub slots: usize,
@@ -31,7 +31,7 @@ impl Channel {
         let (block, control) = (&self.block, &self.block.control);
         Inspection {
             members: block.records().filter(|(_, member)| member.owner().is_some()).count(),
-            cells: block.cells.iter().filter(|cell| cell.owner.load(Acquire) != 0).count(),
+            cells: block.cells.iter().filter(|cell| cell.is_in_use()).count(),
             offers: control.offers.load(Acquire),
             overflow: self.overflow.units_in_use(),
             bodies: self.bodies.units_in_use(),

@@ -210,6 +210,7 @@ impl ControlBlock {
     /// Gives the record up, while idle.
     pub(crate) fn leave(&self, seat: Seat) {
         self.free(seat.index);
+        // Nobody needs to watch this process any more.
         self.control.roster_changed();
     }
 
@@ -283,6 +284,9 @@ impl ControlBlock {
         at(Step::StatisticsKept);
         member.status.store(Status::new(status.generation(), status.role(), Life::Free).0, Release);
         at(Step::SeatVacant);
+        // Before the owner goes: who dies from here on either is found in its record, and told of, or
+        // has told of it.
+        self.control.roster_changed();
         member.reaper.store(0, Relaxed);
         at(Step::ReaperGone);
         // Last: it lets the next end in. Pairs with the claim in `join`.

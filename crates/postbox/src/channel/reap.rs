@@ -27,8 +27,10 @@ impl Channel {
             let reaper = member.reaper.load(Acquire);
             let its_own = member.owner() == Some(dead);
             if its_own && member.status().life() == Life::Free {
-                // It died while joining or leaving: nothing but the claim is left.
-                let _ = member.owner.compare_exchange(dead.to_word(), 0, AcqRel, Acquire);
+                // It died while joining or leaving: nothing but the claim is left. Should it have left
+                // without a word, the others are to look.
+                let freed = member.owner.compare_exchange(dead.to_word(), 0, AcqRel, Acquire);
+                buried |= freed.is_ok();
                 at(Step::ClaimOfTheDeadFreed);
                 continue;
             }

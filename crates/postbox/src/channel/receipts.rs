@@ -15,6 +15,10 @@
 //!
 //! An envelope names a cell and its generation. A cell that has moved on makes the entry a
 //! corpse: whoever pops it drops it.
+//!
+//! The owner's word has the generation of the offer that it is for, so that a cell whose word says
+//! free *in that generation* is nobody's any more, wherever the one died that was about to let go of
+//! it: whoever needs a cell takes the owner off, and never that of the next offer.
 
 use super::ControlBlock;
 use super::control::Cell;
@@ -103,10 +107,81 @@ pub(crate) enum Standing {
     Void,
 }
 
+/// The cell's owner: generation of its offer (27 bits) · index of the member plus one (16); 0 for none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Owner(u64);
+
+impl Owner {
+    const NONE: Owner = Owner(0);
+
+    fn new(generation: u32, index: u16) -> Self {
+        Owner(u64::from(generation & GENERATION_MASK) << 16 | (u64::from(index) + 1))
+    }
+
+    fn generation(self) -> u32 {
+        (self.0 >> 16) as u32 & GENERATION_MASK
+    }
+
+    fn is(self, index: u16) -> bool {
+        self.0 & 0xffff == u64::from(index) + 1
+    }
+}
+
 impl Cell {
     fn word(&self) -> Word {
         // Pairs with the settling compare-and-swap of the other side.
         Word(self.word.load(Acquire))
+    }
+
+    fn owner(&self) -> Owner {
+        // Pairs with the exchanges in `claim` and `let_go`.
+        Owner(self.owner.load(Acquire))
+    }
+
+    /// Takes the cell for an offer; its generation.
+    fn claim(&self, index: u16) -> Option<u32> {
+        let (owner, word) = (self.owner(), self.word());
+        if owner != Owner::NONE {
+            if !self.is_left(owner) {
+                return None;
+            }
+            self.let_go(owner);
+        }
+        let generation = word.generation().wrapping_add(1) & GENERATION_MASK;
+        let mine = Owner::new(generation, index);
+        self.owner.compare_exchange(Owner::NONE.0, mine.0, AcqRel, Relaxed).ok()?;
+        if self.word() == word {
+            return Some(generation);
+        }
+        // Somebody had it in between: then this is no generation to go on with.
+        self.let_go(mine);
+        None
+    }
+
+    /// Whether its offer is over, and only the owner was not taken off.
+    fn is_left(&self, owner: Owner) -> bool {
+        let word = self.word();
+        word.state() == State::Free && word.generation() == owner.generation()
+    }
+
+    /// Whether there is an offer, or is about to be.
+    #[cfg(feature = "armed-steps")]
+    pub(crate) fn is_in_use(&self) -> bool {
+        let owner = self.owner();
+        owner != Owner::NONE && !self.is_left(owner)
+    }
+
+    /// Takes that owner off, unless somebody has: it lets the next offer in.
+    fn let_go(&self, owner: Owner) {
+        let _ = self.owner.compare_exchange(owner.0, Owner::NONE.0, AcqRel, Relaxed);
+    }
+
+    /// Frees a cell whose word has been made to say so.
+    fn free(&self, generation: u32) {
+        let owner = self.owner();
+        if owner.generation() == generation {
+            self.let_go(owner);
+        }
     }
 
     /// Moves an open cell of that generation to `state`.
@@ -118,12 +193,11 @@ impl Cell {
     }
 
     fn release(&self) {
-        let free = Word::new(State::Free, self.word().generation(), Taker::default());
-        self.word.store(free.0, Relaxed);
-        at(Step::CellClosed);
+        let generation = self.word().generation();
         self.asleep.store(0, Relaxed);
-        // Last: it lets the next offer in. Pairs with the claim in `open_cell`.
-        self.owner.store(0, Release);
+        self.word.store(Word::new(State::Free, generation, Taker::default()).0, Release);
+        at(Step::CellClosed);
+        self.free(generation);
         at(Step::CellFreed);
     }
 }
@@ -134,14 +208,8 @@ impl ControlBlock {
         let count = self.cells.len();
         (0..count).map(|i| (usize::from(seat.index) + i) % count).find_map(|index| {
             let cell = &self.cells[index];
-            let claimed = cell.owner.load(Relaxed) == 0
-                && cell
-                    .owner
-                    .compare_exchange(0, u64::from(seat.index) + 1, AcqRel, Relaxed)
-                    .is_ok();
-            claimed.then(|| {
+            cell.claim(seat.index).map(|generation| {
                 at(Step::CellClaimed);
-                let generation = cell.word().generation().wrapping_add(1) & GENERATION_MASK;
                 cell.asleep.store(0, Relaxed);
                 // Before the word: a repair that finds it open must not see an older date.
                 cell.epoch.store(UNDATED, Relaxed);
@@ -177,7 +245,7 @@ impl ControlBlock {
         if cell.word.compare_exchange(committed.0, free.0, AcqRel, Acquire).is_ok() {
             at(Step::CommittedOfferTaken);
             // The sender has long returned: the taker frees the cell.
-            cell.owner.store(0, Release);
+            cell.free(offer.generation);
             at(Step::CommittedCellFreed);
             return Settled::Taken { wake: false };
         }
@@ -252,7 +320,11 @@ impl ControlBlock {
 
     /// Withdraws and frees the cells of a dead sender. Committed ones stay: they are takers'.
     pub(crate) fn bury_offers(&self, dead: u16) {
-        for cell in self.cells.iter().filter(|c| c.owner.load(Acquire) == u64::from(dead) + 1) {
+        for cell in self.cells.iter() {
+            let owner = cell.owner();
+            if !owner.is(dead) {
+                continue;
+            }
             let word = cell.word();
             if word.state() == State::Open {
                 cell.settle(word.generation(), State::Withdrawn, Taker::default());
@@ -260,8 +332,7 @@ impl ControlBlock {
             }
             if cell.word().state() != State::Committed {
                 // Only from the dead: its taker may have freed it, and a new offer be in it.
-                let dead = u64::from(dead) + 1;
-                let _ = cell.owner.compare_exchange(dead, 0, AcqRel, Relaxed);
+                cell.let_go(owner);
                 at(Step::DeadCellFreed);
             }
         }
@@ -276,7 +347,7 @@ impl ControlBlock {
     fn cells_of(&self, drained: u16) -> impl Iterator<Item = (&Cell, Word)> {
         self.cells
             .iter()
-            .filter(|cell| cell.owner.load(Acquire) != 0)
+            .filter(|cell| cell.owner() != Owner::NONE)
             // The word first: the compare-and-swap on it then proves that the date was its own.
             .map(|cell| (cell, cell.word()))
             .filter(move |(cell, _)| cell.epoch.load(Acquire) == u64::from(drained))
@@ -300,7 +371,7 @@ impl ControlBlock {
                 && cell.word.compare_exchange(word.0, free.0, AcqRel, Acquire).is_ok()
             {
                 at(Step::LostCellClosed);
-                cell.owner.store(0, Release);
+                cell.free(word.generation());
                 at(Step::LostCellFreed);
             }
         }

@@ -103,6 +103,14 @@ impl Store {
         // What makes no sense is reported by whoever next uses it.
         let _ = self.log.settle(dead, dead, |_| {});
     }
+
+    /// Units of runs that are not free; those that are may not be room yet.
+    #[cfg(feature = "armed-steps")]
+    fn units_in_use(&self) -> u64 {
+        let mut units = 0;
+        let _ = self.log.visit(|run| units += u64::from(run.units()));
+        units
+    }
 }
 
 fn as_u64(range: Range<usize>) -> Range<u64> {
@@ -198,7 +206,7 @@ impl Bodies {
 
     #[cfg(feature = "armed-steps")]
     pub(crate) fn units_in_use(&self) -> u64 {
-        self.0.log.units_in_use()
+        self.0.units_in_use()
     }
 }
 
@@ -252,7 +260,7 @@ impl Overflow {
 
     #[cfg(feature = "armed-steps")]
     pub(crate) fn units_in_use(&self) -> u64 {
-        self.0.log.units_in_use()
+        self.0.units_in_use()
     }
 
     /// The entry at the head, if it is complete.
