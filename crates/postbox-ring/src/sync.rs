@@ -16,7 +16,10 @@ pub use witnessed::AtomicU64;
 
 #[cfg(loom)]
 mod witnessed {
-    use loom::sync::atomic::{AtomicU64 as Explored, Ordering, Ordering::Relaxed};
+    use loom::sync::atomic::{
+        AtomicU64 as Explored, Ordering,
+        Ordering::{Acquire, Relaxed, SeqCst},
+    };
 
     /// Loom's atomic with a witness beside it, so that no order of two accesses stays untried.
     ///
@@ -25,6 +28,11 @@ mod witnessed {
     /// the write (tokio-rs/loom issue 392). The witness is exchanged before each read, and
     /// exchanges hide nothing. It is relaxed and orders nothing, and the read itself still sees
     /// every old value it may.
+    ///
+    /// A `SeqCst` load is explored as a read-modify-write that changes nothing: it finds the newest
+    /// value, as it must where every write of the word is `SeqCst` or an exchange, and passes on
+    /// nothing. Loom knows no total order of such accesses and would report what cannot be. The price:
+    /// `SeqCst` for `AcqRel` on an exchange is no difference that loom could see.
     pub struct AtomicU64 {
         value: Explored,
         witness: Explored,
@@ -38,6 +46,9 @@ mod witnessed {
 
         /// As `core`'s.
         pub fn load(&self, order: Ordering) -> u64 {
+            if order == SeqCst {
+                return self.value.fetch_add(0, Acquire);
+            }
             self.witness.swap(0, Relaxed);
             self.value.load(order)
         }
@@ -59,6 +70,45 @@ mod witnessed {
             failure: Ordering,
         ) -> Result<u64, u64> {
             self.value.compare_exchange(current, new, success, failure)
+        }
+
+        /// As `core`'s, but never fails where the value is `current`.
+        ///
+        /// # Errors
+        /// The value found, where it is not `current`.
+        pub fn compare_exchange_weak(
+            &self,
+            current: u64,
+            new: u64,
+            success: Ordering,
+            failure: Ordering,
+        ) -> Result<u64, u64> {
+            self.compare_exchange(current, new, success, failure)
+        }
+
+        /// As `core`'s.
+        pub fn fetch_add(&self, by: u64, order: Ordering) -> u64 {
+            self.value.fetch_add(by, order)
+        }
+
+        /// As `core`'s.
+        ///
+        /// # Errors
+        /// The value found, where `change` makes nothing of it.
+        pub fn fetch_update(
+            &self,
+            success: Ordering,
+            failure: Ordering,
+            mut change: impl FnMut(u64) -> Option<u64>,
+        ) -> Result<u64, u64> {
+            let mut found = self.load(failure);
+            while let Some(new) = change(found) {
+                match self.compare_exchange(found, new, success, failure) {
+                    Ok(_) => return Ok(found),
+                    Err(now) => found = now,
+                }
+            }
+            Err(found)
         }
     }
 }

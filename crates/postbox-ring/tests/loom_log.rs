@@ -3,11 +3,11 @@
 #![cfg(loom)]
 #![allow(unsafe_code, reason = "loom's cells hand out raw pointers")]
 
-use std::sync::{
-    Arc, Mutex,
-    atomic::{AtomicUsize, Ordering::Relaxed},
-};
+mod explore;
 
+use std::sync::{Arc, Mutex};
+
+use explore::explore;
 use loom::{cell::UnsafeCell, thread};
 use postbox_ring::{
     ClaimError,
@@ -118,25 +118,6 @@ impl Log {
     fn drain(&self) -> Vec<u64> {
         std::iter::from_fn(|| self.pop(8)).collect()
     }
-}
-
-/// Tries every interleaving of `model` in which threads are interrupted up to `interruptions` times,
-/// or as often as `LOOM_MAX_PREEMPTIONS` says: as many as end within seconds.
-fn explore(interruptions: usize, model: impl Fn() + Sync + Send + 'static) {
-    let tried = Arc::new(AtomicUsize::new(0));
-    let mut builder = loom::model::Builder::new();
-    builder.preemption_bound.get_or_insert(interruptions);
-    builder.check({
-        let tried = tried.clone();
-        move || {
-            tried.fetch_add(1, Relaxed);
-            model();
-        }
-    });
-    // Loom finds by itself what to try: a model of one interleaving is one that explored nothing.
-    let tried = tried.load(Relaxed);
-    assert!(tried > 50, "only {tried} interleavings");
-    println!("{tried} interleavings");
 }
 
 fn sorted(mut values: Vec<u64>) -> Vec<u64> {

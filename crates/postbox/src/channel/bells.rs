@@ -14,9 +14,8 @@
 //! The first five are registered edge-triggered and never read: each write is a new edge, and the
 //! count would take centuries to fill. "One sleeper" is `EPOLLEXCLUSIVE`.
 //!
-//! A ring is spared while nobody sleeps. Whoever goes to sleep counts itself in, then looks once
-//! more; whoever publishes looks at the count afterwards, and takes one off for the ring that it
-//! sends, so that a sleeper on its way up is not rung again for each further message.
+//! A ring is spared while nobody sleeps: see [`postbox_ring::sleepers`]. Whoever goes to sleep counts
+//! itself in, then looks once more; whoever publishes looks at the count afterwards.
 //!
 //! "Afterwards" takes a barrier between a store and a load, on both sides. On the ring the
 //! publisher's would cost as much as the rest of its work, so there the sleeper has it for both:
@@ -98,24 +97,16 @@ impl Bells {
     /// Wakes one sleeper, if there is one that no ring is on its way to.
     #[inline]
     pub(crate) fn ring_one(&self, control: &Control, awaited: Awaited) {
-        // SeqCst: comes after the publication; pairs with the increment in `Asleep::announce`.
-        let count = control.sleepers(awaited).load(SeqCst);
+        let count = control.sleepers(awaited).count();
         if count > 0 {
             self.ring_one_of(control, awaited, count);
         }
     }
 
     #[cold]
-    fn ring_one_of(&self, control: &Control, awaited: Awaited, mut count: u64) {
-        let sleepers = control.sleepers(awaited);
-        while count > 0 {
-            match sleepers.compare_exchange_weak(count, count - 1, SeqCst, SeqCst) {
-                Ok(_) => {
-                    at(Step::SleeperChosen);
-                    return ring(self.of(awaited));
-                }
-                Err(now) => count = now,
-            }
+    fn ring_one_of(&self, control: &Control, awaited: Awaited, count: u64) {
+        if control.sleepers(awaited).take_one(count) {
+            ring(self.of(awaited));
         }
     }
 
@@ -123,15 +114,14 @@ impl Bells {
     #[inline]
     pub(crate) fn ring_freed(&self, control: &Control) {
         self.ring_one(control, Awaited::Room);
-        if control.sleepers(Awaited::Space).load(SeqCst) > 0 {
+        if control.sleepers(Awaited::Space).count() > 0 {
             self.ring_space(control);
         }
     }
 
     #[cold]
     fn ring_space(&self, control: &Control) {
-        control.sleepers(Awaited::Space).store(0, SeqCst);
-        at(Step::SleepersChosen);
+        control.sleepers(Awaited::Space).take_all();
         ring(self.receipt.as_fd());
     }
 
@@ -157,10 +147,7 @@ impl<'c> Asleep<'c> {
     /// To be followed by one more look at what is awaited.
     pub(crate) fn announce(channel: &'c Channel, awaited: Awaited) -> Self {
         let control = &channel.block.control;
-        // SeqCst: before that look; pairs with the load in `Bells::ring_one`.
-        control.sleepers(awaited).fetch_add(1, SeqCst);
-        at(Step::SleepAnnounced);
-        channel.barrier_for_all();
+        control.sleepers(awaited).announce(|| channel.barrier_for_all());
         Asleep { control, awaited, rung: false }
     }
 
@@ -173,12 +160,7 @@ impl<'c> Asleep<'c> {
 impl Drop for Asleep<'_> {
     fn drop(&mut self) {
         if !self.rung {
-            // At zero a ring is on its way to somebody; a count too high only costs a ring.
-            let _ = self
-                .control
-                .sleepers(self.awaited)
-                .fetch_update(SeqCst, SeqCst, |count| count.checked_sub(1));
-            at(Step::SleepPlaceGivenUp);
+            self.control.sleepers(self.awaited).leave();
         }
     }
 }

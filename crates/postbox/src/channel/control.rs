@@ -14,6 +14,9 @@
 //!
 //! Nothing in here is trusted: words are read once and checked where they are used.
 
+use postbox_ring::admission::Admission;
+use postbox_ring::receipt;
+use postbox_ring::sleepers::Sleepers;
 use postbox_ring::sync::{AtomicU64, Ordering};
 use postbox_steps::{Step, at};
 
@@ -107,19 +110,13 @@ postbox_ring::shared! {
 }
 
 postbox_ring::shared! {
-    /// One synchronous send under way.
+    /// One synchronous send under way; see [`postbox_ring::receipt`].
     #[repr(C, align(128))]
     pub struct Cell {
-        /// state (3 bits) · generation (27) · taker's member index (12) · taker's pid (22).
-        pub word: AtomicU64,
-        /// generation (27 bits) · index plus one (16) of the member whose offer it is; 0 while free.
-        /// Claims the cell.
-        pub owner: AtomicU64,
-        /// 1 while the owner sleeps for the receipt.
-        pub asleep: AtomicU64,
-        /// Epoch of the offer's ticket, so that a repair can tell what a death left; `UNDATED` before
-        /// it has one.
-        pub epoch: AtomicU64,
+        word: AtomicU64,
+        owner: AtomicU64,
+        asleep: AtomicU64,
+        epoch: AtomicU64,
     }
 }
 
@@ -178,9 +175,29 @@ impl Awaited {
     pub(crate) const COUNT: usize = 5;
 }
 
+impl Cell {
+    #[inline(always)]
+    pub(crate) fn words(&self) -> receipt::Cell<'_> {
+        let Cell { word, owner, asleep, epoch } = self;
+        receipt::Cell { word, owner, asleep, epoch }
+    }
+}
+
 impl Control {
-    pub(crate) fn sleepers(&self, awaited: Awaited) -> &AtomicU64 {
-        &self.sleepers[awaited as usize].word
+    #[inline(always)]
+    pub(crate) fn admission(&self) -> Admission<'_> {
+        Admission {
+            admit: &self.admit.word,
+            gone: [&self.gone[0].word, &self.gone[1].word],
+            repair: &self.repair.word,
+            debt: &self.debt,
+            mark: &self.mark,
+        }
+    }
+
+    #[inline(always)]
+    pub(crate) fn sleepers(&self, awaited: Awaited) -> Sleepers<'_> {
+        Sleepers(&self.sleepers[awaited as usize].word)
     }
 
     /// Whoever changed the set of members says so.

@@ -12,7 +12,7 @@
 //! `cell` is index (16) · generation (27) of a receipt cell, `position` that of a run in the log
 //! of bodies. Whoever reads one trusts nothing in it.
 
-use super::admission::TICKET_MASK;
+use postbox_ring::admission::TICKET_MASK;
 
 /// The offer's cell is to be settled before the application sees the message.
 const OFFER: u64 = 1;

@@ -31,7 +31,7 @@ impl Channel {
         let (block, control) = (&self.block, &self.block.control);
         Inspection {
             members: block.records().filter(|(_, member)| member.owner().is_some()).count(),
-            cells: block.cells.iter().filter(|cell| cell.is_in_use()).count(),
+            cells: block.cells.iter().filter(|cell| cell.words().is_in_use()).count(),
             offers: control.offers.load(Acquire),
             overflow: self.overflow.units_in_use(),
             bodies: self.bodies.units_in_use(),

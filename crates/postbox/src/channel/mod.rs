@@ -3,7 +3,8 @@
 //! In which order to read it:
 //!
 //! 1. [`control`], [`layout`], [`envelope`]: what members share and what travels
-//! 2. [`admission`], [`receipts`], [`members`]: the rules, each a few words and compare-and-swaps
+//! 2. [`postbox_ring::admission`], [`receipts`], [`members`]: the rules, each a few words and
+//!    compare-and-swaps
 //! 3. [`repair`], [`reap`]: what happens when a process dies
 //! 4. [`bells`], [`wait_set`], [`patience`], [`waiting`]: how a member sleeps and is woken
 //! 5. [`spool`], [`carry`]: how one message goes in and comes out
@@ -19,7 +20,6 @@
 //!                 body larger than an entry ──► bodies
 //! ```
 
-mod admission;
 mod bells;
 mod carry;
 mod control;
@@ -280,7 +280,7 @@ impl Channel {
     pub(crate) fn len(&self) -> u64 {
         match (&self.carrier, self.config.capacity) {
             (_, Capacity::Zero) => 0,
-            (Carrier::Kernel(_), _) => self.block.admitted(),
+            (Carrier::Kernel(_), _) => self.block.control.admission().inside(),
             (Carrier::Ring(ring), _) => self.ring_len(ring).unwrap_or(0) + self.overflow.len(),
         }
     }

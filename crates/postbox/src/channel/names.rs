@@ -12,11 +12,11 @@
 
 use super::control::Member;
 use super::members::{Life, Role};
-use super::receipts::Taker;
 use super::{Channel, Lifetime, Seat};
 use crate::name::Name;
 use crate::peer::Peer;
 use crate::process::Identity;
+use postbox_ring::receipt::Taker;
 use postbox_ring::sync::Ordering::{Acquire, Relaxed, Release};
 use postbox_ring::sync::{AtomicU64, fence};
 use postbox_steps::{Step, at};

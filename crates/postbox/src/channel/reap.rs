@@ -7,10 +7,10 @@
 use super::control::Member;
 use super::envelope::Envelope;
 use super::members::{Doing, Life};
-use super::receipts::Settled;
 use super::{Carrier, Channel, Seat};
 use crate::mechanism::Form;
 use crate::process::Identity;
+use postbox_ring::receipt::Settled;
 use postbox_ring::slots::Taken;
 use postbox_ring::sync::Ordering::{AcqRel, Acquire, SeqCst};
 use postbox_ring::sync::fence;
@@ -115,9 +115,9 @@ impl Channel {
     fn drop_taken(&self, envelope: &Envelope) {
         if let Some(offer) = envelope.cell {
             // Not settled yet, or it would be no concern of ours: let its sender offer it again.
-            if self.block.is_committed(offer) {
-                self.block.close_cell(offer);
-            } else if let Settled::Taken { wake: true } = self.block.decline_offer(offer) {
+            if !self.block.free_committed(offer)
+                && let Settled::Taken { wake: true } = self.block.decline_offer(offer)
+            {
                 self.bells.ring_receipt();
             }
         }

@@ -10,9 +10,9 @@ use super::carry::{NotPushed, Outbox, Outgoing};
 use super::control::Member;
 use super::end::End;
 use super::members::{Doing, Role};
-use super::receipts::Standing;
 use super::turn::{Turn, WAITING, engaged_by};
 use crate::error::Fault;
+use postbox_ring::receipt::Standing;
 use postbox_steps::{Step, at};
 use std::time::{Duration, Instant};
 

@@ -5,13 +5,13 @@ use super::carry::{NotPushed, Outbox, Outgoing, Pushed};
 use super::end::End;
 use super::envelope::CellRef;
 use super::members::Doing;
-use super::receipts::{Standing, Taker};
 use super::statistics::Statistics;
 use crate::error::{DeliverError, Fault, SendBatchError, SendError, TooLarge, TrySendError};
 use crate::mechanism::{Capacity, Mechanism};
 use crate::message::Message;
 use crate::peer::Peer;
 use crate::wait::Wait;
+use postbox_ring::receipt::{Standing, Taker};
 use postbox_ring::sync::Ordering::SeqCst;
 use std::cell::RefCell;
 use std::marker::PhantomData;
@@ -387,7 +387,7 @@ impl<T: Message> Sender<T> {
         let Offer { cell: offer, pushed } = offer;
         let channel = &self.end.channel;
         let block = &channel.block;
-        block.sleep_for_receipt(offer, true);
+        block.sleep_for_receipt(offer);
         let outcome = self.end.wait_for(Awaited::Receipt, wait, || match block.standing(offer) {
             Standing::Taken(taker) => Ok(Some(Outcome::Taken(taker))),
             Standing::Declined | Standing::Lost => Ok(Some(Outcome::Again)),

@@ -15,8 +15,8 @@ use super::control::Member;
 use super::end::End;
 use super::envelope::CellRef;
 use super::members::Doing;
-use super::receipts::{Settled, Standing};
 use crate::mechanism::Capacity;
+use postbox_ring::receipt::{Settled, Standing};
 use postbox_ring::sync::Ordering::{AcqRel, Acquire, Release};
 use postbox_steps::{Step, at};
 

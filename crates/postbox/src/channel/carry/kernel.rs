@@ -3,7 +3,6 @@
 use super::open::One;
 use super::{Inbox, NotPushed, Outbox, Outgoing, Place, Popped, Pushed};
 use crate::channel::Channel;
-use crate::channel::admission::Ticket;
 use crate::channel::end::End;
 use crate::channel::envelope::{CellRef, Envelope};
 use crate::channel::members::{Doing, Statistic};
@@ -11,6 +10,7 @@ use crate::channel::spool::Entry;
 use crate::channel::turn::Engagement;
 use crate::error::Fault;
 use crate::queue::{KernelQueue, Refused};
+use postbox_ring::admission::Ticket;
 use postbox_steps::{Step, at};
 
 impl Channel {
@@ -40,7 +40,7 @@ impl Channel {
         message: Outgoing<'_>,
     ) -> Result<Pushed, NotPushed> {
         // No body is written for a channel that is full anyway.
-        if self.config.window().is_some_and(|n| self.block.admitted() >= n) {
+        if self.config.window().is_some_and(|n| self.block.control.admission().inside() >= n) {
             return Err(NotPushed::Full);
         }
         let body = self.store_body(end, message.bytes)?;
@@ -63,7 +63,8 @@ impl Channel {
 
     #[inline]
     fn admit(&self, outbox: &Outbox, cell: Option<CellRef>) -> Result<Ticket, NotPushed> {
-        let ticket = self.block.admit(self.window, &outbox.limit).ok_or(NotPushed::Full)?;
+        let admission = self.block.control.admission();
+        let ticket = admission.admit(self.window, &outbox.limit).ok_or(NotPushed::Full)?;
         if let Some(cell) = cell {
             self.block.date_cell(cell, ticket.epoch);
             at(Step::CellDated);

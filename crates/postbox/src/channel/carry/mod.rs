@@ -200,7 +200,7 @@ impl Channel {
     /// A ticketed message counts no more.
     #[inline]
     pub(crate) fn gone(&self, epoch: u16) {
-        self.block.count_gone(epoch);
+        self.block.control.admission().count_gone(epoch);
         self.bells.ring_freed(&self.block.control);
     }
 

@@ -3,10 +3,10 @@
 use super::Popped;
 use crate::channel::end::End;
 use crate::channel::envelope::{CellRef, Envelope};
-use crate::channel::receipts::{Settled, Taker};
 use crate::channel::turn::Engagement;
 use crate::channel::{Carrier, Channel};
 use crate::error::Fault;
+use postbox_ring::receipt::{Settled, Taker};
 use postbox_ring::sync::Ordering::{Relaxed, Release};
 use postbox_steps::{Step, at};
 

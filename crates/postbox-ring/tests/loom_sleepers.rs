@@ -1,0 +1,275 @@
+//! Going to sleep and waking under loom: nobody sleeps while what it waits for is there and no ring
+//! on its way.
+#![cfg(loom)]
+
+mod explore;
+
+use explore::explore;
+use loom::thread;
+use postbox_ring::admission::Admission;
+use postbox_ring::admission::debt::{Phase, Repair};
+use postbox_ring::sleepers::Sleepers;
+use postbox_ring::sync::AtomicU64;
+use postbox_ring::sync::Ordering::{AcqRel, Acquire, Relaxed, Release, SeqCst};
+use postbox_ring::sync::fence;
+use std::cell::Cell;
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
+
+/// What is awaited, who sleeps for it, and how often the bell was rung.
+struct Place {
+    /// Messages that lie here.
+    messages: AtomicU64,
+    count: AtomicU64,
+    /// No word that anybody waits on: the judge's.
+    rings: AtomicUsize,
+}
+
+fn barrier() {
+    fence(SeqCst);
+}
+
+impl Place {
+    fn new() -> Arc<Place> {
+        let zero = || AtomicU64::new(0);
+        Arc::new(Place { messages: zero(), count: zero(), rings: AtomicUsize::new(0) })
+    }
+
+    fn sleepers(&self) -> Sleepers<'_> {
+        Sleepers(&self.count)
+    }
+
+    /// As `Channel::published`: publish, barrier, ring.
+    fn publish(&self) {
+        self.messages.fetch_add(1, Release);
+        barrier();
+        self.ring_one();
+    }
+
+    /// As `Bells::ring_one`.
+    fn ring_one(&self) {
+        let count = self.sleepers().count();
+        if count > 0 && self.sleepers().take_one(count) {
+            self.rings.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Takes a message if it finds one.
+    fn attempt(&self) -> bool {
+        let mut found = self.messages.load(Acquire);
+        while found > 0 {
+            match self.messages.compare_exchange(found, found - 1, AcqRel, Acquire) {
+                Ok(_) => return true,
+                Err(now) => found = now,
+            }
+        }
+        false
+    }
+
+    /// As `End::wait_on` up to its sleep: true if it has a message, false if it sleeps now.
+    fn wait(&self) -> bool {
+        self.sleepers().announce(barrier);
+        let got = self.attempt();
+        if got {
+            self.sleepers().leave();
+        }
+        got
+    }
+
+    fn rings(&self) -> usize {
+        self.rings.load(Ordering::Relaxed)
+    }
+}
+
+#[test]
+fn who_goes_to_sleep_is_rung_if_a_message_is_published() {
+    explore(3, || {
+        let place = Place::new();
+        let publisher = {
+            let place = place.clone();
+            thread::spawn(move || place.publish())
+        };
+        let got = place.wait();
+        publisher.join().unwrap();
+        assert!(got || place.rings() == 1, "it sleeps, and nobody wakes it");
+    });
+}
+
+#[test]
+fn of_two_sleepers_one_is_rung_for_each_message() {
+    explore(2, || {
+        let place = Place::new();
+        let sleeper = {
+            let place = place.clone();
+            thread::spawn(move || place.wait())
+        };
+        let publisher = {
+            let place = place.clone();
+            thread::spawn(move || {
+                place.publish();
+                place.publish();
+            })
+        };
+        let ours = place.wait();
+        let theirs = sleeper.join().unwrap();
+        publisher.join().unwrap();
+        let asleep = [ours, theirs].into_iter().filter(|got| !got).count();
+        let left = place.messages.load(Relaxed) as usize;
+        assert!(place.rings() >= asleep.min(left), "{asleep} asleep, {left} messages");
+    });
+}
+
+#[test]
+fn two_publishers_ring_for_two_sleepers_and_no_ring_is_spent_twice() {
+    explore(2, || {
+        let place = Place::new();
+        // Both are asleep already.
+        place.sleepers().announce(barrier);
+        place.sleepers().announce(barrier);
+        let publisher = {
+            let place = place.clone();
+            thread::spawn(move || place.publish())
+        };
+        let third = {
+            let place = place.clone();
+            thread::spawn(move || place.wait())
+        };
+        place.publish();
+        publisher.join().unwrap();
+        let got = third.join().unwrap();
+        assert_eq!(place.rings(), 2, "each message rings");
+        // The third has taken one of the two messages and left its place, or is still counted: so
+        // whoever sleeps and is not rung can be.
+        let unrung = place.count.load(Relaxed);
+        assert_eq!(unrung, if got { 0 } else { 1 });
+    });
+}
+
+#[test]
+fn a_sleeper_that_leaves_takes_no_other_off_the_count() {
+    explore(3, || {
+        let place = Place::new();
+        let other = {
+            let place = place.clone();
+            thread::spawn(move || place.wait())
+        };
+        // This one leaves again: its time is over.
+        place.sleepers().announce(barrier);
+        place.sleepers().leave();
+        let got = other.join().unwrap();
+        assert!(!got);
+        assert_eq!(place.count.load(Relaxed), 1);
+        place.publish();
+        assert_eq!(place.rings(), 1, "the other still sleeps and is rung");
+    });
+}
+
+#[test]
+fn all_are_taken_off_and_rung_for_what_each_must_see_for_itself() {
+    explore(3, || {
+        let place = Place::new();
+        let freed = {
+            let place = place.clone();
+            // As `Bells::ring_freed` does for space.
+            thread::spawn(move || {
+                place.messages.fetch_add(1, Release);
+                barrier();
+                let somebody = place.sleepers().count() > 0;
+                if somebody {
+                    place.sleepers().take_all();
+                    place.rings.fetch_add(1, Ordering::Relaxed);
+                }
+            })
+        };
+        place.sleepers().announce(barrier);
+        let seen = place.messages.load(Acquire) > 0;
+        freed.join().unwrap();
+        assert!(seen || place.rings() == 1, "it sleeps, and nobody wakes it");
+    });
+}
+
+/// Room of one, and one sender that waits for it.
+struct Room {
+    admit: AtomicU64,
+    gone: [AtomicU64; 2],
+    repair: AtomicU64,
+    debt: AtomicU64,
+    mark: AtomicU64,
+    place: Arc<Place>,
+}
+
+impl Room {
+    /// One message is inside already.
+    fn full() -> Arc<Room> {
+        let zero = || AtomicU64::new(0);
+        let room = Room {
+            admit: zero(),
+            gone: [zero(), zero()],
+            repair: zero(),
+            debt: zero(),
+            mark: zero(),
+            place: Place::new(),
+        };
+        assert!(room.words().admit(Some(1), &Cell::new(0)).is_some());
+        Arc::new(room)
+    }
+
+    fn words(&self) -> Admission<'_> {
+        Admission {
+            admit: &self.admit,
+            gone: [&self.gone[0], &self.gone[1]],
+            repair: &self.repair,
+            debt: &self.debt,
+            mark: &self.mark,
+        }
+    }
+
+    /// Whether it got in; otherwise it sleeps now.
+    fn wait(&self) -> bool {
+        self.place.sleepers().announce(barrier);
+        self.words().admit(Some(1), &Cell::new(0)).is_some()
+    }
+}
+
+#[test]
+fn a_sender_that_goes_to_sleep_is_rung_when_a_message_counts_no_more() {
+    explore(3, || {
+        let room = Room::full();
+        let receiver = {
+            let room = room.clone();
+            // As `Channel::gone`: without a barrier of its own.
+            thread::spawn(move || {
+                room.words().count_gone(0);
+                room.place.ring_one();
+            })
+        };
+        let got = room.wait();
+        receiver.join().unwrap();
+        assert!(got || room.place.rings() == 1, "it sleeps, and nobody wakes it");
+    });
+}
+
+#[test]
+fn a_sender_that_goes_to_sleep_finds_the_room_of_the_dead_or_hears_that_it_is_back() {
+    explore(3, || {
+        let room = Room::full();
+        let words = room.words();
+        assert!(words.advance(Repair::read(words), Phase::Flip));
+        while !words.end_epoch(Repair::read(words)) {}
+        assert!(words.advance(Repair::read(words), Phase::MembersPass));
+        let repairer = {
+            let room = room.clone();
+            // The end of a repair rings the news, for everybody who sleeps at all.
+            thread::spawn(move || {
+                let done = room.words().give_back(Repair::read(room.words()));
+                assert!(done);
+                room.place.sleepers().count() > 0
+            })
+        };
+        let got = room.wait();
+        let somebody_asleep = repairer.join().unwrap();
+        assert!(got || somebody_asleep, "it sleeps, and the news came before");
+    });
+}
