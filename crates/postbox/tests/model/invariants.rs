@@ -58,7 +58,10 @@ pub fn at_the_end(plan: &Plan, state: &State) -> Result<(), String> {
     if members.iter().filter(lives).count() == 0 {
         return Ok(());
     }
-    if members.iter().any(|member| matches!(member.life, Life::Killed | Life::Dead)) {
+    if members
+        .iter()
+        .any(|member| matches!(member.life, Life::Killed | Life::Dead | Life::Reported))
+    {
         return Err("a death that nobody accounts for".into());
     }
     let empty = state.kernel.is_empty() && state.overflow.is_empty();
@@ -87,6 +90,9 @@ pub fn at_the_end(plan: &Plan, state: &State) -> Result<(), String> {
         if member.life == Life::Live && plan.programme(number, member.next).is_some() {
             return Err(format!("{} waits for ever", char::from(b'A' + number)));
         }
+    }
+    if members.iter().any(|member| member.cell.state != CellState::Free) {
+        return Err("a cell in use although nobody offers anything".into());
     }
     for (number, message) in state.messages[..plan.messages.len()].iter().enumerate() {
         if message.fate == Fate::Completed && message.seen_by == 0 && !message.lost {

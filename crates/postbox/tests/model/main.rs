@@ -4,19 +4,42 @@
 //! repair: every interleaving of accesses to the shared words is visited. Held against each state: no more
 //! messages than the capacity and never more room than is left; no message seen twice, out of its sender's
 //! order, or after its sender was told that it timed out. Held against each state in which nothing moves: no
-//! message of a finished send is missing unless a receiver died with it, no live sender waits, the repair is
-//! over and the room is exact. And such a state stays within reach from everywhere.
+//! message of a finished send is missing unless a receiver died with it, no live sender waits, every cell is
+//! free, the repair is over and the room is exact. And such a state stays within reach from everywhere: nobody
+//! waits for ever, and nobody runs in circles.
 //!
 //! A model that cannot fail proves nothing: the second half takes the safeguards away one by one, and each
 //! time a violation must be found.
+//!
+//! **Modelled**, each access to a shared word by itself (`Grain::Fine`) or several that nobody can tell apart
+//! together (`Grain::Coarse`): tickets and epochs; the kernel object, which holds `native` entries; the overflow
+//! behind it, its claims and its order; entries that find the byte cap reached after they were admitted; offers,
+//! their receipts and their withdrawal by a sender that times out, or by one that takes its offer back and
+//! offers again; the drop of corpses; death of any member between any two steps, of a repairer and of the one
+//! that takes its place; who notices, reports and buries it; the repair, by any number of helpers, late ones
+//! too. A batch is its messages one by one, as in the code.
+//!
+//! **Not modelled**: shared memory as a mechanism (loom explores its slots, and it has no repair); bodies that
+//! lie elsewhere; capacity zero with its engagements, so nothing is declined or committed; joining and passing
+//! on of ends; the table of cells (here each sender has a cell of its own: who claims which is explored by loom
+//! in `postbox-ring/tests/loom_receipts.rs`); the order of memory accesses (loom's as well: here an access is
+//! seen by all at once); sleeping and waking (`loom_sleepers.rs`: here whoever could go on does, sooner or
+//! later); wrapping of counters.
+//!
+//! Which line of the code a step stands for is listed in `code`, and a test holds the list against the steps
+//! and the files. Where the two differ: what a step of the code reads and changes in one word alone is one step
+//! here; the code sets the mark on entering the drain and gives back by the compare-and-swap that ends the
+//! members' passage, where the model has phases of their own (`Mark`, `Apply`); one process at a time buries a
+//! record, while here each step of a burial is done by anybody; and `Flip::Frozen` is a design that the code
+//! does not have, kept because it holds too.
 //!
 //! Read `state` (the words), `sender`, `receiver`, `repair` (the steps), `invariants`; `plan` says what a
 //! world consists of, `protocol` makes it a machine, `symmetry` and `explorer` make it finish. In a trace
 //! members are letters, senders first; two receivers may swap letters from one line to the next.
 //!
-//! `POSTBOX_MODEL=large cargo test --release -p postbox --test model` explores larger worlds (half a
-//! minute).
+//! `POSTBOX_MODEL=large cargo test --release -p postbox --test model` explores larger worlds (LARGE).
 
+mod code;
 mod explorer;
 mod invariants;
 mod plan;
@@ -40,6 +63,7 @@ const D: u8 = 3;
 const PLAN: Plan = Plan {
     capacity: 1,
     native: 1,
+    byte_cap: false,
     senders: 2,
     receivers: 2,
     messages: &[(A, Send), (B, Send), (B, Send)],
@@ -104,11 +128,44 @@ fn corpses_that_overflow_neither_take_room_nor_disturb_the_order() {
 }
 
 #[test]
+fn an_entry_that_finds_the_byte_cap_reached_gives_its_room_back() {
+    holds(Plan { byte_cap: true, native: 1, capacity: 2, deaths: 1, ..FUNNEL });
+    holds_at_large(Plan {
+        byte_cap: true,
+        capacity: 2,
+        messages: &[(A, Send), (B, Deliver)],
+        ..PLAN
+    });
+}
+
+#[test]
+fn a_batch_is_its_messages_one_by_one_and_a_death_in_its_middle_costs_no_room() {
+    let batch = &[(A, Send), (A, Send), (A, Send), (A, Send)];
+    holds(Plan { capacity: 2, native: 1, messages: batch, deaths: 1, ..NARROW });
+    holds_at_large(Plan { capacity: 3, native: 2, messages: batch, deaths: 2, ..NARROW });
+}
+
+#[test]
+fn cells_come_back_whoever_dies() {
+    holds(Plan { messages: &[(A, DeliverTimed), (A, Deliver)], deaths: 2, ..NARROW });
+    holds_at_large(Plan { messages: &[(A, Deliver), (B, DeliverTimed)], ..PLAN });
+}
+
+#[test]
+fn every_step_stands_for_code_that_is_there() {
+    code::check();
+}
+
+#[test]
 fn it_holds_with_every_access_a_step_of_its_own_and_scanned_passages() {
     let fine = |plan| Plan { grain: Grain::Fine, passage: Passage::Scan, ..plan };
     holds(fine(Plan { messages: &[(A, Send), (B, DeliverTimed)], ..FUNNEL }));
     holds(fine(Plan { messages: &[(A, Deliver)], deaths: 2, ..NARROW }));
     holds_at_large(fine(Plan { messages: &[(A, Send), (B, Send)], ..PLAN }));
+    holds_at_large(fine(Plan { messages: &[(A, DeliverTimed)], deaths: 2, ..NARROW }));
+    let crowded =
+        Plan { byte_cap: true, capacity: 2, messages: &[(A, Send), (A, Deliver)], ..NARROW };
+    holds_at_large(fine(crowded));
 }
 
 #[test]
@@ -168,6 +225,32 @@ fn with_a_stored_receipt_it_admits_too_many() {
         Plan { messages: &[(A, DeliverTimed)], ..NARROW },
         "room for 1 beside 1",
     );
+}
+
+#[test]
+fn with_a_stored_withdrawal_it_admits_too_many() {
+    let plan = Plan { messages: &[(A, DeliverTimed)], deaths: 0, ..NARROW };
+    holds(plan);
+    breaks(Broken::StoreWithdrawn, plan, "room for 1 beside 1");
+}
+
+#[test]
+fn with_the_generation_kept_a_corpse_settles_the_next_offer() {
+    let plan = Plan { messages: &[(A, DeliverTimed), (A, Deliver)], deaths: 0, ..NARROW };
+    holds(plan);
+    breaks(Broken::KeepGeneration, plan, "2 messages in a channel of capacity 1");
+}
+
+#[test]
+fn with_the_cells_of_the_dead_left_alone_they_never_come_back() {
+    let plan = Plan { messages: &[(A, Deliver)], mortals: &[A], ..NARROW };
+    breaks(Broken::LeaveCellsOfTheDead, plan, "a cell in use");
+}
+
+#[test]
+fn with_refused_room_kept_it_is_lost() {
+    let plan = Plan { byte_cap: true, capacity: 2, deaths: 0, ..FUNNEL };
+    breaks(Broken::KeepRefusedRoom, plan, "room for 1 at rest");
 }
 
 #[test]

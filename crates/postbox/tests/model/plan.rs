@@ -8,6 +8,8 @@ pub struct Plan {
     pub native: u8,
     pub senders: u8,
     pub receivers: u8,
+    /// Whether what waits may take up the byte cap, so that an entry with a ticket finds no place.
+    pub byte_cap: bool,
     /// Sender and kind of each message, in the order in which a sender sends its own.
     pub messages: &'static [(u8, Kind)],
     pub deaths: u8,
@@ -97,6 +99,14 @@ pub enum Broken {
     SenderUnannounced,
     /// A receiver does not say that it is busy.
     ReceiverUnannounced,
+    /// The offers of the dead stay open, and their cells in use.
+    LeaveCellsOfTheDead,
+    /// Room of an entry that found no place is not given back.
+    KeepRefusedRoom,
+    /// The sender looks at the cell and then stores `Withdrawn`.
+    StoreWithdrawn,
+    /// A cell is opened with the generation that it had.
+    KeepGeneration,
     /// Only who recorded a death accounts for it.
     BuryAlone,
     /// A death during a repair is taken to be covered by it.

@@ -78,7 +78,7 @@ impl Machine for Plan {
     }
 }
 
-const KILLED: &str = "is killed";
+pub const KILLED: &str = "is killed";
 
 /// One member's choice of steps in one state.
 pub struct Turn<'a> {
@@ -114,6 +114,8 @@ impl Turn<'_> {
                 life: if harmless { Life::Buried } else { Life::Killed },
                 operation: own.operation,
                 cell: own.cell,
+                // Its record keeps what it said of the ticket popped last.
+                last: own.last,
                 ..Default::default()
             };
         });

@@ -1,7 +1,7 @@
 //! Repair of room: a death leaks tickets, and whoever is idle gives them back together.
 //!
 //! ```text
-//! bury     record Live -> Dead, due := max(due, admit.epoch), record -> Buried          (each repeatable)
+//! bury     record Live -> Dead; due := max(due, admit.epoch); offers Open -> Withdrawn, cells and record free
 //! Idle     due >= e: CAS (Idle, e) -> (Flip, e)
 //! Flip     debt := (e, t - gone[other parity] - returned) by CAS, then CAS admit (e, t) -> (e + 1, t)
 //! SendersPass   every live member passed an idle point: no entry of epoch e is pushed any more
@@ -18,7 +18,7 @@
 use crate::plan::{Broken, Flip, Passage, Plan, Pumping};
 use crate::protocol::{Act, Turn};
 use crate::state::{
-    Admit, At, CellState, Life, Member, Operation, Pass, Phase, Pump, State, Tagged,
+    Admit, At, Cell, CellState, Life, Member, Operation, Pass, Phase, Pump, State, Tagged,
 };
 
 /// An idle member notices a death, or looks after the repair on its own account.
@@ -53,8 +53,8 @@ pub fn pump(turn: &mut Turn) {
     match turn.own().pump {
         Pump::Off => {}
         Pump::Loop => next(turn),
-        Pump::Bury => turn.step("buries the dead", |state, act| {
-            bury(state, act.plan);
+        Pump::Bury => turn.step("reports the death", |state, act| {
+            report(state, act.plan);
             act.own(state).pump = Pump::Loop;
         }),
         Pump::Debt { seen, new, ticket } => turn.step("repair: writes the debt", |state, act| {
@@ -112,6 +112,9 @@ fn next(turn: &mut Turn) {
     if before.members.iter().any(|member| member.life == Life::Dead)
         && !plan.is_broken(Broken::BuryAlone)
     {
+        return turn.step("reports the death", |state, _| report(state, plan));
+    }
+    if before.members.iter().any(|member| member.life == Life::Reported) {
         return turn.step("buries the dead", |state, _| bury(state, plan));
     }
     if !moves(plan, before) {
@@ -168,7 +171,7 @@ fn record_death(state: &mut State) {
 }
 
 /// All that the dead did, it did in epochs up to the present one. The epoch is read after the death.
-fn bury(state: &mut State, plan: &Plan) {
+fn report(state: &mut State, plan: &Plan) {
     let epoch = if plan.is_broken(Broken::ForgetLateDeaths) {
         state.repair.epoch
     } else {
@@ -178,9 +181,20 @@ fn bury(state: &mut State, plan: &Plan) {
         if member.operation != Operation::Idle {
             state.due = state.due.max(epoch);
         }
+        member.life = Life::Reported;
+    }
+}
+
+/// An offer of the dead that is still open is withdrawn and not counted: the repair finds its room. The
+/// cell and the record are free then.
+fn bury(state: &mut State, plan: &Plan) {
+    if let Some(member) = state.members.iter_mut().find(|member| member.life == Life::Reported) {
         member.life = Life::Buried;
         member.operation = Operation::Idle;
         member.pass = Pass::Unknown;
+        if !plan.is_broken(Broken::LeaveCellsOfTheDead) {
+            member.cell = Cell { turn: member.cell.turn, ..Cell::default() };
+        }
     }
 }
 
@@ -262,7 +276,7 @@ fn have_passed(state: &mut State, act: &Act, epoch: u8) {
 
 fn is_beyond_mark(state: &State) -> bool {
     let marked = state.mark.epoch == state.repair.epoch;
-    let popped = |member: &Member| member.life == Life::Live && member.last > 0;
+    let popped = |member: &Member| member.last > 0;
     marked && state.members.iter().any(|member| popped(member) && member.last >= state.mark.value)
 }
 

@@ -23,10 +23,22 @@ pub fn work(turn: &mut Turn) {
                 act.go(state, At::Claim);
             }
         }),
-        At::Claim => turn.step("claims a position of the overflow", |state, act| {
-            state.overflow.push(Slot::Claimed(act.member));
-            act.go(state, At::Publish);
-        }),
+        At::Claim => {
+            turn.step("claims a position of the overflow", |state, act| {
+                state.overflow.push(Slot::Claimed(act.member));
+                act.go(state, At::Publish);
+            });
+            // What waits takes up the byte cap: a batch stops here, a send waits and tries again.
+            if turn.plan.byte_cap && turn.own().again == 0 {
+                turn.step("finds the byte cap reached, counts itself gone", |state, act| {
+                    if !act.plan.is_broken(Broken::KeepRefusedRoom) {
+                        give_back(state, act);
+                    }
+                    act.own(state).again = 1;
+                    over(state, act, At::Refused);
+                });
+            }
+        }
         At::Publish => turn.step("publishes in the overflow", |state, act| {
             let entry = act.hand(state);
             let claims = state.overflow.items_mut().iter_mut();
@@ -38,21 +50,31 @@ pub fn work(turn: &mut Turn) {
         At::Finish => finish(turn, message),
         At::Wait => wait(turn, message),
         At::Withdraw => turn.step("tries to withdraw", |state, act| withdraw(state, act, message)),
+        At::StoreWithdrawn => turn.step("stores that it withdrew the offer", |state, act| {
+            act.own(state).cell.state = CellState::Withdrawn;
+            act.go(state, At::GiveBack);
+        }),
         At::GiveBack => {
             if turn.plan.kind_of(message) == Kind::DeliverTimed {
                 turn.step("gives room back, timed out", |state, act| {
                     give_back(state, act);
-                    complete(state, act, message, Fate::TimedOut);
+                    act.fate(state, message, Fate::TimedOut);
+                    over(state, act, At::Close);
                 });
             }
             if turn.own().again == 0 {
                 turn.step("gives room back, offers again", |state, act| {
                     give_back(state, act);
                     act.own(state).again = 1;
-                    act.idle(state, Operation::Idle, At::Rest);
+                    over(state, act, At::Refused);
                 });
             }
         }
+        At::Refused => turn.step("closes its cell, tries again", |state, act| {
+            close(state, act);
+            act.idle(state, Operation::Idle, At::Rest);
+        }),
+        At::Close => turn.step("closes its cell", |state, act| next(state, act)),
         _ => unreachable!("a receiver's step"),
     }
 }
@@ -86,7 +108,8 @@ fn admit(state: &mut State, act: &Act, message: u8) {
     let own = act.own(state);
     let mut turn = 0;
     if act.plan.kind_of(message) != Kind::Send {
-        turn = own.cell.turn + 1;
+        let same = act.plan.is_broken(Broken::KeepGeneration) && own.cell.turn != 0;
+        turn = if same { own.cell.turn } else { own.cell.turn + 1 };
         own.cell = Cell { turn, state: CellState::Open, epoch };
     }
     own.hand = Some(Entry { message, ticket, epoch, turn });
@@ -107,12 +130,14 @@ fn wait(turn: &mut Turn, message: u8) {
     match turn.own().cell.state {
         CellState::Taken => {
             turn.step("has its receipt", |state, act| {
+                act.busy(state, At::Close);
                 complete(state, act, message, Fate::Completed)
             });
         }
         CellState::Lost => {
             turn.step("learns that its offer was lost, offers again", |state, act| {
-                act.idle(state, Operation::Idle, At::Rest);
+                act.busy(state, At::Refused);
+                over(state, act, At::Refused);
             })
         }
         _ => {}
@@ -125,6 +150,9 @@ fn wait(turn: &mut Turn, message: u8) {
 fn withdraw(state: &mut State, act: &Act, message: u8) {
     let cell = &mut act.own(state).cell;
     match cell.state {
+        CellState::Open if act.plan.is_broken(Broken::StoreWithdrawn) => {
+            act.go(state, At::StoreWithdrawn);
+        }
         CellState::Open => {
             cell.state = CellState::Withdrawn;
             act.go(state, At::GiveBack);
@@ -139,11 +167,34 @@ fn give_back(state: &mut State, act: &Act) {
     state.gone[usize::from(epoch & 1)] += 1;
 }
 
+/// The sender is told, and its offer is over.
 fn complete(state: &mut State, act: &Act, message: u8, fate: Fate) {
     act.fate(state, message, fate);
+    over(state, act, At::Close);
+}
+
+/// What is left to do before the idle point; a cell that nobody looks for is closed with it.
+fn over(state: &mut State, act: &Act, at: At) {
+    if act.plan.grain == Grain::Fine {
+        return act.go(state, at);
+    }
+    if at == At::Close {
+        return next(state, act);
+    }
+    close(state, act);
+    act.idle(state, Operation::Idle, At::Rest);
+}
+
+/// The message is done with.
+fn next(state: &mut State, act: &Act) {
+    close(state, act);
     let own = act.own(state);
     own.next += 1;
     own.again = 0;
-    own.cell = Cell { turn: own.cell.turn, ..Cell::default() };
     act.idle(state, Operation::Idle, At::Rest);
+}
+
+fn close(state: &mut State, act: &Act) {
+    let own = act.own(state);
+    own.cell = Cell { turn: own.cell.turn, ..Cell::default() };
 }

@@ -8,7 +8,8 @@
 //! debt      | (epoch, amount)            | CAS by whoever pumps: what epochs <= epoch owe in all
 //! mark      | (epoch, ticket)            | CAS by whoever pumps
 //! due       | epoch                      | fetch_max by whoever buries: close all epochs up to this one
-//! cell      | (turn, state, epoch)       | owner: open, withdraw; receiver: taken; repair: lost
+//! cell      | (turn, state, epoch)       | owner: open, withdraw, close; receiver: taken; repair: lost;
+//!           |                            | whoever buries its owner: withdrawn, free
 //! record    | life, operation, last      | its member; life by whoever buries it
 //! ```
 
@@ -89,6 +90,7 @@ pub enum Slot {
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
 pub struct Cell {
+    /// The generation.
     pub turn: u8,
     pub state: CellState,
     pub epoch: u8,
@@ -133,6 +135,8 @@ pub enum Life {
     /// Its record says so.
     Dead,
     /// Its death is accounted in `due`.
+    Reported,
+    /// Its offer is withdrawn, its cell and its record are free.
     Buried,
 }
 
@@ -168,7 +172,10 @@ pub enum At {
     Finish,
     Wait,
     Withdraw,
+    StoreWithdrawn,
     GiveBack,
+    Refused,
+    Close,
     Look,
     Pop,
     TakeHead,
@@ -292,7 +299,8 @@ impl State {
     }
 
     pub fn is_gone(&self, member: u8) -> bool {
-        matches!(self.members[usize::from(member)].life, Life::Dead | Life::Buried)
+        let life = self.members[usize::from(member)].life;
+        matches!(life, Life::Dead | Life::Reported | Life::Buried)
     }
 
     /// The overflow as a look at it finds it: positions of members known to be dead count as skipped.
