@@ -21,6 +21,9 @@ mod witnessed {
         Ordering::{Acquire, Relaxed, SeqCst},
     };
 
+    /// A value that no word has.
+    const NEVER: u64 = 0xdead_beef_dead_beef;
+
     /// Loom's atomic with a witness beside it, so that no order of two accesses stays untried.
     ///
     /// Alone, loom 0.7 remembers one last access to an atomic: where a thread reads a word and then
@@ -29,10 +32,10 @@ mod witnessed {
     /// exchanges hide nothing. It is relaxed and orders nothing, and the read itself still sees
     /// every old value it may.
     ///
-    /// A `SeqCst` load is explored as a read-modify-write that changes nothing: it finds the newest
-    /// value, as it must where every write of the word is `SeqCst` or an exchange, and passes on
-    /// nothing. Loom knows no total order of such accesses and would report what cannot be. The price:
-    /// `SeqCst` for `AcqRel` on an exchange is no difference that loom could see.
+    /// A `SeqCst` load is explored as an exchange that fails: it finds the newest value, as it must
+    /// where every write of the word is `SeqCst` or an exchange, and writes nothing. Loom knows no total
+    /// order of such accesses and would report what cannot be. The price: `SeqCst` for `AcqRel` on an
+    /// exchange is no difference that loom could see.
     pub struct AtomicU64 {
         value: Explored,
         witness: Explored,
@@ -47,7 +50,9 @@ mod witnessed {
         /// As `core`'s.
         pub fn load(&self, order: Ordering) -> u64 {
             if order == SeqCst {
-                return self.value.fetch_add(0, Acquire);
+                let (Ok(newest) | Err(newest)) =
+                    self.value.compare_exchange(NEVER, NEVER, Acquire, Acquire);
+                return newest;
             }
             self.witness.swap(0, Relaxed);
             self.value.load(order)

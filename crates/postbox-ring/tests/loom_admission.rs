@@ -220,7 +220,7 @@ fn what_the_dead_have_leaked_is_given_back_once_however_many_do_it() {
 #[test]
 fn a_late_helper_of_the_last_repair_disturbs_neither_the_next_nor_the_room() {
     explore(3, || {
-        let channel = Channel::new(1);
+        let channel = Channel::new(3);
         channel.leak();
         channel.advance(Phase::Idle, Phase::Flip);
         let late = {
@@ -229,13 +229,15 @@ fn a_late_helper_of_the_last_repair_disturbs_neither_the_next_nor_the_room() {
             thread::spawn(move || channel.flip())
         };
         channel.close_epoch();
+        // More than before, so that the note of one epoch would be wrong for the other.
+        channel.leak();
         channel.leak();
         channel.advance(Phase::Idle, Phase::Flip);
         channel.close_epoch();
         late.join().unwrap();
-        assert_eq!(channel.room(), 1);
+        assert_eq!(channel.room(), 3);
         let repair = Repair::read(channel.words());
-        assert_eq!((repair.phase(), repair.epoch(), repair.returned()), (Phase::Idle, 2, 2));
+        assert_eq!((repair.phase(), repair.epoch(), repair.returned()), (Phase::Idle, 2, 3));
     });
 }
 

@@ -228,7 +228,9 @@ fn a_committed_cell_whose_entry_is_gone_is_freed_once_by_several_repairs() {
         assert!(shared.cell().commit(offer));
         let repairs = [(); 2].map(|()| shared.apart(|cell| cell.free_lost(0)));
         let next = shared.cell().open(NEXT);
-        repairs.map(|repair| repair.join().unwrap());
+        for repair in repairs {
+            repair.join().unwrap();
+        }
         if let Some(next) = next {
             assert_eq!(shared.cell().standing(next), Standing::Open);
             assert_eq!(shared.cell().open(NEXT), None, "it is in use");

@@ -37,7 +37,7 @@
 //! world consists of, `protocol` makes it a machine, `symmetry` and `explorer` make it finish. In a trace
 //! members are letters, senders first; two receivers may swap letters from one line to the next.
 //!
-//! `POSTBOX_MODEL=large cargo test --release -p postbox --test model` explores larger worlds (LARGE).
+//! `POSTBOX_MODEL=large cargo test --release -p postbox --test model` explores larger worlds (a minute, half a gigabyte).
 
 mod code;
 mod explorer;
