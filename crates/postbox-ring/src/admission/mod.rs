@@ -100,3 +100,6 @@ impl Admission<'_> {
         self.so_far().number().saturating_sub(gone)
     }
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests;

@@ -47,6 +47,27 @@ pub struct Cell<'m> {
     pub epoch: &'m AtomicU64,
 }
 
+/// The reference of an offer to its cell: what an envelope carries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CellRef {
+    /// Which cell.
+    pub index: u16,
+    /// Which of its offers; 27 bits.
+    pub generation: u32,
+}
+
+impl CellRef {
+    /// index (16 bits) · generation (32).
+    pub fn to_word(self) -> u64 {
+        u64::from(self.index) << 32 | u64::from(self.generation)
+    }
+
+    /// The reference that a word holds, whatever it is.
+    pub fn from_word(word: u64) -> Self {
+        CellRef { index: (word >> 32) as u16, generation: word as u32 }
+    }
+}
+
 /// What a popped offer turned out to be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Settled {
@@ -315,3 +336,6 @@ impl Cell<'_> {
         self.word.compare_exchange(open.0, to.0, SeqCst, Acquire).is_ok()
     }
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests;

@@ -18,6 +18,7 @@ use postbox_ring::admission::Admission;
 use postbox_ring::receipt;
 use postbox_ring::sleepers::Sleepers;
 use postbox_ring::sync::{AtomicU64, Ordering};
+use postbox_ring::turn::Turn;
 use postbox_steps::{Step, at};
 
 postbox_ring::shared! {
@@ -134,8 +135,8 @@ postbox_ring::shared! {
         pub snapshot: AtomicU64,
         /// Receivers: one more than the ticket of the entry popped last; 0 for none.
         pub last_ticket: AtomicU64,
-        /// Receivers with capacity zero: 0, waiting, or committed.
-        pub turn: AtomicU64,
+        /// Receivers with capacity zero: 0, waiting, or engaged; see [`postbox_ring::turn`].
+        turn: AtomicU64,
         /// The end that is clearing this dead record, plus one.
         pub reaper: AtomicU64,
         /// One more than the generation of the end that the right was taken back from. By the
@@ -173,6 +174,12 @@ pub(crate) enum Awaited {
 
 impl Awaited {
     pub(crate) const COUNT: usize = 5;
+}
+
+impl Member {
+    pub(crate) fn turn(&self) -> Turn<'_> {
+        Turn(&self.turn)
+    }
 }
 
 impl Cell {

@@ -13,6 +13,7 @@
 //! of bodies. Whoever reads one trusts nothing in it.
 
 use postbox_ring::admission::TICKET_MASK;
+pub(crate) use postbox_ring::receipt::CellRef;
 
 /// The offer's cell is to be settled before the application sees the message.
 const OFFER: u64 = 1;
@@ -22,23 +23,6 @@ const ELSEWHERE: u64 = 2;
 const ENGAGING: u64 = 4;
 /// Says that this is an envelope at all.
 const MARK: u64 = 0x80;
-
-/// The reference of an offer to its cell.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct CellRef {
-    pub index: u16,
-    pub generation: u32,
-}
-
-impl CellRef {
-    fn to_word(self) -> u64 {
-        u64::from(self.index) << 32 | u64::from(self.generation)
-    }
-
-    fn from_word(word: u64) -> Self {
-        CellRef { index: (word >> 32) as u16, generation: word as u32 }
-    }
-}
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Envelope {

@@ -18,7 +18,7 @@ impl ControlBlock {
     }
 
     /// An index from an envelope may name no cell.
-    fn cell(&self, offer: CellRef) -> Option<Cell<'_>> {
+    pub(super) fn cell(&self, offer: CellRef) -> Option<Cell<'_>> {
         self.cells.get(usize::from(offer.index)).map(|cell| cell.words())
     }
 
@@ -37,11 +37,6 @@ impl ControlBlock {
     /// The popper's side, when it is engaged by another sender: sends the offer back.
     pub(crate) fn decline_offer(&self, offer: CellRef) -> Settled {
         self.cell(offer).map_or(Settled::Corpse, |cell| cell.decline(offer.generation))
-    }
-
-    /// Whether the entry is of a try_send that has engaged a receiver.
-    pub(crate) fn is_committed(&self, offer: CellRef) -> bool {
-        self.cell(offer).is_some_and(|cell| cell.is_committed(offer.generation))
     }
 
     /// Frees the cell of a committed offer that will not be taken.
@@ -104,6 +99,8 @@ impl ControlBlock {
 mod tests {
     use super::*;
     use crate::channel::ControlBlock;
+
+    use postbox_ring::turn::Meeting;
 
     const SENDER: Seat = Seat { index: 3, generation: 1 };
     const TAKER: Taker = Taker { index: 7, pid: 4711 };

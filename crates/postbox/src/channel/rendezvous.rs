@@ -10,9 +10,10 @@ use super::carry::{NotPushed, Outbox, Outgoing};
 use super::control::Member;
 use super::end::End;
 use super::members::{Doing, Role};
-use super::turn::{Turn, WAITING, engaged_by};
+use super::turn::Turn;
 use crate::error::Fault;
 use postbox_ring::receipt::Standing;
+use postbox_ring::turn::Meeting;
 use postbox_steps::{Step, at};
 use std::time::{Duration, Instant};
 
@@ -49,7 +50,7 @@ impl Channel {
             let engaged = self
                 .waiting_receivers()
                 .filter(|receiver| !self.is_lost(receiver))
-                .any(|receiver| receiver.turn_to(WAITING, engaged_by(offer)));
+                .any(|receiver| receiver.turn().engage(offer));
             if engaged {
                 at(Step::TurnEngaged);
             }
@@ -86,7 +87,7 @@ impl Channel {
         self.block
             .records()
             .map(|(_, member)| member)
-            .filter(|member| member.status().role() == Role::Receiver && member.turn() == WAITING)
+            .filter(|member| member.status().role() == Role::Receiver && member.turn().is_waiting())
     }
 }
 

@@ -8,6 +8,7 @@ use crate::channel::{Carrier, Channel};
 use crate::error::Fault;
 use postbox_ring::receipt::{Settled, Taker};
 use postbox_ring::sync::Ordering::{Relaxed, Release};
+use postbox_ring::turn::Meeting;
 use postbox_steps::{Step, at};
 
 /// What became of one attempt to pop.

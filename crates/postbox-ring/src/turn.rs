@@ -1,0 +1,163 @@
+//! Whether a receiver waits for a rendezvous, and which sender counts on it.
+//!
+//! ```text
+//!  turn   0 ────────► waiting ────────► engaged by an offer
+//!         ▲  waiting   │  │    try_send    │
+//!         │  call      │  └────────────────┘
+//!         └────────────┴─── leaves; an engaged receiver only with its message
+//! ```
+//!
+//! A sender that may not wait pushes its offer, engages a receiver that waits, and only then commits. Whoever
+//! pops an offer while engaged by another sends it back to its sender, who offers it again. Two engaged
+//! receivers that pop each other's offers swap.
+
+use crate::receipt::{Cell, CellRef, Standing};
+use crate::sync::AtomicU64;
+use crate::sync::Ordering::{AcqRel, Acquire, Release, SeqCst};
+use crate::sync::fence;
+use postbox_steps::{Step, at};
+
+/// How often a turn word may change under a receiver that looks at it.
+const CHANGES: usize = 1 << 10;
+
+const NONE: u64 = 0;
+const WAITING: u64 = 1;
+const ENGAGED: u64 = 1 << 63;
+
+fn engaged_by(offer: CellRef) -> u64 {
+    ENGAGED | offer.to_word()
+}
+
+fn engager(turn: u64) -> Option<CellRef> {
+    (turn & ENGAGED != 0).then(|| CellRef::from_word(turn & !ENGAGED))
+}
+
+/// One receiver's word, wherever it lies.
+#[derive(Clone, Copy)]
+pub struct Turn<'m>(pub &'m AtomicU64);
+
+impl Turn<'_> {
+    fn load(self) -> u64 {
+        // Pairs with the compare-and-swaps of `change`.
+        self.0.load(Acquire)
+    }
+
+    fn change(self, from: u64, to: u64) -> bool {
+        // Pairs with itself and the load in `load`.
+        self.0.compare_exchange(from, to, AcqRel, Acquire).is_ok()
+    }
+
+    /// A waiting call begins.
+    pub fn begin(self) {
+        self.0.store(WAITING, Release);
+        at(Step::TurnBegun);
+    }
+
+    /// It is over.
+    pub fn end(self) {
+        self.0.store(NONE, Release);
+        at(Step::TurnOver);
+    }
+
+    /// What was popped was nothing to take: the receiver waits on.
+    pub fn resume(self) {
+        self.change(NONE, WAITING);
+        at(Step::TurnResumed);
+    }
+
+    /// Whether the receiver is inside a waiting call.
+    pub fn is_begun(self) -> bool {
+        self.load() != NONE
+    }
+
+    /// Whether it waits and no sender counts on it.
+    pub fn is_waiting(self) -> bool {
+        self.load() == WAITING
+    }
+
+    /// Binds it to an offer, if it waits and nobody else has.
+    pub fn engage(self, offer: CellRef) -> bool {
+        self.change(WAITING, engaged_by(offer))
+    }
+}
+
+/// The receivers that may meet senders, and the cells of the offers.
+pub trait Meeting {
+    /// The cell of an offer; a reference read from memory may name none.
+    fn cell(&self, offer: CellRef) -> Option<Cell<'_>>;
+
+    /// The turns of all members.
+    fn turns(&self) -> impl Iterator<Item = Turn<'_>>;
+
+    /// Whether the entry is of a try_send that has engaged a receiver.
+    fn is_committed(&self, offer: CellRef) -> bool {
+        self.cell(offer).is_some_and(|cell| cell.is_committed(offer.generation))
+    }
+
+    /// Whether a receiver may still be bound to it.
+    fn binds(&self, offer: CellRef) -> bool {
+        self.cell(offer).is_some_and(|cell| {
+            cell.is_committed(offer.generation) || cell.standing(offer.generation) == Standing::Open
+        })
+    }
+
+    /// Whether a receiver may take that offer; if so it no longer waits.
+    fn may_take(&self, turn: Turn<'_>, offer: CellRef) -> bool {
+        // Others engage, swap and disengage meanwhile: bounded, should memory lie.
+        for _ in 0..CHANGES {
+            let now = turn.load();
+            if let Some(mine) = engager(now)
+                && mine != offer
+                && self.binds(mine)
+            {
+                if !self.is_committed(offer) {
+                    return false;
+                }
+                // Somebody else is engaged by this one: let it have mine.
+                self.swap_engagement(offer, mine);
+                // Mine may have ended meanwhile, and whoever ended it have looked before the swap.
+                if !self.binds(mine) {
+                    self.disengage(mine);
+                }
+            }
+            if now == NONE || turn.change(now, NONE) {
+                at(Step::TurnUsed);
+                return true;
+            }
+        }
+        true
+    }
+
+    /// Whether a receiver may leave without a message: not if a sender has counted on it. An offer that has
+    /// engaged it and is not committed yet is for `decline` to send back.
+    fn may_leave(&self, turn: Turn<'_>, decline: impl FnOnce(CellRef)) -> bool {
+        let now = turn.load();
+        if let Some(offer) = engager(now) {
+            decline(offer);
+            if self.is_committed(offer) {
+                return false;
+            }
+        }
+        // Changed meanwhile: look again.
+        now == NONE || turn.change(now, NONE)
+    }
+
+    /// The offer is over: whoever was engaged by it and did not get it waits on.
+    fn disengage(&self, offer: CellRef) {
+        // After the offer ended; pairs with the one in `swap_engagement`.
+        fence(SeqCst);
+        // In the middle of a swap two are engaged by it.
+        self.turns().for_each(|turn| {
+            turn.change(engaged_by(offer), WAITING);
+        });
+        at(Step::TurnDisengaged);
+    }
+
+    /// Whoever is engaged by one offer is by the other.
+    fn swap_engagement(&self, from: CellRef, to: CellRef) {
+        self.turns().any(|turn| turn.change(engaged_by(from), engaged_by(to)));
+        // Before a look at how `to` stands; pairs with the one in `disengage`.
+        fence(SeqCst);
+        at(Step::TurnSwapped);
+    }
+}

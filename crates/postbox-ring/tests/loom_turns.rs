@@ -1,0 +1,176 @@
+//! The rendezvous of senders that may not wait, under loom: who is counted on stays for its message, and
+//! nobody is left bound to an offer that is over.
+#![cfg(loom)]
+
+mod explore;
+
+use explore::explore;
+use loom::thread;
+use postbox_ring::receipt::{Cell, CellRef, Settled, Standing, Taker};
+use postbox_ring::sync::AtomicU64;
+use postbox_ring::turn::{Meeting, Turn};
+use std::sync::Arc;
+
+const TAKER: Taker = Taker { index: 7, pid: 4711 };
+
+/// Those of one cell.
+struct Words {
+    word: AtomicU64,
+    owner: AtomicU64,
+    asleep: AtomicU64,
+    epoch: AtomicU64,
+}
+
+struct Place {
+    cells: [Words; 2],
+    turns: [AtomicU64; 2],
+}
+
+impl Meeting for Place {
+    fn cell(&self, offer: CellRef) -> Option<Cell<'_>> {
+        let Words { word, owner, asleep, epoch } = &self.cells[usize::from(offer.index)];
+        Some(Cell { word, owner, asleep, epoch })
+    }
+
+    fn turns(&self) -> impl Iterator<Item = Turn<'_>> {
+        self.turns.iter().map(Turn)
+    }
+}
+
+impl Place {
+    fn new() -> Arc<Place> {
+        let zero = || AtomicU64::new(0);
+        let words = || Words { word: zero(), owner: zero(), asleep: zero(), epoch: zero() };
+        Arc::new(Place { cells: [words(), words()], turns: [zero(), zero()] })
+    }
+
+    fn turn(&self, receiver: usize) -> Turn<'_> {
+        Turn(&self.turns[receiver])
+    }
+
+    fn offer(&self, index: u16) -> CellRef {
+        let cell = self.cell(CellRef { index, generation: 0 }).unwrap();
+        let generation = cell.open(index).unwrap();
+        cell.date(0);
+        CellRef { index, generation }
+    }
+
+    /// As `Channel::engage` from where its offer is pushed; true if it returns with the promise that it is
+    /// taken, or knows that it was.
+    fn commit(&self, offer: CellRef, engaged: bool) -> bool {
+        let cell = self.cell(offer).unwrap();
+        if engaged && cell.commit(offer.generation) {
+            return true;
+        }
+        if engaged {
+            self.disengage(offer);
+        }
+        let met = !cell.withdraw(offer.generation)
+            && matches!(cell.standing(offer.generation), Standing::Taken(_));
+        cell.close();
+        met
+    }
+
+    fn engage(&self, offer: CellRef) -> bool {
+        let engaged = self.turns().any(|turn| turn.engage(offer));
+        self.commit(offer, engaged)
+    }
+
+    /// As `Channel::claim_message`: whether the popper shows the message.
+    fn open(&self, turn: Turn<'_>, waited: bool, offer: CellRef) -> bool {
+        let cell = self.cell(offer).unwrap();
+        if !self.may_take(turn, offer) {
+            cell.decline(offer.generation);
+            return false;
+        }
+        let mine = cell.take(offer.generation, TAKER) != Settled::Corpse;
+        if mine {
+            self.disengage(offer);
+        } else if waited {
+            turn.resume();
+        }
+        mine
+    }
+
+    fn decline(&self, offer: CellRef) {
+        self.cell(offer).unwrap().decline(offer.generation);
+    }
+}
+
+#[test]
+fn who_is_counted_on_stays_for_its_message() {
+    explore(4, || {
+        let place = Place::new();
+        place.turn(0).begin();
+        let offer = place.offer(0);
+        let sender = {
+            let place = place.clone();
+            thread::spawn(move || place.engage(offer))
+        };
+        // Its time is over: as `obliged`, it looks until it may leave or has its message.
+        let turn = place.turn(0);
+        let mut took = false;
+        let mut left = place.may_leave(turn, |offer| place.decline(offer));
+        let sent = sender.join().unwrap();
+        while !left && !took {
+            took = place.open(turn, true, offer);
+            left = !took && place.may_leave(turn, |offer| place.decline(offer));
+        }
+        assert_eq!(took, sent, "sent and not taken, or taken and not sent");
+    });
+}
+
+#[test]
+fn a_sender_that_engages_meets_one_of_two_receivers_that_pop() {
+    explore(3, || {
+        let place = Place::new();
+        place.turn(0).begin();
+        let offer = place.offer(0);
+        let sender = {
+            let place = place.clone();
+            thread::spawn(move || place.engage(offer))
+        };
+        // This one only tries.
+        let passer = {
+            let place = place.clone();
+            thread::spawn(move || place.open(place.turn(1), false, offer))
+        };
+        let tried = passer.join().unwrap();
+        let sent = sender.join().unwrap();
+        assert_eq!(tried, sent);
+        assert!(place.turn(0).is_waiting(), "who did not get it waits on");
+    });
+}
+
+#[test]
+fn nobody_stays_bound_to_an_offer_that_is_over() {
+    explore(3, || {
+        let place = Place::new();
+        // Two waiting receivers, each engaged by one; the second offer is committed.
+        for receiver in 0..2 {
+            place.turn(receiver).begin();
+        }
+        let (first, second) = (place.offer(0), place.offer(1));
+        assert!(place.turn(0).engage(first));
+        assert!(place.engage(second), "the other receiver");
+        let sender = {
+            let place = place.clone();
+            thread::spawn(move || place.commit(first, true))
+        };
+        // The first is popped by one that only tries, and has no turn.
+        let passer = {
+            let place = place.clone();
+            thread::spawn(move || {
+                let none = AtomicU64::new(0);
+                place.open(Turn(&none), false, first)
+            })
+        };
+        // The second is popped by the receiver that the first one has engaged.
+        let took = place.open(place.turn(0), true, second);
+        let (met, tried) = (sender.join().unwrap(), passer.join().unwrap());
+        assert!(took, "committed: whoever pops it takes it");
+        assert_eq!(met, tried);
+        assert!(!place.turn(0).is_begun(), "it has its message");
+        assert!(place.turn(1).is_waiting(), "the other lost its offer and waits on");
+    });
+}
