@@ -208,13 +208,10 @@ fn a_committed_cell_is_freed_by_its_taker_and_never_again_under_the_next_offer()
         let theirs = reaper.join().unwrap();
         assert!(taker.join().unwrap(), "a committed offer is taken");
         assert!(ours.is_none() || theirs.is_none(), "one at a time");
-        match ours.or(theirs) {
-            Some(next) => {
-                assert_eq!(shared.cell().standing(next), Standing::Open);
-                assert_eq!(shared.cell().open(NEXT), None, "it is in use");
-                shared.cell().close();
-            }
-            None => {}
+        if let Some(next) = ours.or(theirs) {
+            assert_eq!(shared.cell().standing(next), Standing::Open);
+            assert_eq!(shared.cell().open(NEXT), None, "it is in use");
+            shared.cell().close();
         }
         assert!(shared.cell().open(NEXT).is_some(), "it is free");
     });
