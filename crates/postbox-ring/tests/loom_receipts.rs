@@ -218,6 +218,25 @@ fn a_committed_cell_is_freed_by_its_taker_and_never_again_under_the_next_offer()
 }
 
 #[test]
+fn a_cell_that_its_last_user_died_over_is_had_by_one_of_those_who_need_it() {
+    explore(3, || {
+        let shared = Shared::new();
+        let offer = shared.offer();
+        let owner = shared.0.owner.load(Acquire);
+        shared.cell().close();
+        // As if it had died before it let go of the owner.
+        shared.0.owner.store(owner, Release);
+        let theirs = shared.apart(|cell| cell.open(NEXT));
+        let ours = shared.cell().open(OTHER);
+        let theirs = theirs.join().unwrap();
+        assert!(ours.is_some() ^ theirs.is_some(), "one of them");
+        let next = ours.or(theirs).unwrap();
+        assert_ne!(next, offer);
+        assert_eq!(shared.cell().standing(next), Standing::Open);
+    });
+}
+
+#[test]
 fn a_committed_cell_whose_entry_is_gone_is_freed_once_by_several_repairs() {
     explore(3, || {
         let shared = Shared::new();
