@@ -1,10 +1,10 @@
 #![allow(unsafe_code, reason = "no safe call makes processes that share their descriptors")]
 
-use crate::bench::Bench;
 use nix::libc;
 use nix::sys::prctl::set_child_subreaper;
 use nix::sys::wait::waitpid;
 use postbox::{Wait, fork};
+use postbox_tests::bench::Bench;
 use postbox_tests::{Gate, Outcome};
 use std::time::{Duration, Instant};
 

@@ -1,4 +1,3 @@
-use crate::bench::{Bench, connection, connection_at, greet, greet_as, hear};
 use crate::joining::resident;
 use nix::errno::Errno;
 use nix::sys::prctl::set_child_subreaper;
@@ -6,6 +5,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::waitpid;
 use nix::unistd::Pid;
 use postbox::{Capacity, Mechanism, channel, fork};
+use postbox_tests::bench::{Bench, connection, connection_at, greet, greet_as, hear};
 use postbox_tests::{Outcome, bystander, soon};
 use std::process::Command;
 

@@ -1,7 +1,7 @@
-use crate::bench::{Bench, greet};
 use nix::errno::Errno;
 use nix::sys::signal::Signal;
 use postbox::{Capacity, Child, Domain, Group, Mechanism, channel, fork};
+use postbox_tests::bench::{Bench, greet};
 use postbox_tests::{Chance, Gate, Outcome, eventually, soon};
 use std::time::Instant;
 

@@ -1,10 +1,8 @@
 //! Domains among real processes: who gets a name, who is let in, who can be harmed, what is left.
 
-mod bench;
 mod deadlines;
 mod forks;
 mod joining;
-mod shortage;
 mod strangers;
 mod users;
 
@@ -36,8 +34,6 @@ fn main() -> ExitCode {
             users::pretended,
         ),
         Case::new("what a stranger has put where domains should lie is refused", users::squatted),
-        Case::new("whoever cannot join for want of descriptors loses nothing", shortage::joining),
-        Case::new("a fork without a descriptor for the child does not happen", shortage::forking),
         Case::new(
             "who asks a name that the dead still hold is in time",
             deadlines::name_of_the_dead,

@@ -1,8 +1,8 @@
-use crate::bench::{Bench, connection, greet, hear, say};
 use crate::joining::resident;
 use nix::errno::Errno;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use postbox::{Group, fork};
+use postbox_tests::bench::{Bench, connection, greet, hear, say};
 use postbox_tests::{Chance, Gate, Outcome, eventually};
 use std::time::Instant;
 

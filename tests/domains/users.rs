@@ -1,8 +1,8 @@
-use crate::bench::{Bench, greet};
 use nix::errno::Errno;
 use nix::sys::stat::{Mode, umask};
 use nix::unistd::geteuid;
 use postbox::{Domain, DomainError, DomainOptions, fork};
+use postbox_tests::bench::{Bench, greet};
 use postbox_tests::{Outcome, unprivileged_as};
 use std::fs::{Permissions, set_permissions};
 use std::os::unix::fs::PermissionsExt;

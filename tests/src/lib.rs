@@ -10,6 +10,7 @@
 //! Order between processes is made by a [`Gate`], by [`until_asleep`], or by the channels
 //! themselves, never by waiting for a while.
 
+pub mod bench;
 mod books;
 mod cases;
 mod chance;

@@ -37,6 +37,24 @@ pub fn pipe_user_pages_soft() -> Result<u64> {
     number("/proc/sys/fs/pipe-user-pages-soft")
 }
 
+/// The files that may be open in the whole system.
+///
+/// # Errors
+///
+/// `ENOENT`: `/proc` is not mounted. `EMFILE`, `ENFILE`.
+pub fn file_max() -> Result<u64> {
+    number("/proc/sys/fs/file-max")
+}
+
+/// The descriptors that a user may have in epoll sets.
+///
+/// # Errors
+///
+/// As [`file_max`].
+pub fn max_user_watches() -> Result<u64> {
+    number("/proc/sys/fs/epoll/max_user_watches")
+}
+
 /// Bytes of memory that could be taken now without swapping: `MemAvailable` of `/proc/meminfo`.
 ///
 /// `fallocate(2)` of more than that is not refused: the kernel kills processes, anybody's, to find

@@ -7,6 +7,7 @@
 
 use crate::directory::by_descriptor;
 use crate::{Errno, Result};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket as sys;
 use nix::sys::socket::{AddressFamily, Backlog, Shutdown, SockFlag, SockType, UnixAddr};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
@@ -48,6 +49,12 @@ pub fn accept(listener: impl AsFd) -> Result<OwnedFd> {
     let raw = sys::accept4(listener.as_fd().as_raw_fd(), flags)?;
     // SAFETY: the call has just opened this descriptor, so nobody else owns it.
     Ok(unsafe { OwnedFd::from_raw_fd(raw) })
+}
+
+/// Whether a connection waits to be [accepted](accept): what `EMFILE` of that call does not tell.
+pub fn has_waiting(listener: impl AsFd) -> bool {
+    let mut polled = [PollFd::new(listener.as_fd(), PollFlags::POLLIN)];
+    poll(&mut polled, PollTimeout::ZERO).is_ok_and(|ready| ready > 0)
 }
 
 /// Ends a listener or a connection in every process that has a copy of it. Nobody can connect to the
@@ -102,7 +109,9 @@ mod tests {
         let (path, directory) = directory();
         let listener = listen(&directory, &"n".repeat(75)).unwrap();
         assert_eq!(accept(&listener).unwrap_err(), Errno::EAGAIN);
+        assert!(!has_waiting(&listener));
         let client = connect(&directory, &"n".repeat(75)).unwrap();
+        assert!(has_waiting(&listener));
         let server = accept(&listener).unwrap();
         assert_eq!(peer_credentials(&client).unwrap().pid, std::process::id());
         assert_eq!(peer_credentials(&server).unwrap().pid, std::process::id());

@@ -1,7 +1,7 @@
 //! Who a process is: its number together with its start time.
 
-use crate::Result;
 use crate::proc_file::Stat;
+use crate::{Errno, Result};
 
 /// Names one process for as long as the machine runs: numbers are reused, but not within one tick.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -19,7 +19,20 @@ pub struct Identity {
 /// no name of a program can mislead it. Where `/proc` is mounted with `hidepid`, processes of other
 /// users look as if they did not exist.
 pub fn start_time(pid: u32) -> Option<u64> {
-    Stat::read(format!("/proc/{pid}/stat")).ok().map(|stat| stat.start_time)
+    try_start_time(pid).unwrap_or(None)
+}
+
+/// As [`start_time`], telling "no such process" from "cannot be read now".
+///
+/// # Errors
+///
+/// `EMFILE`, `ENFILE`, `ENOMEM`: reading it takes a descriptor and a little memory for a moment.
+pub fn try_start_time(pid: u32) -> Result<Option<u64>> {
+    match Stat::read(format!("/proc/{pid}/stat")) {
+        Ok(stat) => Ok(Some(stat.start_time)),
+        Err(errno @ (Errno::EMFILE | Errno::ENFILE | Errno::ENOMEM)) => Err(errno),
+        Err(_) => Ok(None),
+    }
 }
 
 /// The identity of the calling process.

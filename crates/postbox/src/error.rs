@@ -2,6 +2,7 @@
 //! caller still has it.
 
 use crate::denied::Denied;
+use crate::remedy::remedy;
 use crate::wait::Ended;
 use postbox_sys::Errno;
 use std::fmt;
@@ -49,23 +50,6 @@ pub enum Fault {
         #[source]
         errno: Errno,
     },
-}
-
-/// What to do about the errors that have a remedy.
-fn remedy(call: &str, errno: Errno) -> &'static str {
-    match (call, errno) {
-        ("mq_open", Errno::EMFILE | Errno::ENOSPC) => {
-            ": the queue quota is used up; raise RLIMIT_MSGQUEUE (ulimit -q) or \
-             fs.mqueue.queues_max, or use another mechanism"
-        }
-        (_, Errno::EMFILE) => ": raise RLIMIT_NOFILE (ulimit -n) or keep fewer ends open",
-        (_, Errno::ENFILE) => ": the machine's fs.file-max is reached",
-        ("the channel's memory", Errno::EFBIG) => {
-            ": RLIMIT_FSIZE (ulimit -f) is below the smallest channel; raise it"
-        }
-        (_, Errno::ENOMEM | Errno::ENOSPC) => ": memory is short; free some or lower the byte cap",
-        _ => "",
-    }
 }
 
 impl Fault {

@@ -329,6 +329,7 @@ mod peer;
 mod policy;
 mod process;
 mod queue;
+mod remedy;
 mod select;
 mod wait;
 

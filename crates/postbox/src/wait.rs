@@ -1,5 +1,6 @@
 //! How long a call may wait, and what may end it early.
 
+use crate::error::Fault;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
@@ -93,7 +94,11 @@ impl Cancel {
     ///
     /// `EMFILE`, `ENFILE` or `ENOMEM` of `eventfd(2)`.
     pub fn new() -> io::Result<Self> {
-        let bell = postbox_sys::eventfd::create()?;
+        let bell = postbox_sys::eventfd::create().map_err(|errno| {
+            // Of the same kind, and with what to do about it.
+            let fault = Fault::System { call: "eventfd", errno };
+            io::Error::new(io::Error::from(errno).kind(), fault)
+        })?;
         Ok(Cancel { inner: Arc::new(CancelState { fired: AtomicBool::new(false), bell }) })
     }
 

@@ -80,7 +80,7 @@ impl End {
         strategy: WaitStrategy,
         name: Option<&Name>,
     ) -> Result<Self, Fault> {
-        wipe_on_fork::renew().map_err(Fault::system("madvise"))?;
+        Identity::establish()?;
         let limit = match channel.config.form {
             Form::OneToOne => 1,
             Form::ManyToMany => super::layout::MEMBERS,

@@ -76,6 +76,7 @@ use crate::error::{CreateError, Fault};
 use crate::mechanism::{Capacity, Form, Mechanism};
 use crate::policy::Policy;
 use crate::queue::{KernelQueue, Wanted};
+use crate::remedy::CHANNEL_MEMORY;
 use bells::Bells;
 use control::{Awaited, Cell, Control, Header, MAGIC, Member};
 use envelope::Envelope;
@@ -159,7 +160,7 @@ impl Channel {
                     config.byte_cap = (config.byte_cap / 4).max(LEAST_BYTE_CAP);
                 }
                 Err(errno) => {
-                    return Err(Fault::System { call: "the channel's memory", errno }.into());
+                    return Err(Fault::System { call: CHANNEL_MEMORY, errno }.into());
                 }
             }
         };
@@ -262,7 +263,7 @@ impl Channel {
         let too_few = Fault::Corrupt("there are too few descriptors for a channel");
         let mut fds = fds.into_iter();
         let memory = fds.next().ok_or(too_few.clone())?;
-        let region = memfd::map(memory.as_fd()).map_err(Fault::system("the channel's memory"))?;
+        let region = memfd::map(memory.as_fd()).map_err(Fault::system(CHANNEL_MEMORY))?;
         let config = Config::read_header(&region)?;
         let bells: Vec<OwnedFd> = fds.by_ref().take(Bells::COUNT).collect();
         let bells = Bells::from_fds(bells.try_into().map_err(|_| too_few)?)?;

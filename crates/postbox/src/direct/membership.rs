@@ -61,7 +61,7 @@ impl Membership {
             let (len, max) = (schema.len(), LinkOptions::MAX_SCHEMA);
             return Err(JoinError::SchemaTooLong { len, max });
         }
-        wipe_on_fork::renew().map_err(Fault::system("madvise"))?;
+        Identity::establish()?;
         let address = Address::process(&name);
         let claim = domain.claim(&address).map_err(|error| match error {
             ClaimError::Taken { pid } => {
@@ -231,7 +231,8 @@ impl Membership {
             }
             Some(pid) => pid,
         };
-        let partner = Partner { name: name.clone(), identity: Identity::of(pid) };
+        let identity = Identity::read(pid).map_err(LinkError::from)?;
+        let partner = Partner { name: name.clone(), identity };
         let to = partner.identity.to_word();
         let made = self.board.make(partner, None, terms.clone(), insists);
         let link = made.map_err(|unmade| self.unmade(name, terms, unmade))?;
@@ -270,7 +271,8 @@ impl Membership {
         let request = LinkRequest::Make { instance, terms: terms.clone(), insists };
         let (reply, mut answered) = self.ask(name, request, &[], wait)?;
         let LinkReply::Made { link: offer } = reply else { return self.refused(name, reply) };
-        let partner = Partner { name: name.clone(), identity: Identity::of(answered.pid) };
+        let identity = Identity::read(answered.pid).map_err(LinkError::from)?;
+        let partner = Partner { name: name.clone(), identity };
         let fds = std::mem::take(&mut answered.fds);
         let taken = self.board.take(&offer, fds, partner, answered.uid);
         let link = taken.map_err(|unmade| self.unmade(name, terms, unmade))?;

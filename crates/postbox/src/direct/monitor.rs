@@ -62,7 +62,7 @@ impl Monitor {
     pub(super) fn new(membership: &Membership, name: Name) -> Result<Self, LinkError> {
         let domain = membership.domain().clone();
         let pid = domain.holder(&Address::process(&name))?;
-        let identity = Identity::of(pid.ok_or_else(|| membership.absent(&name))?);
+        let identity = Identity::read(pid.ok_or_else(|| membership.absent(&name))?)?;
         match identity.watch().map_err(Fault::system("pidfd_open"))? {
             Some(death) => Ok(Monitor { domain, name, identity, death }),
             // It has died since.

@@ -234,7 +234,8 @@ impl Switchboard {
             let (asked, has) = (shown(schema), shown(self.schema.as_deref()));
             return Ok((LinkReply::Mismatch { asked, has }, Vec::new()));
         }
-        let partner = Partner { name: partner.clone(), identity: Identity::of(caller.pid) };
+        let identity = Identity::read(caller.pid).map_err(CreateError::from)?;
+        let partner = Partner { name: partner.clone(), identity };
         match request {
             LinkRequest::Take { to, .. } if to != Identity::own().to_word() => {
                 Ok((LinkReply::Stranger, Vec::new()))

@@ -2,6 +2,7 @@
 
 use crate::error::Fault;
 use crate::name::InvalidName;
+use crate::remedy;
 use postbox_sys::Errno;
 use std::path::PathBuf;
 
@@ -50,18 +51,21 @@ pub enum DomainError {
 }
 
 /// What to do about the errors that have a remedy.
-fn remedy(errno: Errno) -> &'static str {
-    match errno {
+fn remedy(errno: Errno) -> String {
+    let remedy = match errno {
         Errno::EACCES => {
             ": it is another user's; have that user open the domain to a group of yours, or set \
              POSTBOX_DIR to a directory of your own"
         }
         Errno::EPERM => ": only a member of the group can open a domain to it",
         Errno::ENOENT => ": make the directory above it, and see that /proc is mounted",
-        Errno::EMFILE => ": raise RLIMIT_NOFILE (ulimit -n)",
-        Errno::ENFILE => ": the machine's fs.file-max is reached",
-        Errno::ENOSPC | Errno::EDQUOT => ": the file system is full",
+        Errno::ENOSPC | Errno::EDQUOT => {
+            ": the file system is full, of bytes or of inodes: make room there, or set POSTBOX_DIR to a \
+             directory elsewhere"
+        }
         Errno::EROFS => ": set POSTBOX_DIR to a directory that can be written to",
-        _ => "",
-    }
+        // The limits of the process, as everywhere.
+        errno => return remedy::remedy("", errno),
+    };
+    remedy.into()
 }

@@ -3,6 +3,7 @@
 use super::address::{Address, file_name};
 use super::place::{Place, temporary_name};
 use crate::error::Fault;
+use crate::remedy::LISTENING;
 use postbox_sys::{Errno, Result as SysResult, directory as sys, listener, wipe_on_fork};
 use std::collections::BTreeSet;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -48,8 +49,7 @@ impl Listener {
                 break;
             }
         }
-        let Published { socket, id, replaced } =
-            outcome.map_err(Fault::system("listening in the domain"))?;
+        let Published { socket, id, replaced } = outcome.map_err(Fault::system(LISTENING))?;
         Ok(Listener { place, address, socket, id, replaced, born: wipe_on_fork::generation() })
     }
 

@@ -80,6 +80,10 @@ impl Asking<'_> {
             };
             let reply = match answered.reply {
                 Reply::Mailbox(bytes) => MailboxReply::unpack(&bytes),
+                Reply::Failed { why } => {
+                    let reason = format!("{} cannot answer: {why}", whom());
+                    return Err(MailboxError::Refused { name: about.clone(), reason });
+                }
                 _ => None,
             };
             let reply = match (reply, answered.fds.first()) {

@@ -9,6 +9,7 @@ use crate::domain::{
 };
 use crate::error::Fault;
 use crate::name::Name;
+use crate::process::Identity;
 use crate::wait::{Ended, Wait};
 use postbox_sys::epoll::{Epoll, Event, Interest};
 use postbox_sys::eventfd;
@@ -100,6 +101,7 @@ impl Keeper {
     /// [`Running`](KeeperError::Running) where the domain has one; a domain that cannot be used; no
     /// descriptor or thread to be had.
     pub fn start(domain: &Domain, when_idle: WhenIdle) -> Result<Self, KeeperError> {
+        Identity::establish()?;
         let address = Address::process(&name());
         let claim = domain.claim(&address).map_err(|error| match error {
             ClaimError::Taken { pid } => KeeperError::Running { pid },

@@ -17,7 +17,7 @@ pub(super) fn answer(
     find_out: impl FnOnce() -> MailboxReply + Send + 'static,
 ) -> Result<OwnedFd, Refusal> {
     let (here, there) =
-        socket::seqpacket_pair().map_err(|errno| cannot(format!("socketpair failed: {errno}")))?;
+        socket::seqpacket_pair().map_err(Fault::system("socketpair")).map_err(cannot)?;
     thread::Builder::new()
         .name("postbox-later".into())
         .spawn(move || {
@@ -25,7 +25,10 @@ pub(super) fn answer(
             let _ = socket::send(&here, &find_out().to_bytes());
             drop(engaged);
         })
-        .map_err(|error| cannot(format!("no thread can be started: {error}")))?;
+        .map_err(|error| {
+            let errno = error.raw_os_error().map_or(Errno::EAGAIN, Errno::from_raw);
+            cannot(Fault::System { call: "a new thread", errno })
+        })?;
     Ok(there)
 }
 

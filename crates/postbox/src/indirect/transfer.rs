@@ -149,6 +149,7 @@ fn judge(answered: Result<Reply, AskError>, to: &Name) -> Result<(), Refusal> {
             Some(MailboxReply::Refused(refusal)) => Err(refusal),
             _ => Err(cannot(format!("{to} does not understand what a mailbox is"))),
         },
+        Ok(Reply::Failed { why }) => Err(cannot(format!("{to} cannot take it over: {why}"))),
         Ok(_) => Err(cannot(format!("{to} does not take mailboxes over"))),
         Err(AskError::Absent | AskError::Gone { .. }) => {
             Err(Refusal::NoSuchProcess { name: to.clone() })

@@ -5,9 +5,10 @@ use super::ends::Ends;
 use super::identity::Identity;
 use super::quiet;
 use crate::error::Fault;
+use crate::remedy::remedy;
 use postbox_steps::{Step, at};
 use postbox_sys::fork::{self as sys, CTRL_C, Forked};
-use postbox_sys::{Errno, wipe_on_fork};
+use postbox_sys::{Errno, eventfd};
 use std::error::Error;
 use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -28,8 +29,9 @@ pub enum ForkError {
     /// An end is not this process's to give.
     #[error(transparent)]
     Fault(#[from] Fault),
-    /// `fork(2)` failed: `EAGAIN` where RLIMIT_NPROC or the control group's pids.max is reached.
-    #[error("cannot fork: {0}")]
+    /// `fork(2)` failed: `EAGAIN` where RLIMIT_NPROC or the control group's pids.max is reached,
+    /// `EMFILE` where there is no descriptor left to wait for the child by.
+    #[error("cannot fork: {0}{advice}", advice = remedy("fork", *.0))]
     System(#[source] Errno),
 }
 
@@ -76,8 +78,11 @@ pub fn fork<E: Ends>(
     // What this process has buffered is not the child's to write.
     let _ = std::io::stdout().flush();
     let vouched_for = [CTRL_C, quiet::THREAD];
+    // The child cannot be undone: what it takes to know it and to wait for it is kept free for that.
+    let kept_free = eventfd::create().map_err(ForkError::System)?;
     let forked = sys::refuse_strangers(&vouched_for)
         .and_then(|()| quiet::quietly(|| sys::fork(&vouched_for)));
+    drop(kept_free);
     match forked {
         Ok(Forked::Parent { pid }) => {
             at(Step::ChildForked);
@@ -104,7 +109,7 @@ fn run<E: Ends>(
     body: impl FnOnce(E) -> Result<(), Box<dyn Error>>,
 ) -> i32 {
     let outcome = catch_unwind(AssertUnwindSafe(|| {
-        wipe_on_fork::renew()?;
+        Identity::establish()?;
         ends.visit(&mut |end| {
             end.take_over(giver);
         });

@@ -4,6 +4,7 @@ use super::child::{Child, ChildError};
 use super::ends::Ends;
 use super::fork::{ForkError, fork};
 use super::spawn::{Spawn, SpawnError};
+use crate::remedy::remedy;
 use crate::wait::{Ended, Wait};
 use postbox_sys::Errno;
 use postbox_sys::epoll::{Epoll, Event, Interest};
@@ -45,7 +46,7 @@ pub enum GroupError {
     #[error("cancelled; the remaining children were ended")]
     Cancelled,
     /// Nothing to sleep on could be made: `EMFILE` and the like of `epoll_create1(2)`.
-    #[error("cannot wait for the children: {0}")]
+    #[error("cannot wait for the children: {0}{advice}", advice = remedy("epoll_create1", *.0))]
     System(#[source] Errno),
 }
 

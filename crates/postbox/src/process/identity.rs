@@ -1,6 +1,7 @@
 //! Which process an end belongs to, and whether that process still lives.
 
-use postbox_sys::process::start_time;
+use crate::error::Fault;
+use postbox_sys::process::{start_time, try_start_time};
 use postbox_sys::{Errno, pidfd, wipe_on_fork};
 use std::collections::HashMap;
 use std::os::fd::OwnedFd;
@@ -31,6 +32,29 @@ impl Identity {
         Identity::new(pid, start_time(pid).unwrap_or(0))
     }
 
+    /// As [`Identity::of`], for what another process is to compare with its own: an identity that
+    /// lacks the start time merely because descriptors are short would never be the right one.
+    pub(crate) fn read(pid: u32) -> Result<Self, Fault> {
+        let start = try_start_time(pid).map_err(Fault::system("looking a process up in /proc"))?;
+        Ok(Identity::new(pid, start.unwrap_or(0)))
+    }
+
+    /// Makes sure that this process knows itself and its fork generation: before it becomes a member
+    /// of anything, since it goes by what it finds out here for the rest of its life.
+    pub(crate) fn establish() -> Result<(), Fault> {
+        let generation = wipe_on_fork::renew().map_err(Fault::system("madvise"))?;
+        // As in `own`.
+        if OWN[1].load(Ordering::Acquire) != generation {
+            Identity::read(std::process::id())?.remember(generation);
+        }
+        Ok(())
+    }
+
+    fn remember(self, generation: u64) {
+        OWN[0].store(self.0, Ordering::Relaxed);
+        OWN[1].store(generation, Ordering::Release);
+    }
+
     /// The calling process.
     pub(crate) fn own() -> Self {
         let generation = wipe_on_fork::generation();
@@ -39,8 +63,7 @@ impl Identity {
             return Identity(OWN[0].load(Ordering::Relaxed));
         }
         let own = Identity::of(std::process::id());
-        OWN[0].store(own.0, Ordering::Relaxed);
-        OWN[1].store(generation, Ordering::Release);
+        own.remember(generation);
         own
     }
 

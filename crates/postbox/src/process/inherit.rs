@@ -6,7 +6,7 @@ use crate::channel::{Channel, End, Role, Seat};
 use crate::error::Fault;
 use crate::mechanism::WaitStrategy;
 use postbox_steps::{Step, at};
-use postbox_sys::{inherited as sys, wipe_on_fork};
+use postbox_sys::{Errno, inherited as sys};
 use std::fmt;
 use std::os::fd::RawFd;
 use std::sync::Arc;
@@ -123,10 +123,14 @@ pub fn inherited<E: OneEnd>(name: &str) -> Result<E, InheritError> {
     if offer.role != E::ROLE {
         return Err(InheritError::Direction(name.to_owned()));
     }
-    wipe_on_fork::renew().map_err(Fault::system("madvise"))?;
+    Identity::establish()?;
     // Copies first: in a program that this one starts in turn, the numbers may be anybody's.
     let copies = offer.fds().map(sys::duplicate).collect::<Result<Vec<_>, _>>();
-    let channel = Channel::from_fds(copies.map_err(|_| missing())?)?;
+    let copies = copies.map_err(|errno| match errno {
+        Errno::EBADF => missing(),
+        errno => Fault::System { call: "dup", errno }.into(),
+    })?;
+    let channel = Channel::from_fds(copies)?;
     if !channel.is_seat_of(offer.seat, offer.role, [offer.giver, Identity::own()]) {
         return Err(InheritError::Lost(name.to_owned()));
     }

@@ -7,6 +7,7 @@ use super::identity::Identity;
 use super::inherit::{ENVIRONMENT, Offered};
 use crate::channel::End;
 use crate::error::Fault;
+use crate::remedy::remedy;
 use command_fds::{CommandFdExt, FdMapping};
 use postbox_steps::{Step, at};
 use postbox_sys::Errno;
@@ -78,7 +79,7 @@ pub enum SpawnError {
     #[error(transparent)]
     Fault(#[from] Fault),
     /// The program did not start.
-    #[error("cannot start {program}: {source}")]
+    #[error("cannot start {program}: {source}{}", advice(.source))]
     Start {
         /// Its path.
         program: String,
@@ -190,6 +191,11 @@ impl Spawn {
             failed(errno.into())
         })
     }
+}
+
+/// What to do about it, where a limit is in the way.
+fn advice(error: &io::Error) -> String {
+    error.raw_os_error().map_or_else(String::new, |raw| remedy("fork", Errno::from_raw(raw)))
 }
 
 fn failed_call(call: &'static str) -> impl FnOnce(io::Error) -> Fault {

@@ -9,6 +9,9 @@
 //! One request per connection, one call of a service at a time. A connection that says nothing for
 //! a second is closed; there are at most 256 (64 of any one other user), of which the one silent
 //! for longest makes room. What makes no sense is answered so and closed.
+//!
+//! A process that has no descriptor left answers all the same: the registrar keeps a spare one, which
+//! it gives up for the while of a conversation, so that whoever asks is told what is short.
 
 mod connections;
 mod thread;
@@ -119,7 +122,7 @@ impl Registrar {
         let started = signals::blocked(|| Builder::new().name(quiet::THREAD.into()).spawn(body));
         let started = started.map_err(Fault::system("pthread_sigmask"))?;
         let thread = started.map_err(|error| Fault::System {
-            call: "starting the registrar's thread",
+            call: "a new thread",
             errno: error.raw_os_error().map_or(Errno::EAGAIN, Errno::from_raw),
         })?;
         // From now on the thread keeps to the rules by which this process may fork.

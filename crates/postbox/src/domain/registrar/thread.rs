@@ -9,7 +9,7 @@ use crate::process::quiet;
 use postbox_sys::descriptors::{recv_with_fds, send_with_fds};
 use postbox_sys::epoll::{Event, Interest};
 use postbox_sys::socket::{Credentials, peer_credentials};
-use postbox_sys::{Errno, listener};
+use postbox_sys::{Errno, eventfd, listener};
 use std::os::fd::{AsFd, OwnedFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -38,6 +38,7 @@ pub(super) fn run(desk: Arc<Desk>, ready: Sender<()>) {
     let mut state = State {
         desk: &desk,
         connections: Connections::default(),
+        spare: eventfd::create().ok(),
         paused: Vec::new(),
         resume: None,
     };
@@ -65,6 +66,8 @@ pub(super) fn run(desk: Arc<Desk>, ready: Sender<()>) {
 struct State<'d> {
     desk: &'d Desk,
     connections: Connections,
+    /// A descriptor that is given up where there is no other, for one conversation at a time.
+    spare: Option<OwnedFd>,
     /// Listeners taken out of the set until `resume`.
     paused: Vec<u64>,
     resume: Option<Instant>,
@@ -78,6 +81,9 @@ impl State<'_> {
 
     fn pass_time(&mut self) {
         let now = Instant::now();
+        if self.spare.is_none() {
+            self.spare = eventfd::create().ok();
+        }
         self.connections.close_silent(&self.desk.epoll, now);
         if self.resume.is_some_and(|resume| now >= resume) {
             let desk = self.desk;
@@ -112,12 +118,13 @@ impl State<'_> {
                 Ok(socket) => self.receive(socket, token, post),
                 Err(Errno::EAGAIN) => return,
                 Err(Errno::EINTR | Errno::ECONNABORTED) => (),
-                // Mostly descriptors are short. Ours are given up first; others may be in a moment.
-                Err(_) => {
-                    if !self.connections.close_oldest(&self.desk.epoll) {
-                        return self.pause(token, post);
-                    }
-                }
+                // A descriptor is asked for before it is known that nobody waits.
+                Err(_) if !listener::has_waiting(&*post.listener) => return,
+                // Mostly descriptors are short. Those of the silent are given up first, then the
+                // spare one; others may be in a moment.
+                Err(_) if self.connections.close_oldest(&self.desk.epoll) => (),
+                Err(_) if self.spare.take().is_some() => (),
+                Err(_) => return self.pause(token, post),
             }
         }
     }
@@ -148,6 +155,12 @@ impl State<'_> {
         let mut packet = [0; MAX_PACKET];
         let received = match recv_with_fds(socket, &mut packet, MAX_DESCRIPTORS) {
             Err(Errno::EAGAIN | Errno::EINTR) => return Heard::Nothing,
+            Err(errno @ (Errno::EMFILE | Errno::ENFILE)) => {
+                // The request is lost together with its descriptors, but not who has asked.
+                let fault = Fault::System { call: "taking descriptors", errno };
+                reply(socket, &failed(fault.to_string()));
+                return Heard::All;
+            }
             Err(_) => return Heard::All,
             Ok(received) if received.message == 0 || received.message > MAX_PACKET => {
                 return Heard::All;

@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 pub struct Bench(tempfile::TempDir);
 
 impl Bench {
+    /// An empty one.
     pub fn new() -> std::io::Result<Self> {
         tempfile::tempdir().map(Bench)
     }
@@ -30,14 +31,17 @@ impl Bench {
         Ok(bench)
     }
 
+    /// Where it is.
     pub fn path(&self) -> &Path {
         self.0.path()
     }
 
+    /// To open a domain in it.
     pub fn options(&self) -> DomainOptions {
         DomainOptions::new().directory(self.path())
     }
 
+    /// The domain that most cases use.
     pub fn open(&self) -> Domain {
         self.options().open("lab").expect("the domain opens")
     }

@@ -1,0 +1,64 @@
+//! Clocks that are set: no wait goes by one that can be. Nobody's clock is touched here: the calls of a
+//! process are looked at, and another one runs where the monotonic clock shows another time.
+
+use postbox::Mechanism;
+use postbox_tests::Outcome;
+use std::process::Command;
+
+/// The case that waits in every way.
+pub fn waiting_in_every_way(mechanism: Mechanism) -> String {
+    format!("{mechanism}::{}", crate::DEADLINES)
+}
+
+/// That case, in a process under `program`.
+fn run_under(program: &mut Command, mechanism: Mechanism) -> std::io::Result<std::process::Output> {
+    program.arg(std::env::current_exe()?);
+    program.env("POSTBOX_CASE", waiting_in_every_way(mechanism)).output()
+}
+
+pub fn what_waits_are_by(mechanism: Mechanism) -> Outcome {
+    if Command::new("strace").arg("-V").output().is_err() {
+        println!("not shown: strace is not installed");
+        return Ok(());
+    }
+    let trace = tempfile::NamedTempFile::new()?;
+    let calls = "trace=mq_timedsend,mq_timedreceive,clock_nanosleep,futex,timerfd_create,\
+        timerfd_settime,timer_create,clock_settime,settimeofday,epoll_pwait2,epoll_wait,ppoll,poll";
+    let mut strace = Command::new("strace");
+    strace.args(["-f", "-q", "-e", calls, "-o"]).arg(trace.path());
+    let output = run_under(&mut strace, mechanism)?;
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let trace = std::fs::read_to_string(trace.path())?;
+    let mut waits = 0;
+    for line in trace.lines() {
+        // Timeouts of these are lengths of time, on the monotonic clock.
+        waits += usize::from(line.contains("epoll_pwait2(") || line.contains("epoll_wait("));
+        // Joining a thread names that clock and no time.
+        let no_time = line.contains("futex(") && line.contains(", NULL, ");
+        let by_the_wall = line.contains("CLOCK_REALTIME") && !no_time;
+        assert!(!by_the_wall, "{line}");
+        // The deadline of these is a time of day: there must be none.
+        if line.contains("mq_timed") && line.contains('(') {
+            assert!(line.contains(", NULL)"), "{line}");
+        }
+    }
+    assert!(waits > 20, "it did not wait:\n{trace}");
+    Ok(())
+}
+
+pub fn another_time(mechanism: Mechanism) -> Outcome {
+    let in_another = |offset: &str| {
+        let mut unshare = Command::new("unshare");
+        unshare.args(["--time", "--fork", "--monotonic", offset, "--boottime", offset]);
+        unshare
+    };
+    if !in_another("1").arg("true").output().is_ok_and(|output| output.status.success()) {
+        println!("not shown: there are no time namespaces, or they are not for this user");
+        return Ok(());
+    }
+    for offset in ["1000000", "3"] {
+        let output = run_under(&mut in_another(offset), mechanism)?;
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+    Ok(())
+}
