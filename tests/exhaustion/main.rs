@@ -65,7 +65,10 @@ fn quotas() -> Vec<Case> {
         single,
         vec![
             Case::new("a thread beyond RLIMIT_NPROC is refused with the reason", no_more_threads),
-            Case::new("no more queues in the system is said so, until one is closed", no_more_queues),
+            Case::new(
+                "no more queues in the system is said so, until one is closed",
+                no_more_queues,
+            ),
         ],
         over_capacities("an unprivileged user has the whole contract", &CAPACITIES, unprivileged),
         over("without a queue quota the limit is named and the others work", no_queue_quota),

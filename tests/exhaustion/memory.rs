@@ -199,10 +199,8 @@ impl ControlGroup {
     /// None where there are none, or this process may not make one.
     fn new(bytes: u64) -> Option<Self> {
         let unique = format!("postbox-test-{}", std::process::id());
-        let trees = [
-            ("/sys/fs/cgroup/memory", "memory.limit_in_bytes"),
-            ("/sys/fs/cgroup", "memory.max"),
-        ];
+        let trees =
+            [("/sys/fs/cgroup/memory", "memory.limit_in_bytes"), ("/sys/fs/cgroup", "memory.max")];
         trees.into_iter().find_map(|(tree, limit)| {
             let group = ControlGroup(Path::new(tree).join(&unique));
             // Dropped, and so removed again, where it has no such limit.

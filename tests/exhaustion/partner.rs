@@ -4,12 +4,13 @@ use crate::scarce::all_but;
 use nix::sys::signal::Signal;
 use postbox::{
     Access, Bytes, Capacity, Child, Domain, JoinOptions, Mailbox, MailboxOptions, Mechanism,
-    Options, Process, fork,
+    Options, Process, Wait, fork,
 };
 use postbox_tests::{Gate, Outcome, soon};
 use std::cell::Cell;
 use std::error::Error;
 use std::io::{PipeReader, PipeWriter, Read, Write, pipe};
+use std::time::Duration;
 
 /// Its name; others come before it and after it.
 pub const NAME: &str = "partner";
@@ -17,6 +18,13 @@ pub const NAME: &str = "partner";
 pub const MAILBOX: &str = "its";
 /// The order to have all descriptors again.
 const FEED: u8 = u8::MAX;
+
+/// Longer than any answer takes, shorter than any patience.
+pub const PROMPT: Duration = Duration::from_secs(10);
+
+fn prompt() -> Wait<'static> {
+    Wait::timeout(PROMPT)
+}
 
 /// Small queues, with room for what a case sends and nobody receives: what POSIX queues take is counted against the user's quota.
 pub fn small(mechanism: Mechanism) -> Options {
@@ -130,8 +138,8 @@ impl Callers {
     pub fn calls(&self) -> Vec<Call<'_>> {
         // On whatever terms the caller's links have.
         vec![
-            call("making a link", || self.before.sender_to::<u32>(NAME)),
-            call("asking for a link", || self.after.receiver_from::<u32>(NAME)),
+            call("making a link", || self.before.sender_to_with::<u32>(NAME, &prompt())),
+            call("asking for a link", || self.after.receiver_from_with::<u32>(NAME, &prompt())),
             // Without a bound: it must not hang.
             call("sending without a link", || self.sending.send(NAME, &1_u32)),
             call("watching", || self.before.monitor(NAME)),

@@ -1,18 +1,15 @@
 //! No descriptors left in the process that one talks to, or in both: whoever asks is told.
 
-use crate::partner::{Callers, Partner};
+use crate::partner::{Callers, PROMPT, Partner};
 use crate::scarce::{MOST, all_but, says};
 use postbox::Mechanism;
 use postbox_tests::bench::Bench;
 use postbox_tests::{Outcome, eventually};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// How many descriptors are left: none; too few to be told anything with descriptors, so that they are
 /// cut short on the way; too few for one channel, and for two.
 const LEFT: [u8; 9] = [0, 1, 2, 3, 5, 8, 12, 17, 25];
-
-/// Longer than any answer takes, shorter than any patience.
-const PROMPT: Duration = Duration::from_secs(10);
 
 fn limit() -> String {
     format!("RLIMIT_NOFILE is {MOST} descriptors")

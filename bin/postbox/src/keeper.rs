@@ -9,7 +9,7 @@
 
 use crate::NAME;
 use nix::unistd::{close, dup2_stderr, dup2_stdin, dup2_stdout, setsid};
-use postbox::{Domain, Keeper, KeeperError, WhenIdle};
+use postbox::{Domain, Keeper, KeeperError, SpawnError, WhenIdle};
 use postbox_program::command_line::EXIT_CODES;
 use postbox_program::ending::{Ending, complain};
 use postbox_program::place::Place;
@@ -115,7 +115,11 @@ pub fn ensure(domain: &Domain) -> Result<(), Ending> {
     if Keeper::of(domain).map_err(refused)?.is_some() {
         return Ok(());
     }
-    let failed = |error: io::Error| Ending::Failure(format!("cannot start a keeper: {error}"));
+    let failed = |source: io::Error| {
+        // It knows what to do about it.
+        let error = SpawnError::Start { program: "a keeper".into(), source };
+        Ending::Failure(error.to_string())
+    };
     let (mut word, theirs) = io::pipe().map_err(failed)?;
     let mut child = Command::new(OWN_PROGRAM)
         .arg0(NAME)

@@ -9,4 +9,5 @@ mod links;
 mod mailboxes;
 mod messages;
 mod scene;
+mod shortage;
 mod stopping;

@@ -50,7 +50,24 @@ impl Scene {
 
     /// Starts any of the programs. The words are separated by spaces.
     pub fn start(&self, program: &str, words: &str, input: Stdio, output: Stdio) -> Run {
-        let mut command = Command::new(executable(program));
+        self.run(Command::new(executable(program)), words, input, output)
+    }
+
+    /// As [`Self::start`], in a bash that has run `limits` before.
+    pub fn start_limited(
+        &self,
+        limits: &str,
+        program: &str,
+        words: &str,
+        input: Stdio,
+        output: Stdio,
+    ) -> Run {
+        let mut command = Command::new("bash");
+        command.arg("-c").arg(format!("{limits}; exec \"$0\" \"$@\"")).arg(executable(program));
+        self.run(command, words, input, output)
+    }
+
+    fn run(&self, mut command: Command, words: &str, input: Stdio, output: Stdio) -> Run {
         command
             .args(words.split_whitespace())
             .env("POSTBOX_DIR", self.directory())
