@@ -99,7 +99,10 @@ pub fn children(mechanism: Mechanism) -> Outcome {
             drop(tx);
             child.wait()?;
             let mut group = Group::new();
-            group.fork((), |()| Ok(std::thread::sleep(Duration::from_millis(3))))?;
+            group.fork((), |()| {
+                std::thread::sleep(Duration::from_millis(3));
+                Ok(())
+            })?;
             group.spawn(Spawn::new("sleep").arg("0.003"))?;
             group.wait()?;
             Ok(())
