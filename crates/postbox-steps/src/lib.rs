@@ -16,7 +16,9 @@ mod armed;
 mod list;
 
 #[cfg(feature = "armed")]
-pub use armed::{Fate, arm, arm_descendants, disarm, forget, keep_to_oneself, times};
+pub use armed::{
+    Fate, arm, arm_also, arm_descendants, disarm, for_descendants, forget, keep_to_oneself, times,
+};
 pub use list::Step;
 
 /// This process has come to `step`.

@@ -1,9 +1,7 @@
 //! Capacity zero: the victim is one of those that meet.
 
 use super::Play;
-use super::stage::{Stage, Survivor, VICTIM, is_stopped_or_dead};
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use super::stage::{Stage, Survivor, VICTIM, resume, stop};
 use postbox::{Capacity, Receiver, Sender, Wait};
 use postbox_tests::{Numbered, Outcome, soon, until_asleep, until_asleep_or_ended};
 use std::time::Duration;
@@ -157,16 +155,6 @@ fn declining(stage: &Stage) -> Outcome {
     stage.go_on(vec![sender])?;
     stage.stop(&tx, vec![receiver])?;
     stage.settle(&tx, &rx, ZERO)
-}
-
-fn stop(pid: u32) -> Outcome {
-    kill(Pid::from_raw(pid as i32), Signal::SIGSTOP)?;
-    postbox_tests::eventually("standing still", || is_stopped_or_dead(pid).then_some(()));
-    Ok(())
-}
-
-fn resume(pid: u32) -> Outcome {
-    Ok(kill(Pid::from_raw(pid as i32), Signal::SIGCONT)?)
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]

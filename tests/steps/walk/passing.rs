@@ -1,15 +1,23 @@
 //! The victim passes an end on, or is given one.
 
 use super::Play;
-use super::stage::Stage;
-use postbox::{Capacity, Spawn, fork};
-use postbox_tests::Outcome;
+use super::stage::{Stage, is_stopped_or_dead, resume};
+use postbox::{Capacity, Spawn, Wait, fork};
+use postbox_steps::{Fate, Step, arm_also};
+use postbox_tests::{Gate, Outcome, eventually};
+use std::time::Duration;
 
 pub const PLAYS: &[Play] = &[
     Play::new("a giver dies while it forks", forking),
     Play::new("one that is being forked dies", forked),
     Play::new("a giver dies while it spawns", spawning),
     Play::new("one that is being spawned dies", spawned),
+    Play::new("the undertaker of a giver dies while the heir takes over", |stage| {
+        inheriting(stage, Heir::InTime)
+    }),
+    Play::new("the undertaker of a giver dies after the heir gave up", |stage| {
+        inheriting(stage, Heir::GivesUp)
+    }),
 ];
 
 const CAPACITY: Capacity = Capacity::Bounded(2);
@@ -64,5 +72,73 @@ fn spawned(stage: &Stage) -> Outcome {
     let victim = stage.spawned(tx.clone())?;
     stage.see_out(victim, || Ok(()))?;
     stage.stop(&tx, vec![receiver])?;
+    stage.settle(&tx, &rx, CAPACITY)
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Heir {
+    /// It has the end before the undertaker looks again, which then takes back the mark of death.
+    InTime,
+    /// The undertaker stands still behind that mark for longer than the heir waits.
+    GivesUp,
+}
+
+/// The giver dies as soon as it has forked. The victim marks its ends as those of the dead, and the heir
+/// takes one over before the victim goes on.
+fn inheriting(stage: &Stage, heir: Heir) -> Outcome {
+    let (tx, rx) = stage.options(CAPACITY).channel()?;
+    let (there, enough) = (Gate::new()?, Gate::new()?);
+    // The heir counts on from its parent, which has taken one end over and begun once.
+    let giver = stage.doomed_with(
+        || {
+            arm_also(Step::ChildForked, 1, Fate::Dies);
+            arm_also(Step::ChildBegun, 2, Fate::Stops);
+            if heir == Heir::InTime {
+                arm_also(Step::SeatTransferred, 2, Fate::Stops);
+            }
+        },
+        tx.clone(),
+        |tx| {
+            let child = fork(tx, |tx| {
+                // Whether it has the end is told by whether that is all free later.
+                drop(tx);
+                there.open()?;
+                Ok(enough.pass()?)
+            })?;
+            Ok(child.wait()?)
+        },
+    )?;
+    stage.see_die(giver)?;
+    let heirs = eventually("the heir to stand still", || {
+        let standing = stage.standing();
+        (!standing.is_empty()).then_some(standing)
+    });
+    let victim = stage.victim_that(
+        || arm_also(Step::MarkedDead, 1, Fate::Stops),
+        rx.clone(),
+        |rx| match rx.receive_with(&Wait::timeout(Duration::from_millis(1))) {
+            Err(error) if error.is_timeout() => Ok(()),
+            other => Err(format!("not nothing but {other:?}").into()),
+        },
+    )?;
+    eventually("the undertaker", || is_stopped_or_dead(victim.pid()).then_some(()));
+    for pid in &heirs {
+        resume(*pid)?;
+    }
+    match heir {
+        Heir::GivesUp => there.pass()?,
+        Heir::InTime => heirs.iter().for_each(|pid| {
+            eventually("the heir", || is_stopped_or_dead(*pid).then_some(()));
+        }),
+    }
+    resume(victim.pid())?;
+    stage.see_out(victim, || Ok(()))?;
+    for pid in &heirs {
+        resume(*pid)?;
+    }
+    // While the heir lives.
+    stage.clear(&rx, 2)?;
+    enough.open()?;
+    stage.reap();
     stage.settle(&tx, &rx, CAPACITY)
 }

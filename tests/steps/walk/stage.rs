@@ -1,11 +1,15 @@
 //! Where a play is performed: its victim, its survivors, the books, and what must be true afterwards.
 
 use super::Play;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use postbox::{
     Capacity, Child, Ends, Inspection, Mechanism, Options, Receiver, SendError, Sender, Spawn,
     Wait, WaitStrategy, fork,
 };
-use postbox_steps::{Fate, Step, arm_descendants, disarm, forget, keep_to_oneself, times};
+use postbox_steps::{
+    Fate, Step, arm_also, disarm, for_descendants, forget, keep_to_oneself, times,
+};
 use postbox_tests::{Books, Entry, Gate, Numbered, Outcome, Receivers, room_is_exact, soon};
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -124,7 +128,23 @@ impl Stage {
         ends: E,
         body: impl FnOnce(E) -> Outcome,
     ) -> Result<Child, Failure> {
-        self.arm();
+        self.victim_that(|| (), ends, body)
+    }
+
+    /// The same, for whom `more` arms something besides.
+    pub fn victim_that<E: Ends>(
+        &self,
+        more: impl FnOnce(),
+        ends: E,
+        body: impl FnOnce(E) -> Outcome,
+    ) -> Result<Child, Failure> {
+        forget();
+        for_descendants(|| {
+            if let Some(Doom { step, when, fate }) = self.doom {
+                arm_also(step, when, fate);
+            }
+            more();
+        });
         let child = fork(ends, |ends| {
             keep_to_oneself();
             body(ends)?;
@@ -132,14 +152,6 @@ impl Stage {
         });
         disarm();
         Ok(child?)
-    }
-
-    /// From now on whoever this process forks is to meet the fate, and not this process.
-    pub fn arm(&self) {
-        forget();
-        if let Some(Doom { step, when, fate }) = self.doom {
-            arm_descendants(step, when, fate);
-        }
     }
 
     /// The victim receives, and may have taken so many without telling when it dies.
@@ -162,8 +174,18 @@ impl Stage {
         ends: E,
         body: impl FnOnce(E) -> Outcome,
     ) -> Result<Child, Failure> {
+        self.doomed_with(|| arm_also(doom.step, doom.when, doom.fate), ends, body)
+    }
+
+    /// Forks one for whom, and for whose children, `arms` arms what is to happen.
+    pub fn doomed_with<E: Ends>(
+        &self,
+        arms: impl FnOnce(),
+        ends: E,
+        body: impl FnOnce(E) -> Outcome,
+    ) -> Result<Child, Failure> {
         forget();
-        arm_descendants(doom.step, doom.when, doom.fate);
+        for_descendants(arms);
         let child = fork(ends, body);
         disarm();
         Ok(child?)
@@ -172,6 +194,18 @@ impl Stage {
     /// Waits until it stands still.
     pub fn until_stopped(&self, child: &Child) {
         postbox_tests::eventually("standing still", || is_stopped(child.pid()).then_some(()));
+    }
+
+    /// The children of this process that stand still, those whose parents died included.
+    pub fn standing(&self) -> Vec<u32> {
+        let pid = std::process::id();
+        let children = read_to_string(format!("/proc/self/task/{pid}/children"));
+        let children = children.unwrap_or_default();
+        children
+            .split_whitespace()
+            .filter_map(|child| child.parse().ok())
+            .filter(|child| is_stopped(*child))
+            .collect()
     }
 
     /// Waits for its death.
@@ -523,6 +557,18 @@ fn all_ended_well(survivors: &mut [Survivor]) -> Result<bool, Failure> {
 fn is_stopped(pid: u32) -> bool {
     let stat = read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     stat.rsplit_once(')').is_some_and(|(_, rest)| rest.trim_start().starts_with('T'))
+}
+
+/// Stops a process, and waits until it stands still.
+pub fn stop(pid: u32) -> Outcome {
+    kill(Pid::from_raw(pid as i32), Signal::SIGSTOP)?;
+    postbox_tests::eventually("standing still", || is_stopped_or_dead(pid).then_some(()));
+    Ok(())
+}
+
+/// Lets a process go on.
+pub fn resume(pid: u32) -> Outcome {
+    Ok(kill(Pid::from_raw(pid as i32), Signal::SIGCONT)?)
 }
 
 /// Whether it is, or will never be.

@@ -235,12 +235,23 @@ impl ControlBlock {
                     let now = member.status();
                     now.generation() == seat.generation && now.life() == Life::Live
                 };
-                (0..LOOKS).any(|_| {
+                let taken = (0..LOOKS).any(|_| {
                     live() || {
                         std::thread::yield_now();
                         false
                     }
-                })
+                });
+                if !taken {
+                    // It stays the giver's, with whom it is buried. Else it would be a live end that
+                    // nobody has as soon as the mark is taken back.
+                    let _ = member.owner.compare_exchange(
+                        to.to_word(),
+                        from.to_word(),
+                        AcqRel,
+                        Acquire,
+                    );
+                }
+                taken
             }
             Err(owner) => owner == to.to_word(),
         }
