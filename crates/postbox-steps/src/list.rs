@@ -258,6 +258,8 @@ steps! {
     // Burial.
     /// A record that the dead had only claimed is free.
     ClaimOfTheDeadFreed,
+    /// A record of a dead process is found, and not marked.
+    DeadRecordFound,
     /// A record is marked as that of a dead process.
     MarkedDead,
     /// The mark is taken back: the end had been passed on.

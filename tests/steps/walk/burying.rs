@@ -4,7 +4,7 @@ use super::Play;
 use super::stage::{Doom, Stage};
 use postbox::{Capacity, Mechanism, Receiver, Sender, Wait};
 use postbox_steps::{Fate, Step};
-use postbox_tests::{Numbered, Outcome, soon};
+use postbox_tests::{Numbered, Outcome, soon, until_asleep};
 use std::time::Duration;
 
 const SHM: &[Mechanism] = &[Mechanism::SharedMemory];
@@ -124,6 +124,7 @@ fn engaged(stage: &Stage) -> Outcome {
     let doom = Doom { step, when: 1, fate: Fate::Dies };
     let dead = stage.doomed(doom, rx.clone(), |rx| other.receive(&rx, 1))?;
     stage.holds(&dead, FIRST, 1);
+    until_asleep(dead.pid());
     stage.judge().try_until_sent(&tx, 0)?;
     stage.see_die(dead)?;
     let victim = stage.victim((tx.clone(), rx.clone()), |(tx, rx)| undertake(stage, &tx, &rx))?;

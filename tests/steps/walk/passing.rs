@@ -88,17 +88,14 @@ enum Heir {
 fn inheriting(stage: &Stage, heir: Heir) -> Outcome {
     let (tx, rx) = stage.options(CAPACITY).channel()?;
     let (there, enough) = (Gate::new()?, Gate::new()?);
-    // The heir counts on from its parent, which has taken one end over and begun once.
     let giver = stage.doomed_with(
-        || {
-            arm_also(Step::ChildForked, 1, Fate::Dies);
-            arm_also(Step::ChildBegun, 2, Fate::Stops);
-            if heir == Heir::InTime {
-                arm_also(Step::SeatTransferred, 2, Fate::Stops);
-            }
-        },
+        || (),
         tx.clone(),
         |tx| {
+            // Now that it has its own end.
+            arm_also(Step::ChildForked, 1, Fate::Dies);
+            arm_also(Step::ChildBegun, 1, Fate::Stops);
+            arm_also(Step::SeatTransferred, 1, Fate::Stops);
             let child = fork(tx, |tx| {
                 // Whether it has the end is told by whether that is all free later.
                 drop(tx);
@@ -114,28 +111,33 @@ fn inheriting(stage: &Stage, heir: Heir) -> Outcome {
         (!standing.is_empty()).then_some(standing)
     });
     let victim = stage.victim_that(
-        || arm_also(Step::MarkedDead, 1, Fate::Stops),
+        || {
+            arm_also(Step::DeadRecordFound, 1, Fate::Stops);
+            if heir == Heir::GivesUp {
+                arm_also(Step::MarkedDead, 1, Fate::Stops);
+            }
+        },
         rx.clone(),
         |rx| match rx.receive_with(&Wait::timeout(Duration::from_millis(1))) {
             Err(error) if error.is_timeout() => Ok(()),
             other => Err(format!("not nothing but {other:?}").into()),
         },
     )?;
-    eventually("the undertaker", || is_stopped_or_dead(victim.pid()).then_some(()));
-    for pid in &heirs {
-        resume(*pid)?;
-    }
-    match heir {
-        Heir::GivesUp => there.pass()?,
-        Heir::InTime => heirs.iter().for_each(|pid| {
-            eventually("the heir", || is_stopped_or_dead(*pid).then_some(()));
-        }),
-    }
+    let stands = |pid| eventually("standing still", || is_stopped_or_dead(pid).then_some(()));
+    let heirs_go_on = || heirs.iter().try_for_each(|pid| resume(*pid));
+    // The undertaker has seen the giver's record; now it becomes the heir's, and then it is marked.
+    stands(victim.pid());
+    heirs_go_on()?;
+    heirs.iter().for_each(|pid| stands(*pid));
     resume(victim.pid())?;
-    stage.see_out(victim, || Ok(()))?;
-    for pid in &heirs {
-        resume(*pid)?;
+    if heir == Heir::GivesUp {
+        stands(victim.pid());
+        heirs_go_on()?;
+        there.pass()?;
+        resume(victim.pid())?;
     }
+    stage.see_out(victim, || Ok(()))?;
+    heirs_go_on()?;
     // While the heir lives.
     stage.clear(&rx, 2)?;
     enough.open()?;

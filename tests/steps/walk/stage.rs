@@ -402,7 +402,7 @@ impl Stage {
         let judge = self.judge();
         let begin = Instant::now();
         let mut starved = Duration::ZERO;
-        let free = Inspection { members, ..Inspection::default() };
+        let mut free = Inspection { members, ..Inspection::default() };
         loop {
             let before = Instant::now();
             match rx.receive_with(&Wait::timeout(GLANCE)) {
@@ -411,7 +411,11 @@ impl Stage {
                     continue;
                 }
                 Err(error) if error.is_timeout() => {}
-                Err(error) if error.is_disconnected() => std::thread::sleep(GLANCE),
+                Err(error) if error.is_disconnected() => {
+                    // Whoever learnt that it is over need not look for what the dead only claimed.
+                    free.members = rx.inspection().members;
+                    std::thread::sleep(GLANCE);
+                }
                 Err(error) => return Err(error.into()),
             }
             if rx.inspection() == free {

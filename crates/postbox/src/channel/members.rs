@@ -250,6 +250,8 @@ impl ControlBlock {
                         AcqRel,
                         Acquire,
                     );
+                    // The undertaker may be dead: whoever looks anew finds the giver.
+                    self.control.roster_changed();
                 }
                 taken
             }

@@ -34,6 +34,9 @@ impl Channel {
                 at(Step::ClaimOfTheDeadFreed);
                 continue;
             }
+            if its_own {
+                at(Step::DeadRecordFound);
+            }
             if its_own && !self.block.mark_dead(member) {
                 continue;
             }
