@@ -1,7 +1,7 @@
 //! The victim buries another that died, or repairs what that one left.
 
 use super::Play;
-use super::stage::{Doom, Stage};
+use super::stage::{Doom, Stage, resume, stop};
 use postbox::{Capacity, Mechanism, Receiver, Sender, Wait};
 use postbox_steps::{Fate, Step};
 use postbox_tests::{Numbered, Outcome, soon, until_asleep};
@@ -125,7 +125,10 @@ fn engaged(stage: &Stage) -> Outcome {
     let dead = stage.doomed(doom, rx.clone(), |rx| other.receive(&rx, 1))?;
     stage.holds(&dead, FIRST, 1);
     until_asleep(dead.pid());
+    // Or it would take the offer before it is counted on.
+    stop(dead.pid())?;
     stage.judge().try_until_sent(&tx, 0)?;
+    resume(dead.pid())?;
     stage.see_die(dead)?;
     let victim = stage.victim((tx.clone(), rx.clone()), |(tx, rx)| undertake(stage, &tx, &rx))?;
     stage.may_hold(&victim, super::stage::VICTIM, 1);
