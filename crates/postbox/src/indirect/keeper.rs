@@ -10,6 +10,7 @@ use crate::domain::{
 use crate::error::Fault;
 use crate::name::Name;
 use crate::wait::{Ended, Wait};
+use postbox_steps::{Step, at};
 use postbox_sys::epoll::{Epoll, Event, Interest};
 use postbox_sys::eventfd;
 use std::fmt;
@@ -115,6 +116,7 @@ impl Keeper {
             owned: owned.clone(),
         };
         let served = registrar.serve(address, Arc::new(desk))?;
+        at(Step::KeeperServes);
         Ok(Keeper { owned, when_idle, _served: served, _registrar: registrar, _claim: claim })
     }
 
