@@ -1,7 +1,7 @@
 //! Casts about keepers, what they keep, and the rights to it.
 
 use super::judge;
-use super::mailboxes::{BOX, TAKER, options};
+use super::mailboxes::{BOX, WAITER, options};
 use super::owners::{new, status};
 use super::part::{Failure, Message, Part};
 use super::stage::{Mark, now};
@@ -33,7 +33,7 @@ pub const CASTS: &[Cast] = &[
             KEEPER,
             HEIR,
             Role { name: "creator", partner: "heir", life: creator, lot: Lot::Mortal },
-            TAKER,
+            WAITER,
         ],
     ),
     cast(
@@ -41,13 +41,13 @@ pub const CASTS: &[Cast] = &[
         &[
             KEEPER,
             Role { name: "old", partner: Keeper::NAME, life: old, lot: Lot::Mortal },
-            Role { lot: Lot::Spared, ..TAKER },
+            Role { lot: Lot::Spared, ..WAITER },
         ],
     ),
     cast(
         "a right is given and taken",
         &[
-            KEEPER,
+            Role { life: keeper_of_rights, ..KEEPER },
             Role { name: "clerk", partner: "guest", life: clerk, lot: Lot::Mortal },
             Role { name: "guest", partner: "clerk", life: guest, lot: Lot::Mortal },
         ],
@@ -67,6 +67,23 @@ fn keeper(part: &Part) -> Outcome {
         Ok(()) | Err(KeeperError::Cancelled) => {}
         Err(error) => return Err(error.into()),
     }
+    part.mark(Mark::Ending)?;
+    part.mark(Mark::Leaving)?;
+    drop(keeper);
+    part.done();
+    Ok(())
+}
+
+/// Keeps what there is to be kept; as the victim until a right was given and taken.
+fn keeper_of_rights(part: &Part) -> Outcome {
+    let keeper = Keeper::start(&part.stage.domain()?, WhenIdle::Stay)?;
+    part.mark(Mark::Named)?;
+    part.ready()?;
+    let before = refusals(part);
+    part.until("that a right is taken", || {
+        let taken = part.plays_once() && refusals(part) >= before + 3;
+        Ok(taken.then_some(()))
+    })?;
     part.mark(Mark::Ending)?;
     part.mark(Mark::Leaving)?;
     drop(keeper);

@@ -14,6 +14,8 @@ pub const BOX: &str = "jobs";
 
 pub const GIVER: Role = Role { name: "giver", partner: "", life: giver, lot: Lot::Mortal };
 pub const TAKER: Role = Role { name: "taker", partner: "", life: taker, lot: Lot::Mortal };
+/// One that waits in a receive until it is told that the mailbox is no more.
+pub const WAITER: Role = Role { name: "waiter", partner: "", life: waiter, lot: Lot::Mortal };
 const BOSS: Role = Role { name: "boss", partner: "taker", life: boss, lot: Lot::Mortal };
 const SELECTOR: Role = Role { name: "selector", partner: "boss", life: selector, lot: Lot::Mortal };
 
@@ -159,6 +161,17 @@ fn taker(part: &Part) -> Outcome {
                 break;
             }
         }
+    }
+    part.leave(me)
+}
+
+fn waiter(part: &Part) -> Outcome {
+    let me = part.join()?;
+    part.ready()?;
+    while part.goes_on() {
+        let Some(jobs) = open(part, &me)? else { continue };
+        while part.over(|| jobs.receive_with(&part.wait()))?.is_some() {}
+        part.done();
     }
     part.leave(me)
 }

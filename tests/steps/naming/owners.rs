@@ -1,7 +1,7 @@
 //! Casts about a mailbox that changes its owner while it is in use.
 
 use super::judge;
-use super::mailboxes::{BOX, GIVER, TAKER, options};
+use super::mailboxes::{BOX, GIVER, TAKER, WAITER, options};
 use super::part::{Message, Part};
 use super::stage::Mark;
 use super::walk::{Cast, Lot, Role};
@@ -33,11 +33,11 @@ pub const CASTS: &[Cast] = &[
     cast("a mailbox is given away", &[OLD, NEW, GIVER, TAKER]),
     cast(
         "a mailbox is given to an heir who dies of it",
-        &[OLD, Role { life: dying_heir, ..spared(NEW) }, TAKER],
+        &[OLD, Role { life: dying_heir, ..spared(NEW) }, WAITER],
     ),
     cast(
         "a mailbox is given by one who dies of it",
-        &[Role { life: dying_giver, ..spared(OLD) }, NEW, TAKER],
+        &[Role { life: dying_giver, ..spared(OLD) }, NEW, WAITER],
     ),
     Cast {
         mechanisms: &[Mechanism::SharedMemory],
@@ -54,7 +54,7 @@ pub const CASTS: &[Cast] = &[
         ..cast(
             "a process gives to itself",
             &[
-                spared(TAKER),
+                spared(WAITER),
                 Role { name: "twin", partner: "other-twin", life: twin, lot: Lot::Mortal },
             ],
         )

@@ -45,6 +45,7 @@ pub struct Part<'s> {
     /// With whom it has to do, where that is one.
     pub partner: &'static str,
     task: Task,
+    begun: Duration,
     done: Cell<bool>,
     sent: Cell<u64>,
 }
@@ -59,7 +60,8 @@ impl<'s> Part<'s> {
     ) -> Result<Self, Failure> {
         FINALE.set(Cancel::new()?).map_err(|_| "a process has one part")?;
         on_signal(Signal::SIGUSR1, finale, SaFlags::SA_RESTART)?;
-        Ok(Part { stage, name, partner, task, done: Cell::new(false), sent: Cell::new(0) })
+        let (begun, done, sent) = (now(), Cell::new(false), Cell::new(0));
+        Ok(Part { stage, name, partner, task, begun, done, sent })
     }
 
     fn finale(&self) -> &'static Cancel {
@@ -93,6 +95,7 @@ impl<'s> Part<'s> {
 
     /// Whether it is to play on.
     pub fn goes_on(&self) -> bool {
+        assert!(now() < self.begun + 2 * PATIENCE, "{} does not come to an end", self.name);
         match self.task {
             Task::Once => !self.done.get(),
             Task::UntilFinale => !self.finale().is_fired(),
