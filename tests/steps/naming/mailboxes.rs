@@ -5,7 +5,8 @@ use super::part::{Failure, Message, Part, ROOM};
 use super::stage::{Mark, Stage};
 use super::walk::{Cast, Lot, Role, Run};
 use postbox::{
-    Access, Delivery, Mailbox, MailboxError, MailboxOptions, Opening, Process, Receiver, Select,
+    Access, Capacity, Delivery, Mailbox, MailboxError, MailboxOptions, Mechanism, Opening, Process,
+    Receiver, Select,
 };
 use postbox_tests::{MECHANISMS, Outcome};
 use std::time::Instant;
@@ -45,7 +46,7 @@ const MESSAGES: u32 = 4;
 
 pub fn options(part: &Part) -> MailboxOptions {
     let options = MailboxOptions::new(part.stage.mechanism).receivers(Access::Members);
-    options.capacity(postbox::Capacity::Bounded(ROOM))
+    options.capacity(Capacity::Bounded(ROOM))
 }
 
 /// Opens the mailbox as soon as there is one; nothing if all is over before.
@@ -193,9 +194,13 @@ fn selector(part: &Part) -> Outcome {
 }
 
 fn select(part: &Part, jobs: &Receiver<Message>, boss: &Receiver<Message>) -> Outcome {
+    let (nobody, from_nobody) = postbox::channel::<Message>(Mechanism::Pipe, Capacity::Zero)?;
     let mut several = Select::new()?;
-    several.add(jobs)?;
-    several.add(boss)?;
+    for receiver in [jobs, boss, &from_nobody] {
+        several.add(receiver)?;
+    }
+    // Left out from the first look on.
+    drop(nobody);
     let mut taken = 0;
     while part.goes_on() && taken < MESSAGES {
         let received = part.over(|| several.receive_with(&part.wait()))?;

@@ -14,7 +14,7 @@ use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
 use nix::unistd::Pid;
 use postbox::{Child, Mechanism, fork};
 use postbox_steps::{Fate, Step, arm, forget};
-use postbox_tests::{Outcome, descriptors};
+use postbox_tests::{Outcome, PATIENCE, descriptors};
 use std::os::unix::process::ExitStatusExt;
 use std::time::Duration;
 
@@ -69,20 +69,24 @@ const TRIES: u32 = 3;
 /// Walks one victim of a cast.
 pub fn walk(cast: &'static Cast, victim: &'static Role, mechanism: Mechanism) -> Outcome {
     let yardstick = Yardstick::new()?;
-    for (step, hit, fate) in itinerary(cast, victim, mechanism, &yardstick)? {
-        println!("{} meets {fate:?} at {step}, time {hit}", victim.name);
+    let runs = itinerary(cast, victim, mechanism, &yardstick)?;
+    let mut missed = Vec::new();
+    for &(step, hit, fate) in &runs {
+        println!("{:?}: {} meets {fate:?} at {step}, time {hit}", now(), victim.name);
+        let play = || play(cast, victim, mechanism, Some((step, hit, fate)), &yardstick);
         let mut met = false;
         for _ in 0..TRIES {
-            met = play(cast, victim, mechanism, Some((step, hit, fate)), &yardstick)?.is_some();
-            if met {
-                break;
-            }
+            met = met || play()?.is_some();
         }
-        if !met && hit == 1 {
-            return Err(format!("{} came to {step} before, and does no more", victim.name).into());
+        if !met {
+            missed.push((step, hit));
         }
     }
-    Ok(())
+    // To some steps one comes only where another has not been quicker.
+    match missed.len() * 4 > runs.len() {
+        true => Err(format!("{} does not come any more to {missed:?}", victim.name).into()),
+        false => Ok(()),
+    }
 }
 
 /// The steps that a victim comes to.
@@ -96,17 +100,23 @@ pub fn steps(
     counted.ok_or_else(|| "a run without a fate has no end".into())
 }
 
-/// What is to be walked: everything, or a part that shows the most in the time of a test.
+/// What is to be walked: what shows the most in the time of a test; with `POSTBOX_WALK=all` everything,
+/// and with the name of a step that one.
 fn itinerary(
     cast: &'static Cast,
     victim: &'static Role,
     mechanism: Mechanism,
     yardstick: &Yardstick,
 ) -> Result<Vec<(Step, u64, Fate)>, Failure> {
-    let all = std::env::var("POSTBOX_WALK").is_ok_and(|walk| walk == "all");
+    let wanted = std::env::var("POSTBOX_WALK").unwrap_or_default();
+    let one: Option<Step> = wanted.parse().ok();
+    let all = wanted == "all" || one.is_some();
     let main = mechanism == Mechanism::SharedMemory;
     let mut runs = Vec::new();
     for (step, count) in steps(cast, victim, mechanism, yardstick)? {
+        if one.is_some_and(|one| one != step) {
+            continue;
+        }
         runs.push((step, 1, Fate::Dies));
         if count > 1 && (all || main) {
             runs.push((step, count, Fate::Dies));
@@ -173,9 +183,13 @@ fn start(
         if task == Task::Once {
             stage.count_steps()?;
         }
-        let after = descriptors();
-        if before != after {
-            return Err(format!("{} leaked: {before:?}, {after:?}", role.name).into());
+        // A keeper's thread may still be telling somebody that it gives nothing away any more.
+        let deadline = now() + PATIENCE;
+        while descriptors() != before {
+            if now() > deadline {
+                return Err(format!("{} leaked: {:?}", role.name, descriptors()).into());
+            }
+            part.nap();
         }
         Ok(())
     })
