@@ -7,7 +7,7 @@ use super::link::{Confirmed, Link, Partner, Untaken};
 use super::terms::{schemas_agree, shown};
 use crate::domain::links::{Insists, LinkOffer, LinkReply, LinkRequest, LinkTerms};
 use crate::domain::protocol::{Reply, Request};
-use crate::domain::{Answer, Caller, Service};
+use crate::domain::{Answer, Caller, Service, unique};
 use crate::error::{CreateError, Fault};
 use crate::name::Name;
 use crate::process::Identity;
@@ -15,7 +15,6 @@ use postbox_steps::{Step, at};
 use postbox_sys::eventfd;
 use postbox_sys::limits::{self, Resource};
 use std::collections::BTreeMap;
-use std::hash::{BuildHasher, Hasher, RandomState};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -81,11 +80,6 @@ impl From<Untaken> for Unmade {
             Untaken::Fault(fault) => Unmade::Error(fault.into()),
         }
     }
-}
-
-/// A number that nobody else has.
-pub(super) fn unique() -> u64 {
-    RandomState::new().build_hasher().finish()
 }
 
 impl Switchboard {

@@ -22,7 +22,9 @@ use super::{later, transfer};
 use crate::channel::{Channel, Lifetime, Role};
 use crate::denied::Right;
 use crate::domain::protocol::{Reply, Request};
-use crate::domain::{Address, Answer, Caller, Claim, ClaimError, Domain, Member, Served, Service};
+use crate::domain::{
+    Address, Answer, Caller, Claim, ClaimError, Domain, Member, Served, Service, unique,
+};
 use crate::error::{CreateError, Fault};
 use crate::name::Name;
 use crate::process::Identity;
@@ -31,7 +33,7 @@ use postbox_sys::Errno;
 use postbox_sys::directory::own_uid;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// One mailbox at its owner.
 pub(crate) struct Host {
@@ -74,7 +76,7 @@ impl Host {
         let both =
             BothRights { send: rights(&options.senders)?, receive: rights(&options.receivers)? };
         let terms = Terms {
-            id: new_id(),
+            id: unique(),
             schema: options.schema.clone(),
             strategy: options.options.strategy().into(),
             owner: member.name.clone(),
@@ -447,11 +449,4 @@ pub(super) fn copies(fds: &[BorrowedFd<'_>]) -> Result<Vec<OwnedFd>, Fault> {
 
 fn this_process() -> Owner {
     Owner { pid: std::process::id(), uid: own_uid() }
-}
-
-/// A number that no other mailbox has had: random, from the keys that the standard library draws for
-/// its maps, with the time and the process so that a fork does not repeat it.
-fn new_id() -> u64 {
-    use std::hash::{BuildHasher, RandomState};
-    RandomState::new().hash_one((Instant::now(), std::process::id())).max(1)
 }
