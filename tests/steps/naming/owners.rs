@@ -8,7 +8,7 @@ use super::walk::{Cast, Lot, Role};
 use nix::sys::signal::{Signal, raise};
 use nix::unistd::pause;
 use postbox::{Domain, MailboxError, MailboxStatus, Mechanism, Ownership, Process, Wait, fork};
-use postbox_steps::{Fate, Step, arm};
+use postbox_steps::{Fate, Step, arm, times};
 use postbox_tests::{MECHANISMS, Outcome};
 use std::time::Duration;
 
@@ -238,8 +238,18 @@ fn twin(part: &Part) -> Outcome {
     part.until("that it is used", || {
         Ok(jobs.status().map(|status| status.receivers > 0)?.then_some(()))
     })?;
-    jobs.transfer_to(part.partner)?;
     let its = other.open_mailbox::<Message>(BOX)?;
+    // With ever more patience: some offers are taken back when all but the acceptance is done.
+    for patience in 0..200 {
+        let hurry = Wait::timeout(Duration::from_micros(20 * patience));
+        if jobs.transfer_to_with(part.partner, &hurry).is_ok() {
+            its.transfer_to(part.name)?;
+        }
+        if times(Step::SocketGivenBack) > 0 {
+            break;
+        }
+    }
+    jobs.transfer_to(part.partner)?;
     its.transfer_to(part.name)?;
     jobs.try_send(&part.message())?;
     part.mark(Mark::Ending)?;

@@ -54,7 +54,6 @@ pub struct Cast {
 #[derive(Debug)]
 pub struct Run {
     pub victim: &'static str,
-    pub fate: Option<(Step, u64, Fate)>,
     /// The victim's process, and the one that did the same once more.
     pub victims: [u32; 2],
     /// When the victim died.
@@ -159,7 +158,7 @@ fn play(
         survivor.wait()?;
     }
     let late = yardstick.late()? - late;
-    let run = Run { victim: victim.name, fate, victims, death, late };
+    let run = Run { victim: victim.name, victims, death, late };
     let judged = judge::of_all(&stage, &run).and_then(|()| (cast.judge)(&stage, &run));
     judged.map_err(|error| format!("{error}, in {run:?}"))?;
     Ok(met.then_some(counted))
