@@ -13,8 +13,8 @@ use postbox::{
     LinkOptions, Mechanism, Options, Process, Wait, fork,
 };
 use postbox_tests::{
-    Case, Chance, Outcome, bystander, cpu_time, eventually, over, over_capacities, own_thread, run,
-    soon, switches, until_asleep,
+    Case, Chance, Gate, Outcome, bystander, cpu_time, eventually, over, over_capacities,
+    own_thread, run, soon, switches, until_asleep,
 };
 use std::collections::HashMap;
 use std::error::Error;
@@ -62,6 +62,7 @@ fn main() -> ExitCode {
             restarted,
         ),
         Case::new("a sender finds the successor of a partner that was killed", successor),
+        Case::new("two that one process has forked have links of their own", siblings),
         Case::new("a stopped partner keeps no deadline from being kept", stopped),
         Case::new("a link that its asker gave up waiting for carries messages", given_up),
         Case::new("a monitor tells of a death and of a leave", monitored),
@@ -667,6 +668,47 @@ fn successor() -> Outcome {
         assert_eq!(receipt.receiver().pid(), second.pid());
         second.hear("2")?;
     }
+    Ok(())
+}
+
+/// What the first leaves is drained when there is a link with the second already: should they be
+/// taken for one, the second is forgotten with the first.
+fn siblings() -> Outcome {
+    let lab = Lab::new()?;
+    // Drawn here, the keys of hash maps are the children's too.
+    drop(HashMap::<(), ()>::new());
+    let (joined, heard, replaced) = (Gate::new()?, Gate::new()?, Gate::new()?);
+    let waiting = LinkOptions::default().absent(Absence::Wait);
+    let logger = fork((), |()| {
+        let me = lab.domain()?.join_with("logger", JoinOptions::new().links(waiting))?;
+        joined.open()?;
+        assert_eq!(*me.receive_with::<u32>(&soon())?, 1);
+        heard.open()?;
+        replaced.pass()?;
+        me.send_with("sensor", &0u32, &soon())?;
+        assert_eq!(*me.receive_with::<u32>(&soon())?, 2);
+        Ok(())
+    })?;
+    joined.pass()?;
+    let mut first = fork((), |()| {
+        lab.join("sensor")?.send("logger", &1u32)?;
+        loop {
+            nix::unistd::pause();
+        }
+    })?;
+    heard.pass()?;
+    first.signal(9)?;
+    first.wait_status()?;
+    let second = fork((), |()| {
+        let me = lab.join("sensor")?;
+        replaced.open()?;
+        me.receive_from_with::<u32>("logger", &soon())?;
+        drop(me.deliver_with("logger", &2u32, &soon())?);
+        Ok(())
+    })?;
+    second.wait()?;
+    logger.wait()?;
+    assert!(lab.is_bare());
     Ok(())
 }
 

@@ -2,11 +2,11 @@
 
 use super::judge;
 use super::part::{Failure, Message, Part, ROOM};
-use super::stage::{Mark, Stage};
+use super::stage::{Mark, Stage, now};
 use super::walk::{Cast, Lot, Role, Run};
 use postbox::{
     Access, Capacity, Delivery, Mailbox, MailboxError, MailboxOptions, Mechanism, Opening, Process,
-    Receiver, Select,
+    ReceiveError, Receiver, Select,
 };
 use postbox_tests::{MECHANISMS, Outcome};
 use std::time::Instant;
@@ -58,6 +58,24 @@ pub fn open(part: &Part, me: &Process) -> Result<Option<Mailbox<Message>>, Failu
         Err(MailboxError::Destroyed { .. } | MailboxError::Cancelled) => Ok(None),
         Err(error) => Err(format!("{}: {error}", part.name).into()),
     }
+}
+
+/// Nobody still waits at a mailbox that is no more: what its owner says and what an end says agree,
+/// within the time in which one is to be told.
+fn not_left_waiting(part: &Part, jobs: &Mailbox<Message>) -> Outcome {
+    let deadline = now() + postbox_tests::PATIENCE / 10;
+    while let Err(MailboxError::Destroyed { .. }) = jobs.status() {
+        match jobs.try_receive() {
+            Err(ReceiveError::Destroyed) => break,
+            Ok(Some(message)) => part.note_taken(*message)?,
+            Err(error) if !error.is_denied() => return Err(error.into()),
+            _ if now() > deadline => {
+                return Err(format!("{} waits at what is no more", part.name).into());
+            }
+            _ => part.nap(),
+        }
+    }
+    Ok(())
 }
 
 /// Creates it and sees it used. As the victim it takes a right, gives it back and destroys it; as a
@@ -154,7 +172,10 @@ fn taker(part: &Part) -> Outcome {
         let Some(jobs) = open(part, &me)? else { continue };
         loop {
             let received = part.over(|| jobs.receive_with(&part.wait()))?;
-            let Some(message) = received else { break };
+            let Some(message) = received else {
+                not_left_waiting(part, &jobs)?;
+                break;
+            };
             part.note_taken(*message)?;
             taken += 1;
             if taken >= MESSAGES && part.plays_once() {
@@ -172,6 +193,7 @@ fn waiter(part: &Part) -> Outcome {
     while part.goes_on() {
         let Some(jobs) = open(part, &me)? else { continue };
         while part.over(|| jobs.receive_with(&part.wait()))?.is_some() {}
+        not_left_waiting(part, &jobs)?;
         part.done();
     }
     part.leave(me)

@@ -74,6 +74,8 @@ pub fn status(domain: &Domain) -> Result<Option<MailboxStatus>, MailboxError> {
 fn old(part: &Part) -> Outcome {
     let me = part.join()?;
     part.ready()?;
+    // Kept: a handle that is dropped would make others look round, and hide that they were not told.
+    let mut gone = Vec::new();
     while part.goes_on() {
         let jobs = match me.create_mailbox::<Message>(BOX, options(part)) {
             // The last one is just being ended by whoever has it now.
@@ -101,10 +103,12 @@ fn old(part: &Part) -> Outcome {
                 Err(error) => Err(error.into()),
             }
         })?;
+        gone.push(jobs);
         if given.is_some() {
             part.done();
         }
     }
+    drop(gone);
     part.leave(me)
 }
 
