@@ -672,15 +672,16 @@ fn successor() -> Outcome {
 }
 
 /// What the first leaves is drained when there is a link with the second already: should they be
-/// taken for one, the second is forgotten with the first.
+/// taken for one, the second is forgotten with the first. (They make the links: theirs is the smaller
+/// name.)
 fn siblings() -> Outcome {
     let lab = Lab::new()?;
     // Drawn here, the keys of hash maps are the children's too.
     drop(HashMap::<(), ()>::new());
     let (joined, heard, replaced) = (Gate::new()?, Gate::new()?, Gate::new()?);
     let waiting = LinkOptions::default().absent(Absence::Wait);
-    let logger = fork((), |()| {
-        let me = lab.domain()?.join_with("logger", JoinOptions::new().links(waiting))?;
+    let watcher = fork((), |()| {
+        let me = lab.domain()?.join_with("watcher", JoinOptions::new().links(waiting))?;
         joined.open()?;
         assert_eq!(*me.receive_with::<u32>(&soon())?, 1);
         heard.open()?;
@@ -691,7 +692,7 @@ fn siblings() -> Outcome {
     })?;
     joined.pass()?;
     let mut first = fork((), |()| {
-        lab.join("sensor")?.send("logger", &1u32)?;
+        lab.join("sensor")?.send("watcher", &1u32)?;
         loop {
             nix::unistd::pause();
         }
@@ -702,12 +703,12 @@ fn siblings() -> Outcome {
     let second = fork((), |()| {
         let me = lab.join("sensor")?;
         replaced.open()?;
-        me.receive_from_with::<u32>("logger", &soon())?;
-        drop(me.deliver_with("logger", &2u32, &soon())?);
+        me.receive_from_with::<u32>("watcher", &soon())?;
+        drop(me.deliver_with("watcher", &2u32, &soon())?);
         Ok(())
     })?;
     second.wait()?;
-    logger.wait()?;
+    watcher.wait()?;
     assert!(lab.is_bare());
     Ok(())
 }

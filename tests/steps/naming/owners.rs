@@ -31,6 +31,8 @@ const fn spared(role: Role) -> Role {
 
 pub const CASTS: &[Cast] = &[
     cast("a mailbox is given away", &[OLD, NEW, GIVER, TAKER]),
+    // Whoever sleeps all the while looks at nothing by itself.
+    cast("a mailbox nobody sends to is given away", &[spared(OLD), NEW, spared(WAITER)]),
     cast(
         "a mailbox is given to an heir who dies of it",
         &[OLD, Role { life: dying_heir, ..spared(NEW) }, WAITER],
