@@ -671,24 +671,21 @@ fn successor() -> Outcome {
     Ok(())
 }
 
-/// What the first leaves is drained when there is a link with the second already: should they be
-/// taken for one, the second is forgotten with the first. (They make the links: theirs is the smaller
-/// name.)
+/// Both make the link, since theirs is the smaller name. Should the second one be taken for the first,
+/// it is forgotten when that one is seen to be over.
 fn siblings() -> Outcome {
     let lab = Lab::new()?;
     // Drawn here, the keys of hash maps are the children's too.
     drop(HashMap::<(), ()>::new());
-    let (joined, heard, replaced) = (Gate::new()?, Gate::new()?, Gate::new()?);
-    let waiting = LinkOptions::default().absent(Absence::Wait);
+    let (joined, taken, replaced) = (Gate::new()?, Gate::new()?, Gate::new()?);
     let watcher = fork((), |()| {
-        let me = lab.domain()?.join_with("watcher", JoinOptions::new().links(waiting))?;
+        let me = lab.join("watcher")?;
         joined.open()?;
         assert_eq!(*me.receive_with::<u32>(&soon())?, 1);
-        heard.open()?;
+        taken.open()?;
         replaced.pass()?;
-        me.send_with("sensor", &0u32, &soon())?;
         assert_eq!(*me.receive_with::<u32>(&soon())?, 2);
-        Ok(())
+        Ok(taken.open()?)
     })?;
     joined.pass()?;
     let mut first = fork((), |()| {
@@ -697,18 +694,17 @@ fn siblings() -> Outcome {
             nix::unistd::pause();
         }
     })?;
-    heard.pass()?;
+    taken.pass()?;
     first.signal(9)?;
     first.wait_status()?;
     let second = fork((), |()| {
         let me = lab.join("sensor")?;
+        me.send("watcher", &2u32)?;
         replaced.open()?;
-        me.receive_from_with::<u32>("watcher", &soon())?;
-        drop(me.deliver_with("watcher", &2u32, &soon())?);
-        Ok(())
+        Ok(taken.pass()?)
     })?;
-    second.wait()?;
     watcher.wait()?;
+    second.wait()?;
     assert!(lab.is_bare());
     Ok(())
 }
