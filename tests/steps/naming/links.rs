@@ -56,22 +56,27 @@ fn call(part: &Part, me: &Process) -> Result<Option<()>, Failure> {
             return Ok(None);
         }
         part.note_sent(message)?;
-        while is_echoed {
-            let heard = part.over(|| me.receive_from_with(part.partner, &part.wait()))?;
-            let Some(echo) = heard.map(postbox::Delivery::<Message>::into_inner) else {
-                return Ok(None);
-            };
-            // Those of before a partner's death may still be on their way.
-            if echo == message {
-                break;
-            }
-            if echo > message {
-                return Err(format!("{echo:?} is no echo of {message:?}").into());
-            }
+        if is_echoed && hear_echo(part, me, message)?.is_none() {
+            return Ok(None);
         }
     }
     one_link(me)?;
     Ok(Some(()))
+}
+
+/// Waits for the echo of that message. Those of before a partner's death may still be on their way.
+fn hear_echo(part: &Part, me: &Process, message: Message) -> Result<Option<()>, Failure> {
+    loop {
+        let heard = part.over(|| me.receive_from_with::<Message>(part.partner, &part.wait()))?;
+        match heard.map(postbox::Delivery::into_inner) {
+            None => return Ok(None),
+            Some(echo) if echo == message => return Ok(Some(())),
+            Some(echo) if echo > message => {
+                return Err(format!("{echo:?} is no echo of {message:?}").into());
+            }
+            Some(_) => {}
+        }
+    }
 }
 
 fn one_link(me: &Process) -> Outcome {
