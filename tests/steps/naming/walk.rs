@@ -116,11 +116,15 @@ fn itinerary(
         if one.is_some_and(|one| one != step) {
             continue;
         }
-        runs.push((step, 1, Fate::Dies));
+        // Names know no mechanism: over one they are walked in every cast, and stopped at in their own.
+        let of_names = step < Step::Joined;
+        if all || main || !of_names {
+            runs.push((step, 1, Fate::Dies));
+        }
         if count > 1 && (all || main) {
             runs.push((step, count, Fate::Dies));
         }
-        if all || main {
+        if all || main && (!of_names || cast.mechanisms.len() == 1) {
             runs.push((step, 1, Fate::Stops));
         }
     }
