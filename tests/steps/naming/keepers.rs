@@ -130,6 +130,7 @@ fn given(part: &Part, jobs: &Mailbox<Message>) -> Result<Option<bool>, Failure> 
         Ok(()) => Ok(Some(true)),
         // The heir has just left or has not come yet; or the keeper has gone, be it after it gave.
         Err(MailboxError::NoSuchProcess { .. } | MailboxError::Cancelled) => Ok(None),
+        Err(MailboxError::Refused { .. }) if !part.goes_on() => Ok(None),
         Err(MailboxError::NotOwner { .. }) => Ok(Some(true)),
         Err(error) if has_gone(&error) => Ok(Some(false)),
         Err(error) => Err(error.into()),

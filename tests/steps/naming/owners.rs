@@ -102,6 +102,7 @@ fn old(part: &Part) -> Outcome {
                         false => Err(format!("it was not given, and stands so: {stands:?}").into()),
                     }
                 }
+                Err(MailboxError::Refused { .. }) if !part.goes_on() => Ok(None),
                 Err(error) => Err(error.into()),
             }
         })?;
@@ -257,7 +258,7 @@ fn twin(part: &Part) -> Outcome {
     }
     jobs.transfer_to(part.partner)?;
     its.transfer_to(part.name)?;
-    jobs.try_send(&part.message())?;
+    jobs.send_with(&part.message(), &part.wait())?;
     part.mark(Mark::Ending)?;
     jobs.destroy()?;
     part.done();
