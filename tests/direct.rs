@@ -13,8 +13,8 @@ use postbox::{
     LinkOptions, Mechanism, Options, Process, Wait, fork,
 };
 use postbox_tests::{
-    Case, Chance, Outcome, bystander, cpu_time, eventually, over, over_capacities, own_thread, run,
-    soon, switches, until_asleep,
+    Case, Chance, Gate, Outcome, bystander, cpu_time, eventually, over, over_capacities,
+    own_thread, run, soon, switches, until_asleep,
 };
 use std::collections::HashMap;
 use std::error::Error;
@@ -62,6 +62,7 @@ fn main() -> ExitCode {
             restarted,
         ),
         Case::new("a sender finds the successor of a partner that was killed", successor),
+        Case::new("two that one process has forked have links of their own", siblings),
         Case::new("a stopped partner keeps no deadline from being kept", stopped),
         Case::new("a link that its asker gave up waiting for carries messages", given_up),
         Case::new("a monitor tells of a death and of a leave", monitored),
@@ -667,6 +668,44 @@ fn successor() -> Outcome {
         assert_eq!(receipt.receiver().pid(), second.pid());
         second.hear("2")?;
     }
+    Ok(())
+}
+
+/// Both make the link, since theirs is the smaller name. Should the second one be taken for the first,
+/// it is forgotten when that one is seen to be over.
+fn siblings() -> Outcome {
+    let lab = Lab::new()?;
+    // Drawn here, the keys of hash maps are the children's too.
+    drop(HashMap::<(), ()>::new());
+    let (joined, taken, replaced) = (Gate::new()?, Gate::new()?, Gate::new()?);
+    let watcher = fork((), |()| {
+        let me = lab.join("watcher")?;
+        joined.open()?;
+        assert_eq!(*me.receive_with::<u32>(&soon())?, 1);
+        taken.open()?;
+        replaced.pass()?;
+        assert_eq!(*me.receive_with::<u32>(&soon())?, 2);
+        Ok(taken.open()?)
+    })?;
+    joined.pass()?;
+    let mut first = fork((), |()| {
+        lab.join("sensor")?.send("watcher", &1u32)?;
+        loop {
+            nix::unistd::pause();
+        }
+    })?;
+    taken.pass()?;
+    first.signal(9)?;
+    first.wait_status()?;
+    let second = fork((), |()| {
+        let me = lab.join("sensor")?;
+        me.send("watcher", &2u32)?;
+        replaced.open()?;
+        Ok(taken.pass()?)
+    })?;
+    watcher.wait()?;
+    second.wait()?;
+    assert!(lab.is_bare());
     Ok(())
 }
 

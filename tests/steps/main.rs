@@ -4,13 +4,17 @@
 //! feature `armed-steps`, in a target folder of its own, and runs what comes out of it.
 
 #[cfg(feature = "armed-steps")]
+mod naming;
+#[cfg(feature = "armed-steps")]
 mod walk;
 
 use std::process::ExitCode;
 
 #[cfg(feature = "armed-steps")]
 fn main() -> ExitCode {
-    postbox_tests::run(walk::cases())
+    let mut cases = walk::cases();
+    cases.extend(naming::cases());
+    postbox_tests::run(cases)
 }
 
 #[cfg(not(feature = "armed-steps"))]

@@ -307,12 +307,181 @@ steps! {
     LostCellFreed,
     /// Room is exact again, and nobody is woken.
     RoomGivenBack,
+
+    // From here on: the naming layer. See `Step::naming`.
+    //
+    // A domain on disk.
+    /// The directory of domains is there, with the mode that the umask left it.
+    BaseMade,
+    /// A domain's directory is there under a temporary name, empty.
+    DomainBegun,
+    /// All that belongs in it is there, still under the temporary name.
+    DomainFilled,
+    /// The domain has its name.
+    DomainNamed,
+    /// The whole file of claims is locked: nobody can take a name.
+    DomainLocked,
+    /// The domain's directory has lost its name and is still full.
+    DomainAside,
+    /// It is empty.
+    DomainEmptied,
+    /// It is gone, and the file of claims is still locked.
+    DomainGone,
+    /// The socket of a dead process has lost its name.
+    StaleSocketAside,
+    /// It is gone.
+    StaleSocketGone,
+    /// A socket that never came to its name is gone.
+    RubbishGone,
+    // Names.
+    /// Both halves of a name are locked, and nothing else says so.
+    NameLocked,
+    /// One half of a name is locked.
+    HalfLocked,
+    /// One half of a name is let go of, for a successor.
+    HalfYielded,
+    /// Of a claim that ends, one half is let go of.
+    FirstHalfReleased,
+    /// A name is free.
+    NameReleased,
+    // Sockets.
+    /// A socket listens under a temporary name.
+    SocketBound,
+    /// Another socket of this process was given a second name before it loses its first.
+    SocketDoubled,
+    /// A socket has its name.
+    SocketNamed,
+    /// The name is the other socket's again.
+    SocketGivenBack,
+    /// A socket has lost its name, and is still open.
+    SocketRemoved,
+    /// It takes no connections any more.
+    SocketShut,
+    // Registrars.
+    /// A caller is connected.
+    CallerAccepted,
+    /// Its request, and the descriptors with it, are received.
+    RequestHeard,
+    /// It is answered.
+    AnswerSent,
+    /// Connected to the registrar of another process.
+    RegistrarReached,
+    /// The request is sent, the descriptors with it.
+    RequestSent,
+    /// The answer is received, the descriptors with it.
+    AnswerHeard,
+    // Joining and leaving.
+    /// A process has its name, its registrar and its socket.
+    Joined,
+    /// It leaves: its mailboxes are ended.
+    MailboxesLeft,
+    /// It leaves: its links are left.
+    LinksLeft,
+    // Links.
+    /// A channel of a new link exists, with nobody in it.
+    LinkChannelMade,
+    /// The maker's own end stands in it.
+    OwnEndStands,
+    /// So does the partner's, in the maker's name.
+    PartnersEndStands,
+    /// The partner's end is the partner's.
+    PartnersEndMadeOver,
+    /// The maker's table has the link; the partner knows nothing of it.
+    LinkEntered,
+    /// The partner's end is taken over by the partner.
+    LinkEndTakenOver,
+    /// The partner's table has the link.
+    LinkTaken,
+    /// The partner has said that it has the link.
+    LinkArrived,
+    /// The standing ends are let go of.
+    StandingEndsLeft,
+    /// A handle has a sending end of its own.
+    OutletMade,
+    /// A handle has a receiving end of its own.
+    InletMade,
+    /// A receive from anyone listens to one link more.
+    LinkListenedTo,
+    // Mailboxes: creating, opening, destroying.
+    /// A mailbox's channel has its owner.
+    OwnerEntered,
+    /// Its name is answered for.
+    MailboxServed,
+    /// It is among those of its owner.
+    MailboxOwned,
+    /// The channel of a mailbox has come, and is open here.
+    MailboxOpened,
+    /// This process takes part in it.
+    MailboxAttached,
+    /// It has an end in it, whose right may have gone meanwhile.
+    MailboxEndMade,
+    /// The owner admits nobody any more.
+    DeskClosed,
+    /// A mailbox is destroyed, and nobody is told yet.
+    LifeEnded,
+    /// Everybody is told.
+    EndTold,
+    /// The owner has given up name and socket.
+    MailboxResigned,
+    // Rights.
+    /// The table has one name more.
+    RightGranted,
+    /// The table has one name less; its ends work still.
+    RightRevoked,
+    /// Whoever was let in before has to ask again.
+    RightsEpochMoved,
+    /// Ends are barred, and nobody is told yet.
+    EndsBarred,
+    /// They are told.
+    BarredTold,
+    // Transfers.
+    /// The owner lets everybody wait.
+    MoveBegun,
+    /// The mailbox is on offer.
+    OwnershipOffered,
+    /// The heir has entered itself.
+    HeirEntered,
+    /// The offer is accepted; the owner word is the giver's still.
+    OfferAccepted,
+    /// The offer is taken back.
+    OfferCancelled,
+    /// The owner word is the heir's, and nobody is told yet.
+    OwnerPassed,
+    /// Everybody is told whom to watch.
+    OwnerTold,
+    /// The owner's death is noticed, and decides an offer that stood.
+    OrphanJudged,
+    /// The heir answers for the mailbox.
+    HeirServes,
+    /// The giver has let go of what it had of the name.
+    NamePassedOn,
+    /// A mailbox stays, as its giver says.
+    MoveSettled,
+    // Keepers, and answers that come later.
+    /// The keeper has its name and its socket.
+    KeeperServes,
+    /// The keeper takes in no more.
+    KeeperClosed,
+    /// An answer is promised.
+    AnswerPromised,
+    /// It is sent.
+    PromiseKept,
+    // Waiting on several.
+    /// One more receiver is listened to.
+    RotaAdded,
+    /// One is left out from now on.
+    RotaRemoved,
 }
 
 impl Step {
     /// Those of channels, between processes that have their ends already.
     pub fn channels() -> &'static [Step] {
         &Step::ALL[..=Step::RoomGivenBack as usize]
+    }
+
+    /// Those of the naming layer.
+    pub fn naming() -> &'static [Step] {
+        &Step::ALL[Step::BaseMade as usize..]
     }
 }
 

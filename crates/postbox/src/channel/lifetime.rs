@@ -12,7 +12,8 @@ use super::members::Role;
 use super::{Channel, End};
 use crate::denied::{Denied, Right};
 use crate::error::{ReceiveError, SendError};
-use postbox_ring::sync::Ordering::{AcqRel, Acquire, Relaxed};
+use postbox_ring::sync::Ordering::{AcqRel, Acquire, Relaxed, Release};
+use postbox_steps::{Step, at};
 
 /// What ends a channel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,7 +24,11 @@ pub(crate) enum Lifetime {
     Owned,
 }
 
+/// A mailbox's life: it goes from one to the next.
+const LIVE: u64 = 0;
 const DESTROYED: u64 = 1;
+/// Destroyed, and everybody has been rung.
+const TOLD: u64 = 2;
 
 /// Why a channel is over for an end.
 #[derive(Debug)]
@@ -60,15 +65,35 @@ impl Channel {
     /// Ends a mailbox for everybody, at once: what waits in it is gone.
     pub(crate) fn destroy(&self) {
         // Pairs with the load in `is_destroyed`.
-        if self.block.control.life.swap(DESTROYED, AcqRel) != DESTROYED {
+        let life = &self.block.control.life;
+        if life.compare_exchange(LIVE, DESTROYED, AcqRel, Acquire).is_ok() {
+            at(Step::LifeEnded);
+            self.tell_end();
+            at(Step::EndTold);
+        }
+    }
+
+    /// Tells everybody of its end, unless that was done. Whoever destroyed it may have died before:
+    /// then those tell who see that its owner is dead.
+    pub(crate) fn tell_end(&self) {
+        // Pairs with the exchange in `destroy` and the store below. Two may tell at once: once for
+        // nothing.
+        if self.block.control.life.load(Acquire) == DESTROYED {
             self.block.control.roster_changed();
             self.left();
+            self.block.control.life.store(TOLD, Release);
         }
     }
 
     pub(crate) fn is_destroyed(&self) -> bool {
         // Pairs with the exchange in `destroy`.
-        self.block.control.life.load(Acquire) == DESTROYED
+        self.block.control.life.load(Acquire) != LIVE
+    }
+
+    /// Whether it is over, and everybody has been rung for that.
+    pub(super) fn is_end_told(&self) -> bool {
+        // Pairs with the store in `tell_end`.
+        self.block.control.life.load(Acquire) == TOLD
     }
 
     /// Sending ends that ever joined, those that have left included.

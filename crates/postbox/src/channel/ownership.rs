@@ -17,6 +17,7 @@ use super::{Channel, Lifetime};
 use crate::process::Identity;
 use postbox_ring::sync::AtomicU64;
 use postbox_ring::sync::Ordering::{AcqRel, Acquire, Release};
+use postbox_steps::{Step, at};
 
 const STATE: u64 = 3;
 const NONE: u64 = 0;
@@ -43,7 +44,7 @@ impl Channel {
 
     /// The owner's process, unless it is this one: everybody watches its death.
     pub(crate) fn watched_owner(&self) -> Option<Identity> {
-        let owned = self.config.lifetime == Lifetime::Owned && !self.is_destroyed();
+        let owned = self.config.lifetime == Lifetime::Owned && !self.is_end_told();
         self.owner().filter(|_| owned)
     }
 
@@ -56,7 +57,10 @@ impl Channel {
             // Pairs with the compare-and-swap in `enter`.
             self.heir(nonce).store(0, Release);
             match offer.compare_exchange(seen, word(nonce, OFFERED), AcqRel, Acquire) {
-                Ok(_) => return nonce,
+                Ok(_) => {
+                    at(Step::OwnershipOffered);
+                    return nonce;
+                }
                 Err(now) => seen = now,
             }
         }
@@ -73,11 +77,13 @@ impl Channel {
         if !self.enter(nonce, heir) {
             return false;
         }
+        at(Step::HeirEntered);
         if offer.compare_exchange(offered, word(nonce, ACCEPTED), AcqRel, Acquire).is_err() {
             // An offer made since may have the same place for its heir.
             let _ = self.heir(nonce).compare_exchange(heir.to_word(), 0, AcqRel, Acquire);
             return false;
         }
+        at(Step::OfferAccepted);
         self.pass_to(owner, heir.to_word());
         true
     }
@@ -87,7 +93,10 @@ impl Channel {
         let offer = &self.block.control.offer;
         let (offered, none) = (word(nonce, OFFERED), word(nonce, NONE));
         match offer.compare_exchange(offered, none, AcqRel, Acquire) {
-            Ok(_) => true,
+            Ok(_) => {
+                at(Step::OfferCancelled);
+                true
+            }
             Err(now) if now == word(nonce, ACCEPTED) => {
                 self.complete(nonce, Identity::own());
                 false
@@ -116,10 +125,14 @@ impl Channel {
 
     fn pass_to(&self, from: u64, heir: u64) {
         // Pairs with the load in `owner`.
-        if self.block.control.owner.compare_exchange(from, heir, AcqRel, Acquire).is_ok() {
+        let passed = self.block.control.owner.compare_exchange(from, heir, AcqRel, Acquire);
+        // Where the word is the heir's already, the heir may have died before it told anybody.
+        if passed.is_ok() || passed == Err(heir) {
+            at(Step::OwnerPassed);
             // Everybody watches another process from now on.
             self.block.control.roster_changed();
             self.bells.ring_news();
+            at(Step::OwnerTold);
         }
     }
 
@@ -135,6 +148,7 @@ impl Channel {
         if self.watched_owner() != Some(dead) {
             return;
         }
+        self.tell_end();
         let offer = &self.block.control.offer;
         let mut seen = offer.load(Acquire);
         // The dead offer nothing any more: it is cancelled now, or it was accepted.
@@ -143,6 +157,7 @@ impl Channel {
         {
             seen = now;
         }
+        at(Step::OrphanJudged);
         if seen & STATE == ACCEPTED {
             self.complete(seen >> 2, dead);
         }

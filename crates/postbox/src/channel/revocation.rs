@@ -12,6 +12,7 @@ use crate::name::Name;
 use crate::process::Identity;
 use postbox_ring::sync::Ordering::{Acquire, Release, SeqCst};
 use postbox_ring::sync::fence;
+use postbox_steps::{Step, at};
 
 impl Channel {
     /// Changes whenever rights are taken back.
@@ -34,6 +35,7 @@ impl Channel {
     ) -> usize {
         // Before the records are read: see `rights_epoch`.
         self.block.control.rights.fetch_add(1, SeqCst);
+        at(Step::RightsEpochMoved);
         let mut barred = 0;
         // An end may have been cloned before it was barred, into a record that had been passed by then:
         // until there is none. Bounded, should somebody clone without end.
@@ -47,8 +49,10 @@ impl Channel {
             fence(SeqCst);
         }
         if barred > 0 {
+            at(Step::EndsBarred);
             self.block.control.roster_changed();
             self.left();
+            at(Step::BarredTold);
         }
         barred
     }

@@ -13,6 +13,7 @@ use crate::name::Name;
 use crate::peer::Peer;
 use crate::select::{Heard, Rota};
 use crate::wait::{Ended, Wait};
+use postbox_steps::{Step, at};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Instant;
@@ -95,6 +96,7 @@ impl Desk {
             self.outlets.remove(&name);
             let link = membership.link(&name, options, Insists::No, wait)?;
             let sender = Sender::new(link.sender_end(membership)?).with_partner(link.peer());
+            at(Step::OutletMade);
             self.outlets.insert(name, Outlet { link, sender });
         }
         self.outlets.get(to).ok_or(LinkError::TimedOut)
@@ -128,6 +130,7 @@ impl Desk {
         }
         let peer = link.peer();
         let receiver = Receiver::new(link.receiver_end(membership)?).with_partner(peer.clone());
+        at(Step::InletMade);
         let inlet = Inlet { link: link.clone(), receiver, peer };
         let place = self.inlets.iter().position(Option::is_none).unwrap_or(self.inlets.len());
         match self.inlets.get_mut(place) {
@@ -210,6 +213,7 @@ impl Desk {
                 && !anyone.rota.has(place)
             {
                 anyone.rota.add(place, inlet.receiver.pollable()?)?;
+                at(Step::LinkListenedTo);
             }
         }
         if let Some(anyone) = &mut self.anyone {

@@ -18,6 +18,7 @@ use crate::mechanism::{Capacity, Form, WaitStrategy};
 use crate::name::Name;
 use crate::peer::Peer;
 use crate::process::Identity;
+use postbox_steps::{Step, at};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
@@ -41,6 +42,20 @@ pub(super) struct Confirmed {
 const CURRENT: u8 = 0;
 /// Over: another one may stand in its place. What is left in it can still be received.
 const RETIRED: u8 = 1;
+
+/// Why this side does not take part in what was offered.
+pub(super) enum Untaken {
+    /// It took part before, and left when it saw that the partner had gone: the offer came twice, by
+    /// its own way and as an answer.
+    Over,
+    Fault(Fault),
+}
+
+impl From<Fault> for Untaken {
+    fn from(fault: Fault) -> Self {
+        Untaken::Fault(fault)
+    }
+}
 
 /// A link, as its table and the handles of this process share it.
 pub(super) struct Link {
@@ -80,9 +95,13 @@ impl Link {
                 return Ok::<_, CreateError>((None, None));
             }
             let channel = Arc::new(terms.channel()?);
+            at(Step::LinkChannelMade);
             standing.push(End::join(channel.clone(), own, WaitStrategy::Block)?);
+            at(Step::OwnEndStands);
             let given = End::join(channel.clone(), its, WaitStrategy::Block)?;
+            at(Step::PartnersEndStands);
             given.hand_over(partner.identity);
+            at(Step::PartnersEndMadeOver);
             Ok((Some(channel), Some(given.seat)))
         };
         let (outgoing, forth) = side(out, Role::Sender, Role::Receiver)?;
@@ -136,28 +155,36 @@ impl Link {
         mut fds: Vec<OwnedFd>,
         partner: Partner,
         uid: u32,
-    ) -> Result<Self, Fault> {
+    ) -> Result<Self, Untaken> {
         let mut standing = Vec::new();
         let mut side = |wire: Option<WireSeat>, role: Role| {
             let Some(wire) = wire else { return Ok(None) };
             let count = usize::from(wire.descriptors);
             if count > fds.len() {
-                return Err(Fault::Corrupt("a link came with too few descriptors"));
+                return Err(Fault::Corrupt("a link came with too few descriptors").into());
             }
             let channel = Arc::new(Channel::from_fds(fds.drain(..count).collect())?);
             let config = &channel.config;
             if config.lifetime != Lifetime::Ends || config.form != Form::ManyToMany {
-                return Err(Fault::Corrupt("a link came with a channel of another kind"));
+                return Err(Fault::Corrupt("a link came with a channel of another kind").into());
             }
             let seat = Seat { index: wire.index, generation: wire.generation };
             let own = Identity::own();
             if !channel.is_seat_of(seat, role, [own, own]) {
-                return Err(Fault::Corrupt("a link came without a seat for this process"));
+                let its = match role {
+                    Role::Sender => Role::Receiver,
+                    Role::Receiver => Role::Sender,
+                };
+                return Err(match partner.identity.is_dead() || channel.live(its) == 0 {
+                    true => Untaken::Over,
+                    false => Fault::Corrupt("a link came without a seat for this process").into(),
+                });
             }
             let end = End::seated(channel.clone(), seat, role, WaitStrategy::Block)?;
             end.take_over(own);
+            at(Step::LinkEndTakenOver);
             standing.push(end);
-            Ok(Some(channel))
+            Ok::<_, Untaken>(Some(channel))
         };
         let incoming = side(offer.forth, Role::Receiver)?;
         let outgoing = side(offer.back, Role::Sender)?;
@@ -236,6 +263,7 @@ impl Link {
         // Pairs with the load in `is_retired`: a hint to handles, what they share is in channels.
         self.state.store(RETIRED, Ordering::Release);
         self.standing.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        at(Step::StandingEndsLeft);
     }
 
     pub(super) fn is_retired(&self) -> bool {

@@ -15,6 +15,7 @@ use crate::error::Fault;
 use crate::name::Name;
 use crate::process::Identity;
 use crate::wait::Wait;
+use postbox_steps::{Step, at};
 use postbox_sys::wipe_on_fork;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
@@ -78,6 +79,7 @@ impl Membership {
             serving: registrar.serving(),
         };
         let served = registrar.serve(address, Arc::new(front))?;
+        at(Step::Joined);
         Ok(Membership {
             board,
             impatient: options.links.clone().absent(Absence::Fail),
@@ -250,6 +252,7 @@ impl Membership {
             LinkReply::Taken { instance } => {
                 link.confirm(Confirmed { uid: answered.uid, instance });
                 link.has_come();
+                at(Step::LinkArrived);
                 Ok(Attempt::Linked(link))
             }
             other => {
@@ -274,8 +277,10 @@ impl Membership {
         let identity = Identity::read(answered.pid).map_err(LinkError::from)?;
         let partner = Partner { name: name.clone(), identity };
         let fds = std::mem::take(&mut answered.fds);
-        let taken = self.board.take(&offer, fds, partner, answered.uid);
-        let link = taken.map_err(|unmade| self.unmade(name, terms, unmade))?;
+        let link = match self.board.take(&offer, fds, partner, answered.uid) {
+            Err(Unmade::Over) => return Ok(Attempt::Again),
+            taken => taken.map_err(|unmade| self.unmade(name, terms, unmade))?,
+        };
         // An older one, if this was the answer to an old question.
         Ok(if link.is_retired() { Attempt::Again } else { Attempt::Linked(link) })
     }
@@ -325,8 +330,8 @@ impl Membership {
             Unmade::Undrained { links } => {
                 LinkError::Refused { name: self.name().clone(), why: undrained(links) }
             }
-            // The last handle is gone, so nobody can have asked.
-            Unmade::Closed => LinkError::NotJoined { name: self.name().clone() },
+            // The last handle is gone, so nobody can have asked; and nothing was offered.
+            Unmade::Closed | Unmade::Over => LinkError::NotJoined { name: self.name().clone() },
             Unmade::Error(error) => error.into(),
         }
     }
@@ -408,7 +413,9 @@ impl Drop for Membership {
         }
         // First nobody gets anything new, then tenants and partners are told, then the name is free.
         self.tenant.close();
+        at(Step::MailboxesLeft);
         self.board.close();
+        at(Step::LinksLeft);
         drop(self.served.take());
     }
 }

@@ -3,18 +3,18 @@
 //! Its lock is held for as long as it takes to make the channels of a link, never while anybody
 //! else is asked: the registrar's thread, which answers for us, always gets it soon.
 
-use super::link::{Confirmed, Link, Partner};
+use super::link::{Confirmed, Link, Partner, Untaken};
 use super::terms::{schemas_agree, shown};
 use crate::domain::links::{Insists, LinkOffer, LinkReply, LinkRequest, LinkTerms};
 use crate::domain::protocol::{Reply, Request};
-use crate::domain::{Answer, Caller, Service};
+use crate::domain::{Answer, Caller, Service, unique};
 use crate::error::{CreateError, Fault};
 use crate::name::Name;
 use crate::process::Identity;
+use postbox_steps::{Step, at};
 use postbox_sys::eventfd;
 use postbox_sys::limits::{self, Resource};
 use std::collections::BTreeMap;
-use std::hash::{BuildHasher, Hasher, RandomState};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -62,6 +62,8 @@ pub(super) enum Unmade {
     },
     /// This process is just leaving.
     Closed,
+    /// What was offered is over already.
+    Over,
     Error(CreateError),
 }
 
@@ -71,9 +73,13 @@ impl From<CreateError> for Unmade {
     }
 }
 
-/// A number that nobody else has.
-pub(super) fn unique() -> u64 {
-    RandomState::new().build_hasher().finish()
+impl From<Untaken> for Unmade {
+    fn from(untaken: Untaken) -> Self {
+        match untaken {
+            Untaken::Over => Unmade::Over,
+            Untaken::Fault(fault) => Unmade::Error(fault.into()),
+        }
+    }
 }
 
 impl Switchboard {
@@ -159,6 +165,7 @@ impl Switchboard {
         let link = Arc::new(Link::make(unique(), partner, confirmed, terms)?);
         table.insert(link.clone());
         self.changed();
+        at(Step::LinkEntered);
         Ok(link)
     }
 
@@ -179,13 +186,14 @@ impl Switchboard {
             return Ok(link.clone());
         }
         table.has_place(most_kept())?;
-        let link = Link::take(offer, fds, partner, uid).map_err(CreateError::from)?;
+        let link = Link::take(offer, fds, partner, uid)?;
         if let Some(before) = table.current(&link.partner.name) {
             before.retire();
         }
         let link = Arc::new(link);
         table.insert(link.clone());
         self.changed();
+        at(Step::LinkTaken);
         Ok(link)
     }
 
@@ -348,6 +356,7 @@ impl Service for Switchboard {
         let (reply, fds) = match self.answer_link(caller, partner, request, fds) {
             Ok(answer) => answer,
             Err(Unmade::Closed) => (LinkReply::Leaving, Vec::new()),
+            Err(Unmade::Over) => (LinkReply::Stranger, Vec::new()),
             Err(Unmade::Error(error)) => (LinkReply::Cannot { why: error.to_string() }, Vec::new()),
             Err(Unmade::Undrained { links }) => {
                 (LinkReply::Cannot { why: undrained(links) }, Vec::new())

@@ -137,6 +137,24 @@ fn a_seat_that_is_not_ours_is_refused() {
 }
 
 #[test]
+fn an_offer_that_comes_again_when_its_maker_has_gone_is_no_error() {
+    let (maker, board) = (board(), board());
+    let own = Partner { name: name("me"), identity: Identity::own() };
+    let Ok(link) = maker.make(own, None, terms(), Insists::No) else { panic!("not made") };
+    let (offer, fds) = link.offer(1).unwrap();
+    let again = |offer| {
+        let fds = fds.iter().map(|fd| fd.try_clone().unwrap()).collect();
+        asked_with(&board, Some("a"), take(offer), fds)
+    };
+    assert!(matches!(link_reply(&again(offer.clone())), LinkReply::Taken { .. }));
+    maker.close();
+    assert!(board.current(&name("a")).is_none(), "its maker has gone");
+    // It was on its way by two ways: as an answer, too.
+    assert_eq!(*link_reply(&again(offer)), LinkReply::Stranger);
+    assert!(board.all().is_empty());
+}
+
+#[test]
 fn terms_that_cannot_be_are_refused() {
     let board = board();
     let wrong: [fn(&mut LinkTerms); 5] = [

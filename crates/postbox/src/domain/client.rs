@@ -15,6 +15,7 @@ use crate::error::Fault;
 use crate::name::Name;
 use crate::process::Identity;
 use crate::wait::{Ended, Wait};
+use postbox_steps::{Step, at};
 use postbox_sys::descriptors::{recv_with_fds, send_with_fds};
 use postbox_sys::epoll::{Epoll, Event, Interest};
 use postbox_sys::socket::peer_credentials;
@@ -125,6 +126,7 @@ fn connect(domain: &Domain, to: &Address, pid: u32) -> Result<Option<(OwnedFd, u
     let directory = domain.place_now();
     match listener::connect(directory.sockets(to.kind), &file_name(&to.name, pid)) {
         Ok(connection) => {
+            at(Step::RegistrarReached);
             let peer = peer_credentials(&connection).map_err(Fault::system("getsockopt"))?;
             // Otherwise an older process with that pid has left its socket.
             Ok((peer.pid == pid).then_some((connection, peer.uid)))
@@ -151,7 +153,7 @@ fn exchange(
     patience: &Patience<'_>,
 ) -> Result<Exchange, AskError> {
     match send_with_fds(connection, packet, fds) {
-        Ok(_) => (),
+        Ok(_) => at(Step::RequestSent),
         Err(Errno::EPIPE | Errno::ECONNRESET) => return Ok(Exchange::HungUp { was_asked: false }),
         Err(errno) => return Err(Fault::System { call: "asking a registrar", errno }.into()),
     }
@@ -164,6 +166,7 @@ fn exchange(
                 return Ok(Exchange::HungUp { was_asked: true });
             }
             Ok(received) => {
+                at(Step::AnswerHeard);
                 let whole = received.message == received.bytes;
                 return match protocol::decode(&answer[..received.bytes]).filter(|_| whole) {
                     Some(reply) => Ok(Exchange::Answered(reply, received.descriptors)),

@@ -5,6 +5,7 @@
 //! replace, is refused. Permission bits are set explicitly: the umask neither widens nor narrows.
 
 use super::DomainError;
+use postbox_steps::{Step, at};
 use postbox_sys::directory::{self as sys, FileKind, Status};
 use postbox_sys::{Errno, Result as SysResult};
 use std::ffi::OsString;
@@ -160,7 +161,7 @@ impl Base {
 
     fn create(&self, parent: &OwnedFd, name: &OsString, audience: Audience) -> SysResult<()> {
         match sys::create_directory(parent, name) {
-            Ok(()) => (),
+            Ok(()) => at(Step::BaseMade),
             Err(Errno::EEXIST) => return Ok(()),
             Err(errno) => return Err(errno),
         }

@@ -14,6 +14,7 @@
 use super::address::Kind;
 use crate::error::Fault;
 use crate::name::Name;
+use postbox_steps::{Step, at};
 use postbox_sys::directory as sys;
 use postbox_sys::locks::{self, Holder, WHOLE};
 use postbox_sys::{Errno, Result as SysResult, wipe_on_fork};
@@ -130,7 +131,10 @@ impl Ledger {
         }
         loop {
             match locks::lock(&self.file, slot.both()) {
-                Ok(()) => return Ok(Attempt::Held(held.enter(slot, [true, true]))),
+                Ok(()) => {
+                    at(Step::NameLocked);
+                    return Ok(Attempt::Held(held.enter(slot, [true, true])));
+                }
                 Err(Errno::EAGAIN) => (),
                 Err(errno) => return Err(failed(errno)),
             }
@@ -175,6 +179,7 @@ impl Ledger {
             Some(halves) if *halves == [Some(claim); 2] => {
                 locks::unlock(&self.file, slot.half(1)).map_err(failed)?;
                 halves[1] = None;
+                at(Step::HalfYielded);
                 Ok(())
             }
             _ => Ok(()),
@@ -190,11 +195,15 @@ impl Ledger {
                 // Where the kernel cannot split a lock it stays until the process ends.
                 let _ = locks::unlock(&self.file, slot.half(half));
                 *holder = None;
+                if half == 0 {
+                    at(Step::FirstHalfReleased);
+                }
             }
         }
         if *halves == [None, None] {
             held.names.remove(&slot.0);
         }
+        at(Step::NameReleased);
     }
 
     /// The processes that hold the halves of a name; 0: one of another pid namespace.
@@ -217,6 +226,7 @@ impl Ledger {
     pub(super) fn if_unused(&self, remove: impl FnOnce()) {
         let held = self.held();
         if held.names.is_empty() && locks::lock(&self.file, WHOLE).is_ok() {
+            at(Step::DomainLocked);
             remove();
             let _ = locks::unlock(&self.file, WHOLE);
         }
@@ -225,7 +235,10 @@ impl Ledger {
 
     fn try_half(&self, slot: Slot, half: usize) -> Result<bool, Fault> {
         match locks::lock(&self.file, slot.half(half)) {
-            Ok(()) => Ok(true),
+            Ok(()) => {
+                at(Step::HalfLocked);
+                Ok(true)
+            }
             Err(Errno::EAGAIN) => Ok(false),
             Err(errno) => Err(failed(errno)),
         }

@@ -33,6 +33,7 @@ mod socket;
 mod tenant;
 #[cfg(test)]
 mod tests;
+mod unique;
 
 pub use error::DomainError;
 pub use listing::{MailboxEntry, ProcessEntry};
@@ -44,6 +45,7 @@ pub(crate) use claims::{Claim, ClaimError};
 pub(crate) use client::{Answered, AskError, ask};
 pub(crate) use registrar::{Answer, Caller, Registrar, Served, Service, Serving};
 pub(crate) use tenant::{Member, Tenant};
+pub(crate) use unique::unique;
 
 use crate::name::Name;
 use directory::{Audience, Base};

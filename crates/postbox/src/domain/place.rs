@@ -14,6 +14,7 @@ use super::directory::{Audience, Base, check_domain};
 use super::ledger::{Ledger, LedgerUse, Slot};
 use crate::error::Fault;
 use crate::name::Name;
+use postbox_steps::{Step, at};
 use postbox_sys::directory::{self as sys, FileKind};
 use postbox_sys::{Errno, Result as SysResult, pidfd, wipe_on_fork};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -190,7 +191,10 @@ impl Place {
             for file in self.files(directory) {
                 match parse_file_name(&file) {
                     Some((name, pid)) => self.sweep_socket(&Address { kind, name }, pid),
-                    None if is_rubbish(&file) => drop(sys::remove_file(directory, &file)),
+                    None if is_rubbish(&file) => {
+                        let _ = sys::remove_file(directory, &file);
+                        at(Step::RubbishGone);
+                    }
                     None => (),
                 }
             }
@@ -222,12 +226,14 @@ impl Place {
         let directory = self.sockets(address.kind);
         let (file, aside) = (file_name(&address.name, pid), temporary_name());
         if sys::rename(directory, &file, &aside).is_ok() {
+            at(Step::StaleSocketAside);
             if is_live() {
                 // Unless there is another by now, which is the one in use.
                 let _ = sys::rename_new(directory, &aside, &file);
             }
             // Nothing is there any more if it was put back.
             let _ = sys::remove_file(directory, &aside);
+            at(Step::StaleSocketGone);
         }
     }
 
@@ -243,12 +249,15 @@ impl Place {
             if now.is_ok_and(|now| now.id == self.id)
                 && sys::rename(&self.base, self.name.as_str(), &aside).is_ok()
             {
+                at(Step::DomainAside);
                 // Here it goes even when descriptors are short.
                 empty(
                     self.directory.as_fd(),
                     [Some(self.processes.as_fd()), Some(self.mailboxes.as_fd())],
                 );
+                at(Step::DomainEmptied);
                 let _ = sys::remove_directory(&self.base, &aside);
+                at(Step::DomainGone);
             }
         });
         if self.is_gone() {
@@ -271,6 +280,7 @@ fn make(base: &OwnedFd, name: &Name, audience: Audience) -> SysResult<()> {
     let aside = temporary_name();
     let fill = || -> SysResult<()> {
         sys::create_directory(base, &aside)?;
+        at(Step::DomainBegun);
         let directory = open_own(base.as_fd(), &aside)?;
         for part in [PROCESSES, MAILBOXES] {
             sys::create_directory(&directory, part)?;
@@ -279,7 +289,10 @@ fn make(base: &OwnedFd, name: &Name, audience: Audience) -> SysResult<()> {
         // Closed again before the file has a name by which anybody could hold locks on it.
         audience.admit_to_file(&sys::create_file(&directory, CLAIMS)?)?;
         audience.admit_to_directory(&directory)?;
-        sys::rename(base, &aside, name.as_str())
+        at(Step::DomainFilled);
+        sys::rename(base, &aside, name.as_str())?;
+        at(Step::DomainNamed);
+        Ok(())
     };
     let made = fill();
     if made.is_err() {
@@ -304,6 +317,7 @@ fn clear_out(base: BorrowedFd<'_>, aside: &str) {
     let [processes, mailboxes] =
         [PROCESSES, MAILBOXES].map(|part| sys::open_directory(&directory, part).ok());
     empty(directory.as_fd(), [&processes, &mailboxes].map(|part| part.as_ref().map(AsFd::as_fd)));
+    at(Step::DomainEmptied);
     let _ = sys::remove_directory(base, aside);
 }
 

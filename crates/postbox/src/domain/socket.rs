@@ -4,6 +4,7 @@ use super::address::{Address, file_name};
 use super::place::{Place, temporary_name};
 use crate::error::Fault;
 use crate::remedy::LISTENING;
+use postbox_steps::{Step, at};
 use postbox_sys::{Errno, Result as SysResult, directory as sys, listener, wipe_on_fork};
 use std::collections::BTreeSet;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -75,17 +76,20 @@ impl Listener {
         match aside.filter(|aside| has_name && is_there(aside, &|id| own.contains(&id))) {
             Some(aside) => {
                 let _ = sys::rename(directory, aside, &file);
+                at(Step::SocketGivenBack);
             }
             None => {
                 for name in has_name.then_some(&*file).into_iter().chain(aside) {
                     let _ = sys::remove_file(directory, name);
                 }
+                at(Step::SocketRemoved);
             }
         }
         drop(own);
         // A forked child may have a copy of the socket, on which nobody would ever answer: closing
         // it here would neither refuse anybody nor hang up on those who wait to be accepted.
         let _ = listener::shut(&self.socket);
+        at(Step::SocketShut);
         while listener::accept(&self.socket).is_ok() {}
     }
 }
@@ -103,6 +107,7 @@ fn publish(place: &Place, address: &Address) -> SysResult<Published> {
     let directory = place.sockets(address.kind);
     let temporary = temporary_name();
     let socket = listener::listen(directory, &temporary)?;
+    at(Step::SocketBound);
     let named = || {
         let file = sys::locate(directory, &temporary)?;
         place.audience().admit_to_socket(&file)?;
@@ -113,8 +118,10 @@ fn publish(place: &Place, address: &Address) -> SysResult<Published> {
         if sys::status_of(directory, &name).is_ok_and(|there| own.contains(&there.id)) {
             let aside = temporary_name();
             replaced = sys::link(directory, &name, &aside).is_ok().then_some(aside);
+            at(Step::SocketDoubled);
         }
         sys::rename(directory, &temporary, &name)?;
+        at(Step::SocketNamed);
         own.insert(id);
         Ok((id, replaced))
     };

@@ -22,15 +22,18 @@ use super::{later, transfer};
 use crate::channel::{Channel, Lifetime, Role};
 use crate::denied::Right;
 use crate::domain::protocol::{Reply, Request};
-use crate::domain::{Address, Answer, Caller, Claim, ClaimError, Domain, Member, Served, Service};
+use crate::domain::{
+    Address, Answer, Caller, Claim, ClaimError, Domain, Member, Served, Service, unique,
+};
 use crate::error::{CreateError, Fault};
 use crate::name::Name;
 use crate::process::Identity;
+use postbox_steps::{Step, at};
 use postbox_sys::Errno;
 use postbox_sys::directory::own_uid;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// One mailbox at its owner.
 pub(crate) struct Host {
@@ -73,7 +76,7 @@ impl Host {
         let both =
             BothRights { send: rights(&options.senders)?, receive: rights(&options.receivers)? };
         let terms = Terms {
-            id: new_id(),
+            id: unique(),
             schema: options.schema.clone(),
             strategy: options.options.strategy().into(),
             owner: member.name.clone(),
@@ -134,6 +137,7 @@ impl Host {
         self.expel(&desk, Right::Receive);
         self.expel(&desk, Right::Send);
         desk.settle(arriving, Moved::Here);
+        at(Step::HeirServes);
         Ok(())
     }
 
@@ -155,8 +159,10 @@ impl Host {
         });
         let front = Arc::new(Front(Arc::downgrade(&host)));
         let served = member.serving.serve(Address::mailbox(name), front).map_err(cannot)?;
+        at(Step::MailboxServed);
         *host.tenure() = Some(Tenure { served, claim });
         owned.add(&host)?;
+        at(Step::MailboxOwned);
         Ok(host)
     }
 
@@ -197,13 +203,16 @@ impl Host {
     /// Lets a name in, as the user that bears it now, or else as the granter's.
     pub(super) fn grant(&self, right: Right, to: &Name, granter: u32) -> Result<(), Refusal> {
         let uid = user_of(&self.domain, to).map_err(cannot)?.unwrap_or(granter);
-        self.desk().grant(right, Grant { name: to.clone(), uid })
+        self.desk().grant(right, Grant { name: to.clone(), uid })?;
+        at(Step::RightGranted);
+        Ok(())
     }
 
     /// Shuts a name out, its ends that exist included.
     pub(super) fn revoke(&self, right: Right, from: &Name) -> Result<(), Refusal> {
         let mut desk = self.desk();
         desk.revoke(right, from)?;
+        at(Step::RightRevoked);
         self.expel(&desk, right);
         Ok(())
     }
@@ -250,6 +259,7 @@ impl Host {
     pub(super) fn destroy(&self) {
         if self.is_ours() {
             let closed = self.desk().close();
+            at(Step::DeskClosed);
             let ends = match closed {
                 Closed::Before => false,
                 Closed::Ends => true,
@@ -265,7 +275,9 @@ impl Host {
 
     /// Begins to hand it over.
     pub(super) fn begin_move(&self, to: &Name) -> Result<Move, Refusal> {
-        self.desk().begin_move(to)
+        let moving = self.desk().begin_move(to)?;
+        at(Step::MoveBegun);
+        Ok(moving)
     }
 
     /// Offers it to whoever learns the nonce, unless it has been ended.
@@ -282,12 +294,14 @@ impl Host {
     /// Ends to hand it over, with what came of it.
     pub(super) fn settle(&self, moving: Move, moved: Moved) {
         self.desk().settle(moving, moved);
+        at(Step::MoveSettled);
         if moved == Moved::Given {
             // First the name, then the socket: whoever saw this process hold the name is still
             // answered, with the advice to ask again.
             let tenure = self.tenure().take();
             if let Some(Tenure { served, claim }) = tenure {
                 drop(claim);
+                at(Step::NamePassedOn);
                 drop(served);
             }
             self.resign();
@@ -298,6 +312,7 @@ impl Host {
     fn resign(&self) {
         let tenure = self.tenure().take();
         drop(tenure);
+        at(Step::MailboxResigned);
         if let Some(owned) = self.owned.upgrade() {
             owned.forget(self);
         }
@@ -418,6 +433,7 @@ fn create_channel(name: &Name, options: &MailboxOptions) -> Result<Channel, Crea
     config.name = Some(name.clone());
     let channel = Channel::create(config)?;
     channel.set_owner(Identity::own());
+    at(Step::OwnerEntered);
     Ok(channel)
 }
 
@@ -433,11 +449,4 @@ pub(super) fn copies(fds: &[BorrowedFd<'_>]) -> Result<Vec<OwnedFd>, Fault> {
 
 fn this_process() -> Owner {
     Owner { pid: std::process::id(), uid: own_uid() }
-}
-
-/// A number that no other mailbox has had: random, from the keys that the standard library draws for
-/// its maps, with the time and the process so that a fork does not repeat it.
-fn new_id() -> u64 {
-    use std::hash::{BuildHasher, RandomState};
-    RandomState::new().hash_one((Instant::now(), std::process::id())).max(1)
 }

@@ -11,6 +11,7 @@ use crate::error::Fault;
 use crate::name::Name;
 use crate::process::Identity;
 use crate::wait::{Ended, Wait};
+use postbox_steps::{Step, at};
 use postbox_sys::epoll::{Epoll, Event, Interest};
 use postbox_sys::eventfd;
 use std::fmt;
@@ -117,6 +118,7 @@ impl Keeper {
             owned: owned.clone(),
         };
         let served = registrar.serve(address, Arc::new(desk))?;
+        at(Step::KeeperServes);
         Ok(Keeper { owned, when_idle, _served: served, _registrar: registrar, _claim: claim })
     }
 

@@ -5,6 +5,7 @@ use super::wire::{MailboxReply, Refusal, cannot};
 use crate::domain::protocol::MAX_PACKET;
 use crate::error::Fault;
 use crate::wait::Wait;
+use postbox_steps::{Step, at};
 use postbox_sys::epoll::{Epoll, Event, Interest};
 use postbox_sys::{Errno, socket};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -23,12 +24,14 @@ pub(super) fn answer(
         .spawn(move || {
             // Whoever asked may have gone in the meantime.
             let _ = socket::send(&here, &find_out().to_bytes());
+            at(Step::PromiseKept);
             drop(engaged);
         })
         .map_err(|error| {
             let errno = error.raw_os_error().map_or(Errno::EAGAIN, Errno::from_raw);
             cannot(Fault::System { call: "a new thread", errno })
         })?;
+    at(Step::AnswerPromised);
     Ok(there)
 }
 

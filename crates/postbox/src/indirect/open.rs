@@ -14,6 +14,7 @@ use crate::domain::{Arrivals, Kind, Member};
 use crate::error::Fault;
 use crate::name::Name;
 use crate::wait::Wait;
+use postbox_steps::{Step, at};
 use std::os::fd::AsFd;
 use std::sync::Arc;
 
@@ -33,7 +34,9 @@ impl Opened {
     fn new(reply: MailboxReply, channel: Arc<Channel>) -> Result<Self, MailboxError> {
         match reply {
             MailboxReply::Opened { terms, may, epoch } => {
+                at(Step::MailboxOpened);
                 let place = channel.attach()?;
+                at(Step::MailboxAttached);
                 Ok(Opened { terms, may, epoch, channel, _place: place })
             }
             _ => Err(out_of_place()),
@@ -55,6 +58,7 @@ impl Opened {
         }
         let strategy = self.terms.strategy.into();
         let end = End::join_as(self.channel.clone(), role, strategy, Some(name))?;
+        at(Step::MailboxEndMade);
         // A right that was taken back in the meantime bars the end, or shows here.
         Ok((self.channel.rights_epoch() == self.epoch).then_some(end))
     }

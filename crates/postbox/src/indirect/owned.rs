@@ -11,6 +11,7 @@ use crate::direct::Process;
 use crate::domain::protocol::Reply;
 use crate::domain::{Answer, Caller, Member, Tenant};
 use crate::name::Name;
+use postbox_steps::{Step, at};
 use postbox_sys::directory::own_uid;
 use postbox_sys::eventfd;
 use std::any::Any;
@@ -158,6 +159,9 @@ impl Owned {
     pub(super) fn close_if_none(&self) -> bool {
         let mut hosts = self.hosts();
         hosts.closed |= hosts.of.is_empty() && hosts.engaged == 0;
+        if hosts.closed {
+            at(Step::KeeperClosed);
+        }
         hosts.closed
     }
 

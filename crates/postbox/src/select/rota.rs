@@ -14,6 +14,7 @@
 use crate::channel::Pollable;
 use crate::error::Fault;
 use crate::wait::{Ended, Wait};
+use postbox_steps::{Step, at};
 use postbox_sys::epoll::{Epoll, Event, Interest};
 use std::collections::VecDeque;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -64,6 +65,7 @@ impl Rota {
         }
         self.places[place] = Some(pollable);
         self.present += 1;
+        at(Step::RotaAdded);
         Ok(())
     }
 
@@ -78,6 +80,7 @@ impl Rota {
         let Some(pollable) = self.places.get_mut(place).and_then(Option::take) else { return };
         // A forked child may keep the descriptor open, and the set would go on watching it.
         let _ = self.set.remove(&pollable);
+        at(Step::RotaRemoved);
         self.present -= 1;
         if self.ready.front() == Some(&place) {
             self.streak = 0;

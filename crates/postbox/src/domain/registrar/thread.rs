@@ -6,6 +6,7 @@ use super::connections::{Connection, Connections};
 use super::{Answer, BELL, Caller, Desk, Post, next_token};
 use crate::error::Fault;
 use crate::process::quiet;
+use postbox_steps::{Step, at};
 use postbox_sys::descriptors::{recv_with_fds, send_with_fds};
 use postbox_sys::epoll::{Event, Interest};
 use postbox_sys::socket::{Credentials, peer_credentials};
@@ -115,7 +116,10 @@ impl State<'_> {
     fn accept(&mut self, token: u64, post: &Post) {
         for _ in 0..ACCEPTS {
             match listener::accept(&*post.listener) {
-                Ok(socket) => self.receive(socket, token, post),
+                Ok(socket) => {
+                    at(Step::CallerAccepted);
+                    self.receive(socket, token, post);
+                }
                 Err(Errno::EAGAIN) => return,
                 Err(Errno::EINTR | Errno::ECONNABORTED) => (),
                 // A descriptor is asked for before it is known that nobody waits.
@@ -167,11 +171,13 @@ impl State<'_> {
             }
             Ok(received) => received,
         };
+        at(Step::RequestHeard);
         let answer = match protocol::decode::<Envelope<Request>>(&packet[..received.bytes]) {
             Some(envelope) => self.answer(peer, post, envelope, received.descriptors),
             None => Reply::NotUnderstood.into(),
         };
         reply(socket, &answer);
+        at(Step::AnswerSent);
         Heard::All
     }
 
