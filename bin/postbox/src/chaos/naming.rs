@@ -57,6 +57,8 @@ impl Naming {
 const DOMAIN: &str = "chaos";
 /// The mailbox through which they send.
 const MAILBOX: &str = "target";
+/// The largest message over a link by message queues.
+const SMALL: usize = 800;
 /// What waiting messages may take in shared memory: little enough that it is met.
 const BYTE_CAP: u64 = 8 << 20;
 /// How long to wait for a mailbox that is being made.
@@ -96,7 +98,19 @@ impl Way {
 
     /// What the channel is to be.
     pub fn options(&self) -> Options {
-        Options::new(self.mechanism).capacity(self.capacity).max_message(LARGEST).byte_cap(BYTE_CAP)
+        Options::new(self.mechanism)
+            .capacity(self.capacity)
+            .max_message(self.largest())
+            .byte_cap(BYTE_CAP)
+    }
+
+    /// Bytes of the largest message. Between many pairs of processes there are many queues, of which
+    /// the system grants a user so many bytes in all.
+    pub fn largest(&self) -> usize {
+        match (self.mechanism, self.naming) {
+            (Mechanism::MessageQueue, Naming::Direct) => SMALL,
+            _ => LARGEST,
+        }
     }
 
     /// The domain.

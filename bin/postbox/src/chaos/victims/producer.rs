@@ -69,7 +69,8 @@ impl Producer<'_> {
             _ => 1,
         };
         let mut lens = [0; BATCH];
-        lens[..count].iter_mut().for_each(|len| *len = some_length(&mut self.rng));
+        let largest = self.cast.way.largest();
+        lens[..count].iter_mut().for_each(|len| *len = some_length(&mut self.rng).min(largest));
         let direct = self.cast.way.naming == Naming::Direct;
         let to = direct.then(|| self.rng.u8(..self.cast.partners));
         let refusal = self.call(desk, call, to, &lens[..count])?;
