@@ -64,6 +64,9 @@ pub struct Arguments {
     /// How many seconds of traffic each mechanism gets
     #[arg(long, value_name = "SECONDS", default_value = "20")]
     seconds: Length,
+    /// Do all of it that many times, each time differently
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    pub passes: u32,
     /// How many processes are killed a second
     #[arg(long, value_name = "N", default_value = "10")]
     kills: Rate,

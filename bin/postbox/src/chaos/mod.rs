@@ -38,13 +38,13 @@ pub use victims::{Arguments as VictimArguments, work};
 use crate::NAME;
 use arguments::Ordeal;
 use canary::Canary;
-use naming::Naming;
 use postbox_program::ending::{Ending, complain, print};
 use postbox_program::stop::Stop;
 use postbox_program::tables::json_array;
 use progress::Progress;
 use round::Trouble;
-use row::{INTERRUPTED, KEPT, Row, VIOLATED};
+use row::{INTERRUPTED, KEPT, Row};
+use std::time::Duration;
 
 /// Runs the chaos and shows what came of it.
 pub fn run(arguments: &Arguments) -> Ending {
@@ -58,13 +58,19 @@ fn unleash(arguments: &Arguments) -> Result<Ending, Ending> {
     // Even if nothing else comes of it, it can be had again.
     complain(NAME, &format!("chaos with seed {seed}"));
     let canary = Canary::start();
-    let all = ordeals.iter().map(|ordeal| ordeal.length * ordeal.rounds.len() as u32).sum();
-    let progress = Progress::over(all);
+    let all: Duration = ordeals.iter().map(|o| o.length * o.rounds.len() as u32).sum();
+    let progress = Progress::over(all * arguments.passes);
     let mut rows: Vec<Row> = Vec::new();
-    for ordeal in &ordeals {
-        rows.push(undergo(ordeal, &canary, &stop, &progress));
-        if rows.last().is_some_and(|row| row.verdict != KEPT) {
-            break;
+    'passes: for pass in 0..arguments.passes {
+        for (place, ordeal) in ordeals.iter().enumerate() {
+            if place == rows.len() {
+                rows.push(Row::of(ordeal));
+            }
+            let row = &mut rows[place];
+            undergo(ordeal, pass, row, &canary, &stop, &progress);
+            if row.verdict != KEPT {
+                break 'passes;
+            }
         }
     }
     progress.finish();
@@ -82,40 +88,31 @@ fn unleash(arguments: &Arguments) -> Result<Ending, Ending> {
 }
 
 /// All rounds of a row, or those up to a violation or signal.
-fn undergo(ordeal: &Ordeal, canary: &Canary, stop: &Stop, progress: &Progress) -> Row {
-    let mut row = Row { verdict: KEPT, ..Row::default() };
+fn undergo(
+    ordeal: &Ordeal,
+    pass: u32,
+    row: &mut Row,
+    canary: &Canary,
+    stop: &Stop,
+    progress: &Progress,
+) {
     for setting in &ordeal.rounds {
-        let capacity = setting.capacity.to_string();
-        let (mechanism, naming) = (setting.mechanism.to_string(), setting.naming.name());
-        progress.begin(format!("{mechanism} {naming} {capacity}"));
-        row.mechanism = mechanism;
-        row.naming = naming;
-        row.capacities.push(capacity);
-        (row.producers, row.consumers) = (setting.producers, setting.consumers);
-        row.seed = setting.seed;
-        if setting.naming != Naming::Direct {
-            row.repairs.get_or_insert(0);
-        }
-        let (findings, outcome) = round::run(setting, ordeal.length, canary, stop, progress);
-        row.add(&findings);
+        let setting = setting.in_pass(pass);
+        progress.begin(format!("{} {} {}", row.mechanism, row.naming, setting.capacity));
+        let (findings, outcome) = round::run(&setting, ordeal.length, canary, stop, progress);
+        row.add(&setting, &findings);
+        progress.end(ordeal.length);
         match outcome {
-            Ok(()) => {}
+            Ok(()) => continue,
             Err(Trouble::Stopped) => row.verdict = INTERRUPTED,
             // What a signal broke off may look like anything.
             Err(Trouble::Violation(_)) if stop.code_soon().is_some() => row.verdict = INTERRUPTED,
             Err(Trouble::Violation(violation)) => {
-                row.verdict = VIOLATED;
-                row.rule = Some(violation.rule.name());
-                row.account = Some(violation.account);
-                row.repeat = Some(setting.command(ordeal.length));
+                row.violated(violation, setting.command(ordeal.length));
             }
         }
-        progress.end(ordeal.length);
-        if row.verdict != KEPT {
-            break;
-        }
+        return;
     }
-    row
 }
 
 /// The first violation, for people.

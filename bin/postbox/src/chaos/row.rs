@@ -1,8 +1,10 @@
 //! One row: what a mechanism under one naming went through.
 
-use super::books::Loss;
-use super::books::Place;
+use super::arguments::Ordeal;
+use super::books::{Loss, Place, Violation};
+use super::naming::Naming;
 use super::round::Findings;
+use super::setting::Setting;
 use serde::Serialize;
 
 /// What all was well with.
@@ -11,6 +13,9 @@ pub const KEPT: &str = "kept";
 pub const VIOLATED: &str = "VIOLATED";
 /// What a signal ended early: nothing was wrong so far.
 pub const INTERRUPTED: &str = "interrupted";
+
+/// How many losses a row names.
+const MOST_NAMED: usize = 1000;
 
 /// One row of the table, one object of the JSON array.
 #[derive(Debug, Clone, Default, Serialize)]
@@ -43,8 +48,10 @@ pub struct Row {
     pub stops: u64,
     /// Repairs of room that the channels carried out; nobody counts those of links.
     pub repairs: Option<u64>,
-    /// Messages that killed receivers took along.
-    pub losses: Vec<Lost>,
+    /// How many messages killed receivers took along.
+    pub losses: u64,
+    /// The first of them, by name.
+    pub lost: Vec<Lost>,
     /// The longest wait in which work was possible, less what the machine starved everybody.
     pub longest_wait_ms: f64,
     /// What was subtracted.
@@ -102,9 +109,26 @@ impl From<&Loss> for Lost {
 }
 
 impl Row {
+    /// Of which nothing has been done yet.
+    pub fn of(ordeal: &Ordeal) -> Self {
+        let mut row = Row { verdict: KEPT, ..Row::default() };
+        if let Some(setting) = ordeal.rounds.first() {
+            row.mechanism = setting.mechanism.to_string();
+            row.naming = setting.naming.name();
+            (row.producers, row.consumers) = (setting.producers, setting.consumers);
+            row.seed = setting.seed;
+            row.repairs = (setting.naming != Naming::Direct).then_some(0);
+        }
+        row
+    }
+
     /// Takes in what a round has found.
-    pub fn add(&mut self, findings: &Findings) {
-        let Findings { totals, longest, .. } = findings;
+    pub fn add(&mut self, setting: &Setting, findings: &Findings) {
+        let Findings { totals, longest, losses, .. } = findings;
+        let capacity = setting.capacity.to_string();
+        if !self.capacities.contains(&capacity) {
+            self.capacities.push(capacity);
+        }
         self.seconds += findings.traffic.as_secs_f64();
         self.messages += totals.received;
         self.sent += totals.sent;
@@ -115,12 +139,22 @@ impl Row {
         if let Some(repairs) = &mut self.repairs {
             *repairs += findings.repairs;
         }
-        self.losses.extend(findings.losses.iter().map(Lost::from));
+        self.losses += losses.len() as u64;
+        let room = MOST_NAMED.saturating_sub(self.lost.len());
+        self.lost.extend(losses.iter().take(room).map(Lost::from));
         let net = longest.net as f64 / 1e6;
         if net >= self.longest_wait_ms {
             self.longest_wait_ms = net;
             self.starved_ms = longest.starved as f64 / 1e6;
             self.longest_wait.clone_from(&longest.what);
         }
+    }
+
+    /// Something was wrong; `command` does it once more.
+    pub fn violated(&mut self, violation: Violation, command: String) {
+        self.verdict = VIOLATED;
+        self.rule = Some(violation.rule.name());
+        self.account = Some(violation.account);
+        self.repeat = Some(command);
     }
 }

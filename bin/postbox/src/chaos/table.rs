@@ -30,7 +30,7 @@ pub fn render(rows: &[Row]) -> String {
             grouped(row.kills),
             grouped(row.stops),
             row.repairs.map_or("-".to_owned(), grouped),
-            grouped(row.losses.len() as u64),
+            grouped(row.losses),
             duration((row.longest_wait_ms * 1e6) as u64),
             row.verdict.to_owned(),
         ]);
