@@ -38,7 +38,8 @@ family() {
 
 # Resident: anonymous memory of the ledger, and of all together; KiB.
 anonymous() {
-    awk '/^RssAnon:/ { sum += $2 } END { print sum + 0 }' "${@/#//proc/}" 2>/dev/null || true
+    # Some may be gone by now.
+    { cat "${@/#//proc/}" 2>/dev/null || true; } | awk '/^RssAnon:/ { sum += $2 } END { print sum + 0 }'
 }
 
 sample() {
