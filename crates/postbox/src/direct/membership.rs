@@ -274,8 +274,11 @@ impl Membership {
         let identity = Identity::read(answered.pid).map_err(LinkError::from)?;
         let partner = Partner { name: name.clone(), identity };
         let fds = std::mem::take(&mut answered.fds);
-        let taken = self.board.take(&offer, fds, partner, answered.uid);
-        let link = taken.map_err(|unmade| self.unmade(name, terms, unmade))?;
+        let link = match self.board.take(&offer, fds, partner, answered.uid) {
+            Ok(link) => link,
+            Err(Unmade::Gone) => return Err(Unanswered::Gone),
+            Err(unmade) => return Err(self.unmade(name, terms, unmade).into()),
+        };
         // An older one, if this was the answer to an old question.
         Ok(if link.is_retired() { Attempt::Again } else { Attempt::Linked(link) })
     }
@@ -325,8 +328,9 @@ impl Membership {
             Unmade::Undrained { links } => {
                 LinkError::Refused { name: self.name().clone(), why: undrained(links) }
             }
-            // The last handle is gone, so nobody can have asked.
-            Unmade::Closed => LinkError::NotJoined { name: self.name().clone() },
+            // The last handle is gone, so nobody can have asked; or the partner is, which whoever
+            // asked it has told already.
+            Unmade::Closed | Unmade::Gone => LinkError::NotJoined { name: self.name().clone() },
             Unmade::Error(error) => error.into(),
         }
     }

@@ -62,6 +62,8 @@ pub(super) enum Unmade {
     },
     /// This process is just leaving.
     Closed,
+    /// The partner has died.
+    Gone,
     Error(CreateError),
 }
 
@@ -179,7 +181,13 @@ impl Switchboard {
             return Ok(link.clone());
         }
         table.has_place(most_kept())?;
-        let link = Link::take(offer, fds, partner, uid).map_err(CreateError::from)?;
+        let maker = partner.identity;
+        let link = match Link::take(offer, fds, partner, uid) {
+            // It died after it had offered the link. Where that came by both ways, to the registrar and
+            // as an answer, the first may have been cleared away before the second was read.
+            Err(_) if maker.is_dead() => return Err(Unmade::Gone),
+            taken => taken.map_err(CreateError::from)?,
+        };
         if let Some(before) = table.current(&link.partner.name) {
             before.retire();
         }
@@ -347,7 +355,8 @@ impl Service for Switchboard {
         }
         let (reply, fds) = match self.answer_link(caller, partner, request, fds) {
             Ok(answer) => answer,
-            Err(Unmade::Closed) => (LinkReply::Leaving, Vec::new()),
+            // Of the dead nobody reads it.
+            Err(Unmade::Closed | Unmade::Gone) => (LinkReply::Leaving, Vec::new()),
             Err(Unmade::Error(error)) => (LinkReply::Cannot { why: error.to_string() }, Vec::new()),
             Err(Unmade::Undrained { links }) => {
                 (LinkReply::Cannot { why: undrained(links) }, Vec::new())

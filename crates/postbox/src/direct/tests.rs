@@ -2,7 +2,7 @@
 
 use super::link::Partner;
 use super::options::{Direction, LinkOptions};
-use super::switchboard::Switchboard;
+use super::switchboard::{Switchboard, Unmade};
 use crate::domain::links::{Flow, Insists, LinkOffer, LinkReply, LinkRequest, LinkTerms, WireSeat};
 use crate::domain::protocol::{Reply, Request};
 use crate::domain::{Answer, Caller, Service};
@@ -134,6 +134,25 @@ fn a_seat_that_is_not_ours_is_refused() {
     let answer = asked_with(&board, Some("a"), take(offer), fds);
     let LinkReply::Cannot { why } = link_reply(&answer) else { panic!("{answer:?}") };
     assert!(why.contains("seat"), "{why}");
+}
+
+#[test]
+fn a_link_of_a_dead_maker_that_was_cleared_away_is_no_corruption() {
+    let (maker, board) = (board(), board());
+    let me = Partner { name: name("me"), identity: Identity::own() };
+    let Ok(link) = maker.make(me, None, terms(), Insists::No) else { panic!("not made") };
+    let take = |identity| {
+        let (offer, fds) = link.offer(1).unwrap();
+        let fds = fds.iter().map(|fd| fd.try_clone().unwrap()).collect();
+        board.take(&offer, fds, Partner { name: name("a"), identity }, 0)
+    };
+    let dead = Identity::from_word(1 << 22 | 0x3f_fffe).unwrap();
+    // Offered twice, as to one that asks while it is told; and cleared away between the two.
+    let Ok(first) = take(dead) else { panic!("not taken") };
+    board.forget(&first);
+    assert!(matches!(take(dead), Err(Unmade::Gone)));
+    // Of a maker that lives it is a mistake.
+    assert!(matches!(take(Identity::own()), Err(Unmade::Error(_))));
 }
 
 #[test]
