@@ -42,6 +42,14 @@ impl Canary {
         Canary { notes, thread: Some(thread) }
     }
 
+    /// One that never oversleeps.
+    #[cfg(test)]
+    pub fn asleep() -> Self {
+        let notes = Arc::new(Notes::default());
+        notes.due.store(u64::MAX, Ordering::Release);
+        Canary { notes, thread: None }
+    }
+
     /// How much of the time from `from` to `to` it overslept, in nanoseconds.
     pub fn starved(&self, from: u64, to: u64) -> u64 {
         let within = |begin: u64, end: u64| end.min(to).saturating_sub(begin.max(from));

@@ -245,3 +245,143 @@ pub fn is_told(note: &Note) -> Option<(u64, Refusal)> {
         Refusal::NotNow | Refusal::TimedOut | Refusal::ByteCap => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::chaos::note::{Got, Received, Receiving, Sending, Sent};
+
+    const MS: u64 = 1_000_000;
+
+    fn victim(number: u32, seat: Seat) -> Victim {
+        Victim { number, pid: number, seat, since: 0 }
+    }
+
+    fn sender() -> Victim {
+        victim(1, Seat::Producer(0))
+    }
+
+    fn receiver() -> Victim {
+        victim(2, Seat::Consumer(1))
+    }
+
+    fn sending(call: Call, to: Option<u8>) -> Note {
+        Note::Sending(Sending { at: 0, call, first: 0, count: 1, empty: 0, to })
+    }
+
+    fn receiving(call: Call, from: Option<u8>) -> Note {
+        Note::Receiving(Receiving { at: 0, call, most: 1, from })
+    }
+
+    fn received(at: u64, got: Vec<Got>) -> Note {
+        Note::Received(Received { at, got, refusal: None })
+    }
+
+    /// How long both had waited at `now`, in milliseconds; none: too long.
+    fn longest(direct: bool, now: u64, tell: impl FnOnce(&mut Waits<'_>)) -> Option<u64> {
+        let canary = Canary::asleep();
+        let mut waits = Waits::new(&canary, direct);
+        tell(&mut waits);
+        waits.look(now * MS).ok()?;
+        Some(waits.longest().net / MS)
+    }
+
+    #[test]
+    fn both_sides_wait_from_when_both_do() {
+        let wait = |first: Note, second: Note| {
+            longest(false, 150, |waits| {
+                waits.enter(sender(), &first, 10 * MS);
+                waits.enter(receiver(), &second, 50 * MS);
+            })
+        };
+        assert_eq!(wait(sending(Call::Send, None), receiving(Call::Receive, None)), Some(100));
+        assert_eq!(wait(sending(Call::TrySend, None), receiving(Call::Receive, None)), Some(0));
+        assert_eq!(wait(sending(Call::Deliver, None), receiving(Call::TryReceive, None)), Some(0));
+    }
+
+    #[test]
+    fn whoever_waits_too_long_is_named() {
+        let canary = Canary::asleep();
+        let mut waits = Waits::new(&canary, false);
+        waits.enter(sender(), &sending(Call::Deliver, None), 0);
+        waits.enter(receiver(), &receiving(Call::ReceiveBatch, None), 0);
+        waits.look(MOST).unwrap();
+        let violation = waits.look(MOST + MS).unwrap_err();
+        assert_eq!(violation.rule, Rule::WaitedTooLong);
+        for name in ["producer-0", "deliver", "consumer-1", "receive_batch", "201.0 ms"] {
+            assert!(violation.account.contains(name), "{violation:?}");
+        }
+    }
+
+    #[test]
+    fn a_wait_ends_with_getting_on_and_not_with_a_call_that_did_nothing() {
+        let other = victim(3, Seat::Consumer(0));
+        let wait = |got: Vec<Got>| {
+            longest(false, 150, |waits| {
+                waits.enter(sender(), &sending(Call::Send, None), 0);
+                waits.enter(receiver(), &receiving(Call::Receive, None), 0);
+                waits.enter(other, &receiving(Call::ReceiveWith, None), 0);
+                waits.enter(other, &received(90 * MS, got), 100 * MS);
+            })
+        };
+        assert_eq!(wait(vec![Got::Probe]), Some(60));
+        assert_eq!(wait(Vec::new()), Some(150));
+    }
+
+    #[test]
+    fn nobody_waits_while_somebody_is_stopped_nor_for_the_dead() {
+        let both = |waits: &mut Waits<'_>| {
+            waits.enter(sender(), &sending(Call::Send, None), 0);
+            waits.enter(receiver(), &receiving(Call::Receive, None), 0);
+        };
+        let stopped = longest(false, 300, |waits| {
+            both(waits);
+            waits.stopped(20 * MS, 60 * MS);
+            waits.stopped(30 * MS, 250 * MS);
+        });
+        assert_eq!(stopped, Some(50));
+        let dead = longest(false, 300, |waits| {
+            both(waits);
+            waits.gone(receiver());
+        });
+        assert_eq!(dead, Some(0));
+        assert_eq!(longest(false, 300, both), None);
+    }
+
+    #[test]
+    fn by_name_only_those_wait_for_each_other_who_name_each_other() {
+        let wait = |to, from| {
+            longest(true, 100, |waits| {
+                waits.enter(sender(), &sending(Call::Send, Some(to)), 0);
+                waits.enter(receiver(), &receiving(Call::Receive, from), 0);
+            })
+        };
+        assert_eq!(wait(1, None), Some(100));
+        assert_eq!(wait(1, Some(0)), Some(100));
+        assert_eq!(wait(0, None), Some(0), "it waits for another");
+        assert_eq!(wait(1, Some(3)), Some(0), "it listens to another");
+    }
+
+    #[test]
+    fn a_receipt_counts_from_when_the_message_was_there() {
+        let canary = Canary::asleep();
+        let mut waits = Waits::new(&canary, false);
+        let receipt = Receipt { taken: 10 * MS, told: 30 * MS, sender: 1, receiver: 2 };
+        waits.receipts(&[receipt]).unwrap();
+        assert_eq!(waits.longest().net, 20 * MS);
+        waits.stopped(250 * MS, 260 * MS);
+        waits.receipts(&[Receipt { told: 255 * MS, ..receipt }]).unwrap();
+        let late = Receipt { taken: 270 * MS, told: 480 * MS, ..receipt };
+        assert_eq!(waits.receipts(&[late]).unwrap_err().rule, Rule::WaitedTooLong);
+    }
+
+    #[test]
+    fn what_a_call_was_told_of_the_end_is_known() {
+        let sent = |refusal| Note::Sent(Sent { at: 7, went: 0, receipt: None, refusal });
+        let gone = Refusal::Disconnected;
+        assert_eq!(is_told(&sent(Some(gone))), Some((7, gone)));
+        assert_eq!(is_told(&sent(Some(Refusal::NotNow))), None);
+        assert_eq!(is_told(&sent(None)), None);
+        assert_eq!(is_told(&Note::Ready), None);
+    }
+}
