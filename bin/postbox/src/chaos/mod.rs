@@ -11,7 +11,7 @@
 //! In reading order: [`arguments`], [`setting`] and [`schedule`] (what is done, all of it from the
 //! seed), [`message`] and [`note`] (what travels, and what is written down about it), [`naming`] and
 //! [`victims`] (the processes), [`books`] (the ledger: every rule and how it is checked),
-//! [`canary`] and [`waits`] (the longest wait), [`crew`], [`scene`] and [`round`] (one channel, from its making
+//! [`canary`], [`starvation`] and [`waits`] (the longest wait), [`crew`], [`scene`] and [`round`] (one channel, from its making
 //! to its end), [`remains`] (nothing may be left), [`row`] and [`table`] (what is shown).
 
 mod arguments;
@@ -28,6 +28,7 @@ mod row;
 mod scene;
 mod schedule;
 mod setting;
+mod starvation;
 mod table;
 mod victims;
 mod waits;

@@ -13,8 +13,10 @@
 //! sender's having the receipt; from sending a message to receivers that do nothing but wait until
 //! one has it; and from the death of the last partner, or of the owner, until each is told.
 //!
-//! From a wait is subtracted what the [`Canary`] overslept meanwhile. What is left must not be longer
-//! than [`MOST`].
+//! From a wait is subtracted what the [`Canary`] overslept meanwhile, or, if that is more, what one of the
+//! victims was kept from running, as the kernel counts it ([`Starvation`]). What is left must not
+//! be longer than [`MOST`]. While one of those who wait is able to run, its time is not counted yet; but for
+//! [`EVER`] nobody is.
 //!
 //! The ledger looks after it has read all notes that there are, and takes a call to have begun
 //! when its note was read: victims that wait for the ledger do not wait for Postbox.
@@ -22,11 +24,16 @@
 use super::books::{Judged, Receipt, Rule, Seat, Victim, against};
 use super::canary::Canary;
 use super::note::{Call, Note, Refusal};
+use super::starvation::{Starvation, is_running};
 use super::table::duration;
 use std::collections::{HashMap, VecDeque};
 
 /// The longest that the contract allows, in nanoseconds.
 pub const MOST: u64 = 200_000_000;
+/// As long as that nobody waits for a processor, in nanoseconds: it spins.
+pub const EVER: u64 = 5_000_000_000;
+/// From that on it is looked at closely.
+const NOTABLE: u64 = 10_000_000;
 /// Stops are remembered for so long.
 const MEMORY: u64 = 120_000_000_000;
 
@@ -41,6 +48,7 @@ pub struct Waits<'c> {
     progress: u64,
     /// From when to when somebody was stopped.
     stops: VecDeque<(u64, u64)>,
+    starvation: Starvation,
     longest: Wait,
 }
 
@@ -68,7 +76,13 @@ impl<'c> Waits<'c> {
     /// Nobody waits yet.
     pub fn new(canary: &'c Canary, direct: bool) -> Self {
         let (calls, stops, longest) = (HashMap::new(), VecDeque::new(), Wait::default());
-        Waits { canary, direct, calls, progress: 0, stops, longest }
+        let starvation = Starvation::default();
+        Waits { canary, direct, calls, progress: 0, stops, starvation, longest }
+    }
+
+    /// Notes how much these processes were kept from running, every now and then.
+    pub fn count_starvation(&mut self, pids: impl Iterator<Item = u32>, now: u64) {
+        self.starvation.read(pids, now);
     }
 
     /// The longest so far.
@@ -159,6 +173,12 @@ impl<'c> Waits<'c> {
         };
         let longest = pairs.into_iter().min_by_key(|(since, ..)| *since);
         let Some((since, sender, receiver)) = longest else { return Ok(()) };
+        let since = since.max(free);
+        if (MOST..EVER).contains(&now.saturating_sub(since))
+            && self.calls.values().any(|inside| is_running(inside.victim.pid))
+        {
+            return Ok(());
+        }
         let what = format!(
             "{} is in {}, {} in {}",
             sender.victim,
@@ -166,7 +186,7 @@ impl<'c> Waits<'c> {
             receiver.victim,
             receiver.call.name()
         );
-        self.waited(since.max(free), now, || what)
+        self.waited(since, now, || what)
     }
 
     /// Receipts have come.
@@ -199,7 +219,8 @@ impl<'c> Waits<'c> {
         if gross <= self.longest.net {
             return Ok(());
         }
-        let starved = self.canary.starved(from, to).min(gross);
+        let kept = if gross > NOTABLE { self.starvation.worst(from, to) } else { 0 };
+        let starved = self.canary.starved(from, to).max(kept).min(gross);
         let net = gross - starved;
         if net > self.longest.net {
             self.longest = Wait { net, starved, what: what() };

@@ -8,19 +8,23 @@
 //!             the room is counted                                   others are told
 //! ```
 
-use super::books::{Books, Loss, Rule, Seat, Totals, Victim, Violation};
-use super::canary::Canary;
-use super::crew::{self, Member};
-use super::naming::{Naming, Outcome, Way};
-use super::note::Note;
-use super::progress::Progress;
-use super::remains::{self, Held};
-use super::scene::Scene;
-use super::schedule::{Blow, Finale, Schedule};
-use super::setting::Setting;
-use super::table::duration;
-use super::victims::Order;
-use super::waits::{Wait, Waits, is_told};
+mod finale;
+mod rest;
+
+use crate::chaos::books::{Books, Loss, Rule, Seat, Totals, Victim, Violation};
+use crate::chaos::canary::Canary;
+use crate::chaos::crew::{self, Member};
+use crate::chaos::naming::{Naming, Outcome, Way};
+use crate::chaos::note::Note;
+use crate::chaos::progress::Progress;
+use crate::chaos::remains::{self, Held};
+use crate::chaos::scene::Scene;
+use crate::chaos::schedule::{Blow, Schedule};
+use crate::chaos::setting::Setting;
+use crate::chaos::starvation::is_running;
+use crate::chaos::table::duration;
+use crate::chaos::victims::Order;
+use crate::chaos::waits::{Wait, Waits, is_told};
 use postbox_program::stop::Stop;
 use postbox_sys::clock;
 use std::collections::{BTreeSet, HashMap};
@@ -31,8 +35,6 @@ use std::time::Duration;
 
 /// How long traffic goes on until the books are settled.
 pub const EPISODE: Duration = Duration::from_secs(5);
-/// How long traffic goes on before the finale.
-const PRELUDE: Duration = Duration::from_millis(100);
 /// How often the ledger looks at least.
 const LOOK: Duration = Duration::from_millis(2);
 /// How long a blow waits until its victim is busy.
@@ -163,6 +165,7 @@ impl<'r> Round<'r> {
                 if now >= until {
                     break;
                 }
+                self.progress.at(now);
                 while let Some(strike) = strikes.next_if(|strike| strike.at <= now) {
                     self.strike(strike.seat, strike.blow, strike.busy)?;
                 }
@@ -170,7 +173,6 @@ impl<'r> Round<'r> {
                 self.listen(LOOK.min(next.saturating_sub(now)))?;
             }
             self.findings.traffic += until - played;
-            self.progress.at(self.findings.traffic);
             played = until;
             self.rest()?;
             self.settle()?;
@@ -238,7 +240,10 @@ impl<'r> Round<'r> {
         let at = self.crew.iter().position(|member| member.victim.seat == seat);
         let Some(at) = at else { return Ok(()) };
         let began = clock::now();
-        while busy && !self.crew[at].is_running() && clock::now() - began < AIM.as_nanos() as u64 {
+        while busy
+            && !is_running(self.crew[at].victim.pid)
+            && clock::now() - began < AIM.as_nanos() as u64
+        {
             std::thread::yield_now();
         }
         match blow {
@@ -327,6 +332,7 @@ impl<'r> Round<'r> {
         let receipts = self.books.take_receipts();
         self.waits.receipts(&receipts)?;
         self.let_go_on()?;
+        self.waits.count_starvation(self.crew.iter().map(|member| member.victim.pid), began);
         // Whatever had ended when this began has been read by now, unless there was too much.
         if self.crew.iter().all(|member| !member.lags) {
             self.waits.look(began)?;
@@ -397,155 +403,6 @@ impl<'r> Round<'r> {
 
     fn order_all(&mut self, order: Order) {
         self.crew.iter_mut().for_each(|member| member.order(order));
-    }
-
-    /// The senders rest, the receivers take what is left, and rest too.
-    fn rest(&mut self) -> Result<(), Trouble> {
-        for member in &mut self.crew {
-            if let Some((_, until)) = &mut member.stopped {
-                *until = 0;
-            }
-        }
-        self.let_go_on()?;
-        self.await_all("everybody to begin", |round| round.crew.iter().all(|member| member.ready))?;
-        let sends = |member: &Member| matches!(member.victim.seat, Seat::Producer(_));
-        self.crew.iter_mut().filter(|member| sends(member)).for_each(|member| {
-            member.order(Order::Rest);
-        });
-        self.await_all("the senders to rest", |round| {
-            round.crew.iter().filter(|member| sends(member)).all(|member| member.rests)
-        })?;
-        for place in 0..self.setting.consumers {
-            self.probe(&Seat::Consumer(place).to_string())?;
-        }
-        Ok(())
-    }
-
-    /// Sends one receiver to rest, which has nothing else to do.
-    fn probe(&mut self, name: &str) -> Result<(), Trouble> {
-        let began = clock::now();
-        let receipt = match self.scene.probe(name, PATIENCE) {
-            Ok(receipt) => receipt,
-            Err(error) => {
-                // Whoever has ended by itself says more about it.
-                self.listen(Duration::ZERO)?;
-                let account =
-                    format!("nobody took what the ledger sent: {error}; {}", self.waits.describe());
-                return Err(Violation { rule: Rule::WaitedTooLong, account }.into());
-            }
-        };
-        let ended = clock::now();
-        let pid = receipt.receiver().pid();
-        self.waits.waited(began, ended, || {
-            format!("until {pid} took a message that nobody else could send")
-        })?;
-        self.await_all("a receiver to rest", |round| {
-            round.crew.iter().any(|member| member.victim.pid == pid && member.rests)
-        })
-    }
-
-    /// Nothing is under way: all that was sent is accounted for.
-    fn settle(&mut self) -> Result<(), Trouble> {
-        // What was written before the last one rested.
-        self.listen(Duration::ZERO)?;
-        let losses = self.books.settle()?;
-        self.findings.losses.extend(losses);
-        Ok(())
-    }
-
-    fn count_room(&mut self) -> Result<(), Trouble> {
-        if self.setting.naming != Naming::Direct {
-            return Ok(self.scene.count_room()?);
-        }
-        // Each sender fills the link to one receiver.
-        let consumers = self.setting.consumers;
-        for member in &mut self.crew {
-            if let Seat::Producer(place) = member.victim.seat {
-                member.counted = None;
-                member.order(Order::Count(place % consumers));
-            }
-        }
-        let counted = |member: &Member| {
-            matches!(member.victim.seat, Seat::Consumer(_)) || member.counted.is_some()
-        };
-        self.await_all("links to be filled", |round| round.crew.iter().all(counted))?;
-        for member in &self.crew {
-            if let (Some(went), postbox::Capacity::Bounded(n)) =
-                (member.counted, self.setting.capacity)
-                && went != n
-            {
-                let account = format!(
-                    "{} filled an empty link with {went}; there is room for {n}",
-                    member.victim
-                );
-                return Err(Violation { rule: Rule::Room, account }.into());
-            }
-        }
-        Ok(())
-    }
-
-    /// Traffic, in which all of one side die, or the owner does: the others are told.
-    fn finale(&mut self) -> Result<(), Trouble> {
-        let until = clock::now() + PRELUDE.as_nanos() as u64;
-        while clock::now() < until {
-            self.listen(LOOK)?;
-        }
-        self.findings.repairs = self.scene.repairs();
-        self.scene.let_go();
-        // From here on whoever is told may be told rightly; when, is seen below.
-        self.finale = Some(clock::now());
-        let direct = self.setting.naming == Naming::Direct;
-        let finale = if direct { Finale::Receivers } else { self.schedule.finale };
-        let victims: Vec<Seat> = self
-            .crew
-            .iter()
-            .map(|member| member.victim.seat)
-            .filter(|seat| {
-                matches!(
-                    (finale, seat),
-                    (Finale::Senders, Seat::Producer(_)) | (Finale::Receivers, Seat::Consumer(_))
-                )
-            })
-            .collect();
-        for member in &mut self.crew {
-            if victims.contains(&member.victim.seat) {
-                member.shoot()?;
-            }
-        }
-        if let Some(owner) = self.owner.iter_mut().find(|_| finale == Finale::Owner) {
-            owner.shoot()?;
-        }
-        let killed = clock::now();
-        for seat in victims {
-            let at = self.crew.iter().position(|member| member.victim.seat == seat);
-            if let Some(at) = at {
-                self.findings.kills += 1;
-                self.kill(at)?;
-            }
-        }
-        if let Some(mut owner) = self.owner.take_if(|_| finale == Finale::Owner) {
-            self.findings.kills += 1;
-            owner.kill()?;
-        }
-        self.await_all("everybody to be told", |round| {
-            round.crew.iter().all(|member| round.told.contains_key(&member.victim.number))
-        })?;
-        for member in &self.crew {
-            let told = self.told.get(&member.victim.number).copied().unwrap_or(killed);
-            // What is left is received first.
-            let from = if finale == Finale::Senders {
-                killed.max(self.books.last_taken())
-            } else {
-                killed
-            };
-            let victim = member.victim;
-            self.waits.waited(from, told, || format!("until {victim} was told of the end"))?;
-        }
-        self.listen(Duration::ZERO)?;
-        match finale {
-            Finale::Senders => self.settle(),
-            Finale::Receivers | Finale::Owner => Ok(self.books.close()?),
-        }
     }
 
     /// Ends what is left; what there was, the processes, and where they met.
