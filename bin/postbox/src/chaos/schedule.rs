@@ -61,10 +61,10 @@ impl Schedule {
         let rate = setting.kills + setting.stops;
         let mut strikes = Vec::new();
         let mut at = 0.0;
-        while rate > 0.0 {
-            // The pauses between events that know nothing of each other.
+        loop {
+            // The pauses between events that know nothing of each other; endless if there are none.
             at += -(1.0 - rng.f64()).ln() / rate;
-            if at >= length.as_secs_f64() {
+            if at.is_nan() || at >= length.as_secs_f64() {
                 break;
             }
             let blow = match rng.f64() * rate < setting.kills {

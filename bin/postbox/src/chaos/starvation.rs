@@ -10,10 +10,10 @@ const EVERY: u64 = 50_000_000;
 /// How far back they are remembered.
 const MEMORY: u64 = 20_000_000_000;
 
-/// What each living victim's count was when.
+/// What the count of each thread of the living victims was when. (Links are made by a thread of their own.)
 #[derive(Debug, Default)]
 pub struct Starvation {
-    /// By pid.
+    /// By number of the thread.
     counts: HashMap<u32, VecDeque<(u64, u64)>>,
     read: u64,
 }
@@ -26,15 +26,13 @@ impl Starvation {
         }
         self.read = now;
         let mut counts = HashMap::new();
-        for pid in pids {
-            let mut known = self.counts.remove(&pid).unwrap_or_default();
-            if let Some(count) = count_of(pid) {
-                known.push_back((now, count));
-            }
+        for (thread, count) in pids.flat_map(|pid| of_threads(pid, "schedstat", count)) {
+            let mut known = self.counts.remove(&thread).unwrap_or_default();
+            known.push_back((now, count));
             while known.front().is_some_and(|(at, _)| at + MEMORY < now) {
                 known.pop_front();
             }
-            counts.insert(pid, known);
+            counts.insert(thread, known);
         }
         self.counts = counts;
     }
@@ -55,17 +53,28 @@ fn between(known: &VecDeque<(u64, u64)>, from: u64, to: u64) -> u64 {
     }
 }
 
-/// Nanoseconds that it waited for a processor; none where the kernel does not count them.
-fn count_of(pid: u32) -> Option<u64> {
-    let counts = fs::read_to_string(format!("/proc/{pid}/schedstat")).ok()?;
-    counts.split_whitespace().nth(1)?.parse().ok()
+/// What a file in `/proc` says of each thread of that process.
+fn of_threads<T>(pid: u32, file: &str, read: impl Fn(&str) -> Option<T>) -> Vec<(u32, T)> {
+    let threads = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+    threads
+        .filter_map(|thread| {
+            let number = thread.file_name().to_str()?.parse().ok()?;
+            let said = fs::read_to_string(thread.path().join(file)).ok()?;
+            Some((number, read(&said)?))
+        })
+        .collect()
 }
 
-/// Whether it runs, or could.
+/// Nanoseconds that it waited for a processor.
+fn count(schedstat: &str) -> Option<u64> {
+    schedstat.split_whitespace().nth(1)?.parse().ok()
+}
+
+/// Whether it runs, or could, in any of its threads.
 pub fn is_running(pid: u32) -> bool {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     // `pid (name) state ...`, and the name may have anything in it.
-    stat.rsplit_once(')').is_some_and(|(_, rest)| rest.trim_start().starts_with('R'))
+    let state = |stat: &str| stat.rsplit_once(')')?.1.trim_start().chars().next();
+    of_threads(pid, "stat", state).iter().any(|(_, state)| *state == 'R')
 }
 
 #[cfg(test)]
@@ -86,9 +95,9 @@ mod tests {
         let own = std::process::id();
         let mut starvation = Starvation::default();
         starvation.read([own].into_iter(), EVERY);
-        assert_eq!(starvation.counts.len(), 1);
+        assert!(starvation.counts.contains_key(&own), "{starvation:?}");
         starvation.read([own].into_iter(), EVERY + 1);
-        assert!(starvation.counts[&own].len() <= 1, "it was read just before");
+        assert_eq!(starvation.counts[&own].len(), 1, "it was read just before");
         starvation.read(std::iter::empty(), 2 * EVERY);
         assert!(starvation.counts.is_empty());
     }

@@ -101,7 +101,7 @@ impl Story {
 
     /// Nothing is wrong with it, and that many losses are explained.
     #[track_caller]
-    fn is_good_with(self, losses: usize) {
+    fn explains(self, losses: usize) {
         assert_eq!(self.settled().map(|losses| losses.len()), Ok(losses));
     }
 
@@ -120,10 +120,10 @@ impl Story {
 fn a_good_story_is_good_in_whatever_order_it_is_heard() {
     let story = Story::new().sent(0, 1, 0).sent(2, 3, 1).delivered(4, 7, 2, receiver().pid);
     let story = story.received(0, 4, receiver(), 0).received(5, 6, receiver(), 2);
-    story.received(1, 5, other(), 1).is_good_with(0);
+    story.received(1, 5, other(), 1).explains(0);
     let story = Story::new().received(0, 4, receiver(), 0).received(5, 6, receiver(), 2);
     let story = story.received(1, 5, other(), 1).sent(0, 1, 0).sent(2, 3, 1);
-    story.delivered(4, 7, 2, receiver().pid).is_good_with(0);
+    story.delivered(4, 7, 2, receiver().pid).explains(0);
 }
 
 #[test]
@@ -162,7 +162,7 @@ fn messages_out_of_order_are_found_for_each_receiver() {
     story.received(3, 4, receiver(), 0).breaks(Rule::OutOfOrder, &["message 0", "after its 1"]);
     // Two receivers know nothing of each other.
     let story = Story::new().sent(0, 1, 0).sent(1, 2, 1).received(0, 3, receiver(), 1);
-    story.received(0, 4, other(), 0).is_good_with(0);
+    story.received(0, 4, other(), 0).explains(0);
 }
 
 #[test]
@@ -183,10 +183,10 @@ fn a_loss_that_nobody_explains_is_found() {
 #[test]
 fn a_killed_receiver_explains_what_its_last_call_may_have_taken_and_no_more() {
     let story = || Story::new().sent(0, 1, 0).sent(1, 2, 1).asks(0, receiver(), 1);
-    story().received(0, 2, other(), 0).killed(5, receiver()).is_good_with(1);
+    story().received(0, 2, other(), 0).killed(5, receiver()).explains(1);
     story().killed(5, receiver()).breaks(Rule::Lost, &["message 1", "consumer-0", "1 more"]);
     let story = Story::new().sent(0, 1, 0).sent(1, 2, 1).asks(0, receiver(), 8);
-    story.killed(5, receiver()).is_good_with(2);
+    story.killed(5, receiver()).explains(2);
 }
 
 #[test]
@@ -232,7 +232,7 @@ fn a_receipt_of_a_receiver_that_did_not_die_explains_no_loss() {
         story.asks(0, receiver(), 1).asks(0, other(), 1)
     };
     story().killed(5, other()).breaks(Rule::Lost, &["message 0", "names process 1002"]);
-    story().killed(5, receiver()).is_good_with(1);
+    story().killed(5, receiver()).explains(1);
 }
 
 #[test]
@@ -241,7 +241,7 @@ fn a_link_explains_what_waited_in_it_and_no_more() {
         let story = Story::over(Capacity::Bounded(2), true).asks(0, receiver(), 1);
         (0..count).fold(story, |story, seq| story.sent(0, 1, seq)).killed(5, receiver())
     };
-    story(3).is_good_with(3);
+    story(3).explains(3);
     story(4).breaks(Rule::Lost, &["to consumer-0"]);
     // To a receiver that was not killed nothing is lost.
     let story = Story::over(Capacity::Bounded(2), true).sent(0, 1, 0).asks(0, other(), 1);
@@ -256,14 +256,14 @@ fn more_than_the_capacity_is_found() {
         story.received(from, from, receiver(), 2)
     };
     // The third may have gone in as the first came out.
-    received(three(), 3).is_good_with(0);
+    received(three(), 3).explains(0);
     received(three(), 4).breaks(Rule::TooMany, &["3 messages", "capacity is 2", "1.0 ms"]);
 }
 
 #[test]
 fn nothing_waits_where_two_sides_meet() {
     let zero = || Story::over(Capacity::Zero, false);
-    zero().sent(0, 2, 0).received(1, 3, receiver(), 0).is_good_with(0);
+    zero().sent(0, 2, 0).received(1, 3, receiver(), 0).explains(0);
     zero().sent(0, 2, 0).received(3, 4, receiver(), 0).breaks(Rule::TooMany, &["capacity is 0"]);
     // One that found a receiver waiting may be taken by a quicker one, for each receiver.
     let tried = |count| {
@@ -271,7 +271,7 @@ fn nothing_waits_where_two_sides_meet() {
         let story = (0..count).fold(zero(), try_send);
         (0..count).fold(story, |story, seq| story.received(3, 4, receiver(), seq))
     };
-    tried(2).is_good_with(0);
+    tried(2).explains(0);
     tried(3).breaks(Rule::TooMany, &["3 messages"]);
 }
 
@@ -296,7 +296,7 @@ fn empty_messages_are_counted() {
         let pid = sender().pid;
         story.asks(0, receiver(), 1).gets(5, receiver(), Got::Empty { pid })
     };
-    got(empty(Story::new(), 0, 0)).is_good_with(0);
+    got(empty(Story::new(), 0, 0)).explains(0);
     got(got(empty(Story::new(), 0, 0))).breaks(Rule::Doubled, &["2 empty messages"]);
     empty(Story::new(), 0, 0).breaks(Rule::Lost, &["an empty message"]);
     got(Story::new().failed(0, 1, 0)).breaks(Rule::Doubled, &["1 empty messages"]);

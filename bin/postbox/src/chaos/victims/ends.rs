@@ -13,7 +13,7 @@ use std::error::Error;
 /// What a victim sends through.
 pub enum Outlet {
     /// An end of its own, and the membership by which it came.
-    End { tx: Sender<Bytes>, _me: Option<Process> },
+    End { tx: Box<Sender<Bytes>>, _me: Option<Process> },
     /// Its name in the domain.
     Direct(Process),
 }
@@ -21,7 +21,7 @@ pub enum Outlet {
 /// What a victim receives from.
 pub enum Inlet {
     /// An end of its own, and the membership by which it came.
-    End { rx: Receiver<Bytes>, _me: Option<Process> },
+    End { rx: Box<Receiver<Bytes>>, _me: Option<Process> },
     /// Its name in the domain.
     Direct(Process),
 }
@@ -41,13 +41,13 @@ impl Outlet {
     pub fn open(cast: &Cast) -> Outcome<Self> {
         let way = &cast.way;
         if way.naming == Naming::Channel {
-            return Ok(Outlet::End { tx: inherited(DATA)?, _me: None });
+            return Ok(Outlet::End { tx: Box::new(inherited(DATA)?), _me: None });
         }
         let me = way.join(&producer_name(cast.place))?;
         if way.naming == Naming::Direct {
             return Ok(Outlet::Direct(me));
         }
-        Ok(Outlet::End { tx: way.open(&me)?.sender()?, _me: Some(me) })
+        Ok(Outlet::End { tx: Box::new(way.open(&me)?.sender()?), _me: Some(me) })
     }
 
     /// Makes that call with these messages, of which only batches have more than one.
@@ -121,13 +121,13 @@ impl Inlet {
     pub fn open(cast: &Cast) -> Outcome<Self> {
         let way = &cast.way;
         if way.naming == Naming::Channel {
-            return Ok(Inlet::End { rx: inherited(DATA)?, _me: None });
+            return Ok(Inlet::End { rx: Box::new(inherited(DATA)?), _me: None });
         }
         let me = way.join(&consumer_name(cast.place))?;
         if way.naming == Naming::Direct {
             return Ok(Inlet::Direct(me));
         }
-        Ok(Inlet::End { rx: way.open(&me)?.receiver()?, _me: Some(me) })
+        Ok(Inlet::End { rx: Box::new(way.open(&me)?.receiver()?), _me: Some(me) })
     }
 
     /// Makes that call, for `most` messages where it is a batch.

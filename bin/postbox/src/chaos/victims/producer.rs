@@ -74,12 +74,9 @@ impl Producer<'_> {
         let direct = self.cast.way.naming == Naming::Direct;
         let to = direct.then(|| self.rng.u8(..self.cast.partners));
         let refusal = self.call(desk, call, to, &lens[..count])?;
-        match refusal {
-            Some(Refusal::ByteCap | Refusal::Absent) => {
-                desk.flush()?;
-                thread::sleep(PAUSE);
-            }
-            _ => {}
+        if let Some(Refusal::ByteCap | Refusal::Absent) = refusal {
+            desk.flush()?;
+            thread::sleep(PAUSE);
         }
         Ok(is_the_end(refusal, self.cast.way.naming))
     }
