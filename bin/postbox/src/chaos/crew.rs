@@ -114,11 +114,11 @@ impl Member {
         let _ = self.orders.write_all(&[order.byte()]);
     }
 
-    /// Kills it; when, and how it ended.
+    /// Kills it; when it had ended, and how. On a busy machine a signal takes a while.
     pub fn kill(&mut self) -> Outcome<(u64, ExitStatus)> {
         self.child.signal(SIGKILL)?;
-        let at = clock::now();
-        Ok((at, self.child.wait_status()?))
+        let status = self.child.wait_status()?;
+        Ok((clock::now(), status))
     }
 
     /// Kills it, and does not wait for its end.

@@ -193,7 +193,7 @@ impl Books {
         }
     }
 
-    /// A victim was killed at that time, and all its notes have been entered.
+    /// A victim had been killed by that time, and all its notes have been entered.
     pub fn killed(&mut self, victim: Victim, at: u64) {
         match victim.seat {
             Seat::Producer(_) => self.senders.killed(victim.number),

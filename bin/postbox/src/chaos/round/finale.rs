@@ -57,7 +57,7 @@ impl Round<'_> {
         }
     }
 
-    /// All of them at one instant; when that was.
+    /// All of them at one instant; when they had ended.
     fn kill_all(&mut self, finale: Finale) -> Result<u64, Trouble> {
         for member in self.crew.iter_mut().filter(|member| finale.strikes(member.victim.seat)) {
             member.shoot()?;
@@ -65,7 +65,6 @@ impl Round<'_> {
         if let Some(owner) = self.owner.iter_mut().find(|_| finale == Finale::Owner) {
             owner.shoot()?;
         }
-        let killed = clock::now();
         while let Some(at) = self.crew.iter().position(|member| finale.strikes(member.victim.seat))
         {
             self.findings.kills += 1;
@@ -75,6 +74,6 @@ impl Round<'_> {
             self.findings.kills += 1;
             owner.kill()?;
         }
-        Ok(killed)
+        Ok(clock::now())
     }
 }
