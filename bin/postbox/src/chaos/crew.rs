@@ -37,6 +37,8 @@ pub struct Member {
     pub rests: bool,
     /// It has its ends.
     pub ready: bool,
+    /// Since when, as far as is known.
+    pub ready_since: u64,
     /// There was more to read than was read.
     pub lags: bool,
     /// How many went into the link that it was to fill.
@@ -78,6 +80,7 @@ impl Member {
             stopped: None,
             rests: false,
             ready: false,
+            ready_since: since,
             lags: false,
             counted: None,
         })
@@ -97,7 +100,7 @@ impl Member {
         let notes = self.unread.by_ref().collect::<Result<Vec<_>, _>>()?;
         for note in &notes {
             match note {
-                Note::Ready => self.ready = true,
+                Note::Ready => (self.ready, self.ready_since) = (true, clock::now()),
                 Note::Resting => self.rests = true,
                 Note::Counted(went) => self.counted = Some(*went),
                 _ => {}

@@ -85,6 +85,15 @@ impl Scene {
         }
     }
 
+    /// Sees to it that there is a link to that process, if that is how they meet: making one takes the
+    /// machine a while.
+    pub fn reach(&self, name: &str) -> Outcome<()> {
+        if let (None, Some(me)) = (&self.sender, &self.me) {
+            me.sender_to::<Bytes>(name)?;
+        }
+        Ok(())
+    }
+
     /// Sends some receiver to rest, or the one of that name; who it was, if one did it in time.
     pub fn probe(&mut self, name: &str, patience: Duration) -> Outcome<Receipt> {
         self.probes += 1;

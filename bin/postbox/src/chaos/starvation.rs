@@ -70,11 +70,19 @@ fn count(schedstat: &str) -> Option<u64> {
     schedstat.split_whitespace().nth(1)?.parse().ok()
 }
 
+/// Whether one of its threads is kept in the kernel, where nothing reaches it, or runs, or could.
+pub fn is_held_up(pid: u32) -> bool {
+    of_threads(pid, "stat", state).iter().any(|(_, state)| matches!(state, 'R' | 'D'))
+}
+
 /// Whether it runs, or could, in any of its threads.
 pub fn is_running(pid: u32) -> bool {
-    // `pid (name) state ...`, and the name may have anything in it.
-    let state = |stat: &str| stat.rsplit_once(')')?.1.trim_start().chars().next();
     of_threads(pid, "stat", state).iter().any(|(_, state)| *state == 'R')
+}
+
+fn state(stat: &str) -> Option<char> {
+    // `pid (name) state ...`, and the name may have anything in it.
+    stat.rsplit_once(')')?.1.trim_start().chars().next()
 }
 
 #[cfg(test)]

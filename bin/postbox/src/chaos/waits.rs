@@ -15,7 +15,8 @@
 //!
 //! From a wait is subtracted what the [`Canary`] overslept meanwhile, or, if that is more, what one of the
 //! victims was kept from running, as the kernel counts it ([`Starvation`]). What is left must not
-//! be longer than [`MOST`]. While one of those who wait is able to run, its time is not counted yet; but for
+//! be longer than [`MOST`]. While one of those who wait is able to run, or is kept in the kernel (D: it waits
+//! for all processors there when it registers for memory barriers), that is not judged yet; but for
 //! [`EVER`] nobody is.
 //!
 //! The ledger looks after it has read all notes that there are, and takes a call to have begun
@@ -24,7 +25,7 @@
 use super::books::{Judged, Receipt, Rule, Seat, Victim, against};
 use super::canary::Canary;
 use super::note::{Call, Note, Refusal};
-use super::starvation::{Starvation, is_running};
+use super::starvation::{Starvation, is_held_up};
 use super::table::duration;
 use std::collections::{HashMap, VecDeque};
 
@@ -175,7 +176,7 @@ impl<'c> Waits<'c> {
         let Some((since, sender, receiver)) = longest else { return Ok(()) };
         let since = since.max(free);
         if (MOST..EVER).contains(&now.saturating_sub(since))
-            && self.calls.values().any(|inside| is_running(inside.victim.pid))
+            && self.calls.values().any(|inside| is_held_up(inside.victim.pid))
         {
             return Ok(());
         }

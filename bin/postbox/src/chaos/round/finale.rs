@@ -47,6 +47,8 @@ impl Round<'_> {
         };
         for member in &self.crew {
             let victim = member.victim;
+            // One that was just being started is told by its first call.
+            let from = from.max(member.ready_since);
             let told = self.told.get(&victim.number).copied().unwrap_or(from);
             self.waits.waited(from, told, || format!("until {victim} was told of the end"))?;
         }

@@ -162,13 +162,15 @@ impl<'r> Round<'r> {
             let began = clock::now();
             loop {
                 let now = played + Duration::from_nanos(clock::now() - began);
+                // All that is due before the rest, even if the ledger comes late to it.
+                let due = now.min(until);
+                while let Some(strike) = strikes.next_if(|strike| strike.at <= due) {
+                    self.strike(strike.seat, strike.blow, strike.busy)?;
+                }
                 if now >= until {
                     break;
                 }
                 self.progress.at(now);
-                while let Some(strike) = strikes.next_if(|strike| strike.at <= now) {
-                    self.strike(strike.seat, strike.blow, strike.busy)?;
-                }
                 let next = strikes.peek().map_or(until, |strike| strike.at.min(until));
                 self.listen(LOOK.min(next.saturating_sub(now)))?;
             }

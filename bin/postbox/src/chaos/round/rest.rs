@@ -34,6 +34,7 @@ impl Round<'_> {
 
     /// Sends one receiver to rest, which has nothing else to do.
     fn probe(&mut self, name: &str) -> Result<(), Trouble> {
+        self.scene.reach(name)?;
         let began = clock::now();
         let receipt = match self.scene.probe(name, PATIENCE) {
             Ok(receipt) => receipt,
