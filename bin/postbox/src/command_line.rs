@@ -1,6 +1,6 @@
 //! The command line.
 
-use crate::{bench, compare, doctor, keeper, listing, mailbox, receive, send};
+use crate::{bench, chaos, compare, doctor, keeper, listing, mailbox, receive, send};
 use clap::{Parser, Subcommand};
 use postbox_program::command_line::EXIT_CODES;
 
@@ -21,6 +21,8 @@ pub enum Command {
     Compare(compare::Arguments),
     /// Measure latency and throughput beside bare system calls and hand-written rings
     Bench(bench::Arguments),
+    /// Kill and stop processes in full traffic over every mechanism, and check every message
+    Chaos(chaos::Arguments),
     /// Create, list, change and destroy mailboxes
     Mailbox(mailbox::Arguments),
     /// Own the mailboxes of a domain, in the foreground, until Ctrl-C
@@ -35,6 +37,9 @@ pub enum Command {
     Links(listing::Links),
     /// Look at this machine: its limits, what was left behind, and what to do about it
     Doctor(doctor::Arguments),
+    /// A process that `chaos` starts, and ends
+    #[command(hide = true)]
+    Victim(chaos::VictimArguments),
     /// A producer or consumer process that `compare` starts
     #[command(hide = true)]
     Worker(compare::WorkerArguments),

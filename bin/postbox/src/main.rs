@@ -1,6 +1,7 @@
 //! The `postbox` program: a thin shell over the library of the same name.
 
 mod bench;
+mod chaos;
 mod command_line;
 mod compare;
 mod doctor;
@@ -27,6 +28,7 @@ fn main() -> ExitCode {
     };
     let ending = match &arguments.command {
         Command::Bench(arguments) => bench::run(arguments),
+        Command::Chaos(arguments) => chaos::run(arguments),
         Command::Compare(arguments) => compare::run(arguments),
         Command::Mailbox(arguments) => mailbox::run(arguments),
         Command::Keeper(arguments) => keeper::run(arguments),
@@ -35,6 +37,7 @@ fn main() -> ExitCode {
         Command::Processes(arguments) => arguments.run(),
         Command::Links(arguments) => arguments.run(),
         Command::Doctor(arguments) => doctor::run(arguments),
+        Command::Victim(arguments) => return chaos::work(arguments),
         Command::Worker(arguments) => return compare::work(arguments),
     };
     ending.conclude(NAME)

@@ -71,6 +71,8 @@ postbox_ring::shared! {
         pub mark: AtomicU64,
         /// One more than the last epoch in which a death may have left room behind; 0 for none.
         pub due: AtomicU64,
+        /// Repairs that were completed. By whoever completed one.
+        pub repairs: AtomicU64,
         /// Grows with every join, leave, transfer and death.
         pub roster: Lone,
         /// Member records ever used: none beyond is live.
@@ -156,8 +158,8 @@ postbox_ring::shared! {
     }
 }
 
-/// Names and versions the layout: "postbox" and 2.
-pub(crate) const MAGIC: u64 = u64::from_be_bytes(*b"postbox\x02");
+/// Names and versions the layout: "postbox" and 3.
+pub(crate) const MAGIC: u64 = u64::from_be_bytes(*b"postbox\x03");
 
 /// What a sleeper waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

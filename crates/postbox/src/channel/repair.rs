@@ -27,7 +27,7 @@ use super::control::Member;
 use super::members::{Doing, Life};
 use postbox_ring::admission::debt::{Phase, Repair};
 use postbox_ring::sync::AtomicU64;
-use postbox_ring::sync::Ordering::{AcqRel, Acquire, SeqCst};
+use postbox_ring::sync::Ordering::{AcqRel, Acquire, Relaxed, SeqCst};
 use postbox_steps::{Step, at};
 use postbox_sys::membarrier;
 
@@ -112,7 +112,10 @@ impl ControlBlock {
                     self.all_passed(repair) && {
                         release(epoch);
                         at(Step::VanishedReleased);
-                        completed |= admission.give_back(repair);
+                        if admission.give_back(repair) {
+                            self.control.repairs.fetch_add(1, Relaxed);
+                            completed = true;
+                        }
                         true
                     }
                 }

@@ -2,6 +2,7 @@
 
 use super::Channel;
 use super::members::{Role, Statistic};
+use postbox_ring::sync::Ordering::Relaxed;
 
 /// Totals of a channel over all its ends, those that have left included.
 ///
@@ -22,6 +23,9 @@ pub struct Statistics {
     /// a kernel object because they are larger than an entry or it had no room, over shared memory
     /// because the ring in front of an unbounded channel had none.
     pub spilled: u64,
+    /// Repairs of room that deaths made necessary. Shared memory needs none: what the dead held
+    /// there is settled slot by slot.
+    pub repairs: u64,
 }
 
 impl Channel {
@@ -35,6 +39,7 @@ impl Channel {
             waits: total(Role::Sender, Statistic::Waits)
                 .wrapping_add(total(Role::Receiver, Statistic::Waits)),
             spilled: total(Role::Sender, Statistic::Spilled),
+            repairs: self.block.control.repairs.load(Relaxed),
         }
     }
 }

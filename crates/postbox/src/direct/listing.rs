@@ -84,11 +84,11 @@ pub(super) fn answer(board: &Switchboard, first: u32) -> Answer {
 impl LinkInfo {
     fn to_wire(&self) -> WireLink {
         let way = |way: &Way| {
-            let Statistics { sent, sent_bytes, received, received_bytes, waits, spilled } =
+            let Statistics { sent, sent_bytes, received, received_bytes, waits, spilled, repairs } =
                 way.statistics;
             WireWay {
                 waiting: way.waiting as u64,
-                counts: [sent, sent_bytes, received, received_bytes, waits, spilled],
+                counts: [sent, sent_bytes, received, received_bytes, waits, spilled, repairs],
             }
         };
         WireLink {
@@ -109,7 +109,7 @@ impl LinkInfo {
 
     fn of_wire(link: WireLink) -> Result<Self, Fault> {
         let way = |way: WireWay| {
-            let [sent, sent_bytes, received, received_bytes, waits, spilled] = way.counts;
+            let [sent, sent_bytes, received, received_bytes, waits, spilled, repairs] = way.counts;
             Way {
                 waiting: usize::try_from(way.waiting).unwrap_or(usize::MAX),
                 statistics: Statistics {
@@ -119,6 +119,7 @@ impl LinkInfo {
                     received_bytes,
                     waits,
                     spilled,
+                    repairs,
                 },
             }
         };

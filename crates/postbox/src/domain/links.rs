@@ -112,5 +112,5 @@ pub(crate) struct WireLink {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct WireWay {
     pub(crate) waiting: u64,
-    pub(crate) counts: [u64; 6],
+    pub(crate) counts: [u64; 7],
 }

@@ -24,7 +24,7 @@ use crate::error::Fault;
 use crate::name::Name;
 use crate::process::quiet;
 use postbox_sys::epoll::{Epoll, Interest};
-use postbox_sys::{Errno, eventfd, signals, wipe_on_fork};
+use postbox_sys::{Errno, eventfd, membarrier, signals, wipe_on_fork};
 use std::collections::HashMap;
 use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -119,6 +119,9 @@ impl Registrar {
             let desk = desk.clone();
             move || thread::run(desk, ready)
         };
+        // While this may still be the only thread: with several, the kernel takes its time over it,
+        // and a busy machine may take a fifth of a second. Who cannot take part finds out later.
+        let _ = membarrier::register();
         let started = signals::blocked(|| Builder::new().name(quiet::THREAD.into()).spawn(body));
         let started = started.map_err(Fault::system("pthread_sigmask"))?;
         let thread = started.map_err(|error| Fault::System {

@@ -1,0 +1,149 @@
+//! When whom is struck, and how: all of it from the seed.
+
+use super::books::Seat;
+use super::setting::Setting;
+use std::time::Duration;
+use xxhash_rust::xxh3::xxh3_64_with_seed;
+
+/// How long a stopped victim stays so, at most.
+const LONGEST_STOP: u64 = 60_000;
+
+/// One blow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Strike {
+    /// When, from the first traffic of the round on; rests do not count.
+    pub at: Duration,
+    /// Who: whichever victim sits there then.
+    pub seat: Seat,
+    /// How.
+    pub blow: Blow,
+    /// To wait a moment until the victim is in the middle of something: those that sleep leave
+    /// nothing behind.
+    pub busy: bool,
+}
+
+/// What is done to a victim.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Blow {
+    /// SIGKILL.
+    Kill,
+    /// SIGSTOP, and SIGCONT that much later.
+    Stop(Duration),
+}
+
+/// How a round ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Finale {
+    /// All senders are killed at once.
+    Senders,
+    /// All receivers are killed at once.
+    Receivers,
+    /// The owner of the mailbox is.
+    Owner,
+}
+
+/// All that the seed decides about a round.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Schedule {
+    /// The blows, in their order.
+    pub strikes: Vec<Strike>,
+    /// The end.
+    pub finale: Finale,
+    /// The doings of victims come from this and their number.
+    pub doings: u64,
+}
+
+impl Schedule {
+    /// That of a round of `length`. It does not depend on which other rounds there are.
+    pub fn of(setting: &Setting, length: Duration) -> Self {
+        let name = format!("{} {} {}", setting.mechanism, setting.naming.name(), setting.capacity);
+        let mut rng = fastrand::Rng::with_seed(xxh3_64_with_seed(name.as_bytes(), setting.seed));
+        let rate = setting.kills + setting.stops;
+        let mut strikes = Vec::new();
+        let mut at = 0.0;
+        loop {
+            // The pauses between events that know nothing of each other; endless if there are none.
+            at += -(1.0 - rng.f64()).ln() / rate;
+            if at.is_nan() || at >= length.as_secs_f64() {
+                break;
+            }
+            let blow = match rng.f64() * rate < setting.kills {
+                true => Blow::Kill,
+                false => Blow::Stop(Duration::from_micros(rng.u64(..LONGEST_STOP))),
+            };
+            let seat = match rng.u8(..setting.producers + setting.consumers) {
+                place if place < setting.producers => Seat::Producer(place),
+                place => Seat::Consumer(place - setting.producers),
+            };
+            let busy = rng.u8(..4) > 0;
+            strikes.push(Strike { at: Duration::from_secs_f64(at), seat, blow, busy });
+        }
+        let finale = match (setting.naming.has_owner(), rng.bool()) {
+            (true, _) => Finale::Owner,
+            (false, true) => Finale::Senders,
+            (false, false) => Finale::Receivers,
+        };
+        Schedule { strikes, finale, doings: rng.u64(..) }
+    }
+
+    /// What the doings of that victim come from.
+    pub fn seed_of(&self, number: u32) -> u64 {
+        xxh3_64_with_seed(&number.to_le_bytes(), self.doings)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::chaos::naming::Naming;
+    use postbox::{Capacity, Mechanism, Policy};
+
+    fn setting(seed: u64) -> Setting {
+        Setting {
+            mechanism: Mechanism::Pipe,
+            naming: Naming::Channel,
+            capacity: Capacity::Bounded(8),
+            policy: Policy::Any,
+            producers: 3,
+            consumers: 2,
+            kills: 20.0,
+            stops: 10.0,
+            seed,
+        }
+    }
+
+    #[test]
+    fn the_same_seed_makes_the_same_schedule_and_another_one_does_not() {
+        let minute = Duration::from_secs(60);
+        let schedule = Schedule::of(&setting(7), minute);
+        assert_eq!(schedule, Schedule::of(&setting(7), minute));
+        let other = Schedule::of(&setting(8), minute);
+        assert_ne!(schedule.strikes, other.strikes);
+        assert_ne!(schedule.seed_of(3), other.seed_of(3));
+        assert_ne!(schedule.seed_of(3), schedule.seed_of(4));
+        // A shorter run begins like a longer one.
+        let short = Schedule::of(&setting(7), minute / 2);
+        assert_eq!(short.strikes[..], schedule.strikes[..short.strikes.len()]);
+    }
+
+    #[test]
+    fn the_blows_are_as_many_as_asked_for_and_meet_everybody() {
+        let strikes = Schedule::of(&setting(1), Duration::from_secs(600)).strikes;
+        let kills = strikes.iter().filter(|strike| strike.blow == Blow::Kill).count();
+        assert!((11_000..13_000).contains(&kills), "{kills} in 600 s at 20 a second");
+        let stops = strikes.len() - kills;
+        assert!((5400..6600).contains(&stops), "{stops} in 600 s at 10 a second");
+        assert!(strikes.is_sorted_by_key(|strike| strike.at));
+        let seats = [Seat::Producer(0), Seat::Producer(1), Seat::Producer(2)];
+        for seat in seats.into_iter().chain([Seat::Consumer(0), Seat::Consumer(1)]) {
+            let share = strikes.iter().filter(|strike| strike.seat == seat).count();
+            assert!(share * 6 > strikes.len(), "{share} of {} for {seat}", strikes.len());
+        }
+    }
+
+    #[test]
+    fn without_kills_and_stops_there_is_peace() {
+        let peace = Setting { kills: 0.0, stops: 0.0, ..setting(1) };
+        assert!(Schedule::of(&peace, Duration::from_secs(60)).strikes.is_empty());
+    }
+}
