@@ -5,18 +5,27 @@
 //! `POSTBOX_SCRIBBLE=30` lets each case go on for so many seconds, `POSTBOX_SEED` repeats one.
 
 mod honest;
+mod hostile;
 mod memory;
 mod plan;
+mod rage;
 mod words;
 
 use postbox_tests::run;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let mut cases = plan::over_all(
-        "no word that is overwritten harms who comes upon it",
-        words::one_at_a_time,
-    );
-    cases.shrink_to_fit();
+    if let Some(seed) = std::env::var(hostile::PART).ok().and_then(|seed| seed.parse().ok()) {
+        return match hostile::act(seed) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                eprintln!("the hostile member: {error}");
+                ExitCode::FAILURE
+            }
+        };
+    }
+    let mut cases =
+        plan::over_all("no word that is overwritten harms who comes upon it", words::one_at_a_time);
+    cases.extend(plan::over_all("a member that rages harms its own channel alone", rage::rage));
     run(cases)
 }

@@ -8,8 +8,8 @@
 
 use crate::{Errno, Result};
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
-use nix::sys::eventfd::{EfdFlags, EventFd};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::eventfd::{EfdFlags, EventFd};
 use nix::sys::stat::{SFlag, fstat};
 use nix::unistd::{read, write};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};

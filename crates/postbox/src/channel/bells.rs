@@ -67,9 +67,11 @@ impl Bells {
     /// Those of another process. None is taken on which this one would have to wait, or which would
     /// raise a signal.
     pub(crate) fn from_fds(bells: [OwnedFd; Self::COUNT]) -> Result<Self, Fault> {
-        let good = |bell: &OwnedFd| Ok::<_, postbox_sys::Errno>(
-            eventfd::is_nonblocking(bell)? && eventfd::could_be_bell(bell)?,
-        );
+        let good = |bell: &OwnedFd| {
+            Ok::<_, postbox_sys::Errno>(
+                eventfd::is_nonblocking(bell)? && eventfd::could_be_bell(bell)?,
+            )
+        };
         if !bells.iter().all(|bell| good(bell).unwrap_or(false)) {
             return Err(Fault::Corrupt("the descriptors are not those of a channel"));
         }

@@ -81,7 +81,8 @@ impl PosixQueue {
 
     #[inline]
     pub(super) fn push(&self, entry: &[u8]) -> Result<(), Refused> {
-        match unless_interrupted("mq_timedsend", || mqueue::send_nowait(self.queue.as_fd(), entry)) {
+        match unless_interrupted("mq_timedsend", || mqueue::send_nowait(self.queue.as_fd(), entry))
+        {
             Ok(Some(())) => Ok(()),
             Ok(None) => Err(Refused::Full),
             Err(fault) => Err(Refused::Fault(fault)),
