@@ -24,7 +24,7 @@ mod bells;
 mod carry;
 mod control;
 mod end;
-mod envelope;
+pub(crate) mod envelope;
 mod floor;
 #[cfg(feature = "armed-steps")]
 mod inspection;
