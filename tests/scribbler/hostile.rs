@@ -2,6 +2,7 @@
 
 use crate::honest;
 use crate::memory::Memory;
+use crate::owner;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::sys::socket::{Shutdown, shutdown};
 use nix::unistd::{ftruncate, write};
@@ -12,6 +13,8 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 /// Says that this program is to be the hostile member, and from which seed.
 pub const PART: &str = "POSTBOX_SCRIBBLER";
+/// Says as whom to join which domain, where ends are not passed but asked for.
+pub const DOMAIN: &str = "POSTBOX_SCRIBBLER_DOMAIN";
 /// Where descriptors lie that a program was started with.
 const FIRST: i32 = 10;
 
@@ -35,6 +38,20 @@ pub fn act(seed: u64) -> Outcome {
     let kept: Vec<OwnedFd> = (FIRST..FIRST + 40).flat_map(passed::duplicate).collect();
     let (tx, rx) = (inherited("tx").ok(), inherited("rx").ok());
     let mut hostile = Hostile::with(kept, tx, rx, Chance::seeded(seed))?;
+    loop {
+        hostile.scribble();
+    }
+}
+
+/// As a guest in a domain, of a user that may only send.
+pub fn visit(seed: u64, domain: &str) -> Outcome {
+    let me = owner::domain(domain.as_ref())?.join("guest")?;
+    let jobs = me.open_mailbox::<Bytes>("jobs")?;
+    let tx = jobs.sender()?;
+    assert!(jobs.receiver().is_err(), "it was to send alone");
+    let kept: Vec<OwnedFd> = (3..60).flat_map(passed::duplicate).collect();
+    let mut hostile = Hostile::with(kept, Some(tx), None, Chance::seeded(seed))?;
+    println!("here");
     loop {
         hostile.scribble();
     }

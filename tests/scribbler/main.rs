@@ -7,16 +7,21 @@
 mod honest;
 mod hostile;
 mod memory;
+mod owner;
 mod plan;
 mod rage;
 mod words;
 
-use postbox_tests::run;
+use postbox_tests::{over, run};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
     if let Some(seed) = std::env::var(hostile::PART).ok().and_then(|seed| seed.parse().ok()) {
-        return match hostile::act(seed) {
+        let done = match std::env::var(hostile::DOMAIN) {
+            Ok(domain) => hostile::visit(seed, &domain),
+            Err(_) => hostile::act(seed),
+        };
+        return match done {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => {
                 eprintln!("the hostile member: {error}");
@@ -27,5 +32,9 @@ fn main() -> ExitCode {
     let mut cases =
         plan::over_all("no word that is overwritten harms who comes upon it", words::one_at_a_time);
     cases.extend(plan::over_all("a member that rages harms its own channel alone", rage::rage));
+    cases.extend(over(
+        "another user that may only send harms no owner of a mailbox",
+        owner::visited,
+    ));
     run(cases)
 }

@@ -2,21 +2,22 @@
 
 use nix::errno::Errno;
 use nix::unistd::{Whence, lseek64};
+use postbox_sys::inherited;
 use postbox_tests::Chance;
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io;
+use std::os::fd::RawFd;
 use std::os::unix::fs::FileExt;
-use std::path::PathBuf;
 
 /// The descriptors of this process that lead to such a thing.
-pub fn descriptors_of(target: &str) -> Vec<PathBuf> {
+pub fn descriptors_of(target: &str) -> Vec<RawFd> {
     let open = std::fs::read_dir("/proc/self/fd").into_iter().flatten().flatten();
-    open.map(|entry| entry.path())
-        .filter(|path| {
-            let link = std::fs::read_link(path).unwrap_or_default();
-            link.to_string_lossy().starts_with(target)
-        })
-        .collect()
+    open.filter(|entry| {
+        let link = std::fs::read_link(entry.path()).unwrap_or_default();
+        link.to_string_lossy().starts_with(target)
+    })
+    .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+    .collect()
 }
 
 /// The bytes of a page, as which memory is looked at.
@@ -31,8 +32,8 @@ pub struct Memory {
 impl Memory {
     /// Found among the descriptors of this process.
     pub fn find() -> io::Result<Self> {
-        let path = descriptors_of("/memfd:postbox").pop().ok_or(io::ErrorKind::NotFound)?;
-        let file = OpenOptions::new().read(true).write(true).open(path)?;
+        let number = descriptors_of("/memfd:postbox").pop().ok_or(io::ErrorKind::NotFound)?;
+        let file = File::from(inherited::duplicate(number)?);
         let len = file.metadata()?.len();
         Ok(Memory { file, len })
     }
