@@ -28,7 +28,7 @@ impl Plan {
             .capacity(self.capacity)
             .form(if self.single { Form::OneToOne } else { Form::ManyToMany })
             .max_message(MAX_MESSAGE)
-            .byte_cap(1 << 17)
+            .byte_cap(1 << 28)
     }
 }
 

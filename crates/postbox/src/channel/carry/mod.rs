@@ -82,12 +82,12 @@ impl From<Fault> for NotPushed {
 /// the last moment, which then has a message. A member that puts corpses in as fast as they are
 /// taken out would keep the call here for ever.
 #[derive(Default)]
-struct Drops(u32);
+pub(super) struct Drops(u32);
 
 impl Drops {
     const MOST: u32 = 1 << 16;
 
-    fn one_more(&mut self) -> Result<(), Fault> {
+    pub(super) fn one_more(&mut self) -> Result<(), Fault> {
         self.0 += 1;
         match self.0 {
             ..Self::MOST => Ok(()),
