@@ -31,6 +31,10 @@ fn main() -> ExitCode {
     }
     let mut cases =
         plan::over_all("no word that is overwritten harms who comes upon it", words::one_at_a_time);
+    cases.extend(plan::over_all(
+        "no page that is shuffled harms who comes upon it",
+        words::one_page_at_a_time,
+    ));
     cases.extend(plan::over_all("a member that rages harms its own channel alone", rage::rage));
     cases.extend(over(
         "another user that may only send harms no owner of a mailbox",

@@ -11,7 +11,7 @@ const SECONDS: &str = "POSTBOX_SCRIBBLE";
 /// How long each case goes on.
 pub fn seconds() -> Duration {
     let asked = std::env::var(SECONDS).ok().and_then(|seconds| seconds.parse().ok());
-    asked.map_or(Duration::from_millis(700), Duration::from_secs)
+    asked.map_or(Duration::from_millis(500), Duration::from_secs)
 }
 
 /// One kind of channel.

@@ -1,4 +1,5 @@
 //! One word at a time: every word in use, every value that might hurt, every kind of call after it.
+//! And one page at a time, its words shuffled or all the same.
 
 use crate::honest;
 use crate::memory::Memory;
@@ -17,6 +18,41 @@ struct Attack {
     value: u64,
     /// What state the channel is in before.
     scene: u64,
+}
+
+/// Shuffles one page at a time, and makes every kind of call, likewise.
+pub fn one_page_at_a_time(plan: Plan) -> Outcome {
+    let last = tempfile::tempfile()?;
+    let mut chance = Chance::new();
+    let branch = chance.branch();
+    let mut victim = fork((), |()| shuffle_in_turn(plan, branch, &last))?;
+    let status = victim.wait_status()?;
+    let mut seed = [0; 8];
+    last.read_exact_at(&mut seed, 0)?;
+    assert!(status.success(), "{status} after shuffling by {}", u64::from_le_bytes(seed));
+    Ok(())
+}
+
+fn shuffle_in_turn(plan: Plan, mut chance: Chance, last: &File) -> Outcome {
+    let end = Instant::now() + seconds();
+    honest::limit_memory()?;
+    while Instant::now() < end {
+        let seed = chance.below(1 << 60);
+        last.write_all_at(&seed.to_le_bytes(), 0)?;
+        let mut own = Chance::seeded(seed);
+        let ((tx, rx, member), memory) = set(plan, own.below(SCENES))?;
+        let pages = memory.pages()?;
+        for _ in 0..=own.below(2) {
+            memory.shuffle(own.pick(&pages), &mut own);
+        }
+        honest::all_kinds(&tx, &rx);
+        if let Some(member) = member {
+            member.end();
+            honest::all_kinds(&tx, &rx);
+        }
+        honest::drop_in_time((tx, rx));
+    }
+    Ok(())
 }
 
 /// Attacks until the time is over, or none is left, in a process of its own that must survive.
