@@ -21,7 +21,7 @@ const FIRST: i32 = 10;
 /// Everything that a member has in its hands.
 pub struct Hostile {
     memory: Memory,
-    bells: Vec<OwnedFd>,
+    bells: Vec<Bell>,
     pipes: Vec<OwnedFd>,
     sockets: Vec<OwnedFd>,
     queues: Vec<OwnedFd>,
@@ -30,6 +30,24 @@ pub struct Hostile {
     chance: Chance,
     /// Words of the memory that were in use when it last looked.
     words: Vec<u64>,
+}
+
+/// One of the channel's bells.
+struct Bell {
+    fd: OwnedFd,
+    /// Rung by adding nothing, on a count that began at one. The level bell's began at none: whoever
+    /// lets its writers wait and fills it in the right instant can make a call wait with them, which is
+    /// known and told.
+    edge: bool,
+}
+
+impl Bell {
+    fn new(fd: OwnedFd) -> Self {
+        let info = std::fs::read_to_string(format!("/proc/self/fdinfo/{}", fd.as_raw_fd()));
+        let count = info.unwrap_or_default();
+        let count = count.lines().find_map(|line| line.strip_prefix("eventfd-count:"));
+        Bell { fd, edge: count.is_some_and(|count| count.trim() != "0") }
+    }
 }
 
 /// As a program of its own, which goes on until it is killed.
@@ -81,7 +99,7 @@ impl Hostile {
         for fd in kept {
             let link = std::fs::read_link(format!("/proc/self/fd/{}", fd.as_raw_fd()))?;
             match link.to_string_lossy() {
-                link if link.contains("[eventfd]") => hostile.bells.push(fd),
+                link if link.contains("[eventfd]") => hostile.bells.push(Bell::new(fd)),
                 link if link.starts_with("pipe:") => hostile.pipes.push(fd),
                 link if link.starts_with("socket:") => hostile.sockets.push(fd),
                 link if link.starts_with("/postbox") => hostile.queues.push(fd),
@@ -182,7 +200,8 @@ impl Hostile {
         if self.bells.is_empty() {
             return;
         }
-        let bell = &self.bells[self.chance.below(self.bells.len() as u64) as usize];
+        let Bell { fd: bell, edge } =
+            &self.bells[self.chance.below(self.bells.len() as u64) as usize];
         match self.chance.below(4) {
             0 => {
                 for _ in 0..100 {
@@ -196,10 +215,12 @@ impl Hostile {
                 let _ = fcntl(bell, FcntlArg::F_SETFL(OFlag::O_NONBLOCK));
                 let _ = eventfd::clear(bell);
                 let _ = write(bell, &(u64::MAX - 1).to_ne_bytes());
-                let _ = fcntl(bell, FcntlArg::F_SETFL(OFlag::empty()));
+                if *edge {
+                    let _ = fcntl(bell, FcntlArg::F_SETFL(OFlag::empty()));
+                }
             }
             _ => {
-                let blocking = self.chance.below(2) == 0;
+                let blocking = *edge && self.chance.below(2) == 0;
                 let flags = if blocking { OFlag::empty() } else { OFlag::O_NONBLOCK };
                 let _ = fcntl(bell, FcntlArg::F_SETFL(flags));
             }

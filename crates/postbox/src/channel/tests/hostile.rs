@@ -2,13 +2,14 @@
 
 use super::super::carry::Drops;
 use super::super::envelope::Envelope;
-use super::super::{Carrier, Channel, End, Role};
+use super::super::{Awaited, Carrier, Channel, End, Role};
 use crate::error::{Fault, ReceiveError};
-use crate::{Bytes, Mechanism, Options, Receiver, WaitStrategy};
+use crate::{Bytes, Mechanism, Options, Receiver, Wait, WaitStrategy};
 use postbox_sys::pipe;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
+use std::time::Duration;
 
 fn pipe_channel() -> Channel {
     Channel::create(Options::new(Mechanism::Pipe).max_message(100).config()).unwrap()
@@ -93,4 +94,26 @@ fn corpses_without_end_are_given_up() {
     let honest = (0..10_000).all(|_| drops.one_more().is_ok());
     assert!(honest, "a thousand offers may lie in a queue, and more come");
     assert!((0..100_000).any(|_| drops.one_more().is_err()));
+}
+
+#[test]
+fn attempts_that_take_long_do_not_outlast_the_deadline() {
+    for strategy in [WaitStrategy::Adaptive, WaitStrategy::Spin, WaitStrategy::Block] {
+        for mechanism in [Mechanism::Pipe, Mechanism::SharedMemory] {
+            let channel = Channel::create(Options::new(mechanism).config()).unwrap();
+            let end = End::join(Arc::new(channel), Role::Receiver, strategy).unwrap();
+            let mut attempts = 0;
+            let waited = end.wait_for(
+                Awaited::Message,
+                &Wait::timeout(Duration::from_millis(40)),
+                || -> Result<Option<()>, ReceiveError> {
+                    attempts += 1;
+                    std::thread::sleep(Duration::from_millis(20));
+                    Ok(None)
+                },
+            );
+            assert!(matches!(waited, Err(ReceiveError::TimedOut)));
+            assert!(attempts < 10, "{mechanism}, {strategy:?}: {attempts} attempts");
+        }
+    }
 }
