@@ -16,8 +16,9 @@ for target in "${targets[@]}"; do
     echo "== $target"
     found="$CARGO_TARGET_DIR/found/$target"
     mkdir -p "$found"
+    status=0
     $cargo run --fuzz-dir tests/fuzz "$target" "$found" "tests/fuzz/corpus/$target" -- \
-        -max_total_time="$seconds" -print_final_stats=1 2>&1 |
-        grep -E "stat::number_of_executed_units|stat::peak_rss_mb|SUMMARY|panicked|Test unit|DONE" || true
-    [ "${PIPESTATUS[0]}" = 0 ] || exit 1
+        -max_total_time="$seconds" -print_final_stats=1 >"$found.log" 2>&1 || status=$?
+    grep -E "stat::(number_of_executed_units|peak_rss_mb)|SUMMARY|panicked|Test unit" "$found.log" || true
+    [ "$status" = 0 ] || { tail -40 "$found.log"; exit "$status"; }
 done
