@@ -19,6 +19,8 @@
 pub mod carriage;
 pub mod command_line;
 pub mod ending;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 pub mod input;
 pub mod output;
 pub mod pace;

@@ -1,10 +1,18 @@
 //! Bells: an eventfd is a counter that is readable while it is above zero.
+//!
+//! Two uses. As a *level* a bell is readable from [`ring`] to [`clear`]. As an *edge* it is made by
+//! [`create_rung`] and told again and again by [`nudge`], which adds nothing: so it never fills, and
+//! the call waits for nobody, whatever flags a peer that shares the description has set on it.
+
+#![allow(unsafe_code)]
 
 use crate::{Errno, Result};
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::eventfd::{EfdFlags, EventFd};
+use nix::sys::stat::{SFlag, fstat};
 use nix::unistd::{read, write};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 /// Creates a silent bell, close-on-exec and nonblocking.
 ///
@@ -14,8 +22,59 @@ use std::os::fd::{AsFd, OwnedFd};
 ///
 /// `EMFILE`, `ENFILE`: no descriptor left in this process, in the system. `ENOMEM`.
 pub fn create() -> Result<OwnedFd> {
+    create_at(0)
+}
+
+/// Creates a bell that is readable from the start, for [`nudge`].
+///
+/// # Errors
+///
+/// Those of [`create`].
+pub fn create_rung() -> Result<OwnedFd> {
+    create_at(1)
+}
+
+fn create_at(count: u32) -> Result<OwnedFd> {
     let flags = EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK;
-    EventFd::from_value_and_flags(0, flags).map(OwnedFd::from)
+    EventFd::from_value_and_flags(count, flags).map(OwnedFd::from)
+}
+
+/// Whether that descriptor can be a bell: of the kind of file that eventfds are, without a place in any
+/// file system. A pipe or socket, on which ringing would raise SIGPIPE, cannot.
+///
+/// # Errors
+///
+/// `EBADF`.
+pub fn could_be_bell(bell: impl AsFd) -> Result<bool> {
+    let kind = SFlag::from_bits_truncate(fstat(bell)?.st_mode) & SFlag::S_IFMT;
+    Ok(kind.is_empty())
+}
+
+/// Wakes whoever sleeps on the bell edge-triggered, by adding nothing to its counter. Never waits.
+///
+/// The counter has to be above zero, as [`create_rung`] makes it, or nobody hears it.
+///
+/// # Errors
+///
+/// `EINVAL`, `EBADF`: not an eventfd.
+#[inline]
+pub fn nudge(bell: impl AsFd) -> Result<()> {
+    write(bell, &0u64.to_ne_bytes()).map(drop)
+}
+
+/// As [`ring`] on one that is silent, and as [`nudge`] on one that is not. A peer that has taken
+/// `O_NONBLOCK` off can make it wait only by filling the counter in the instant between.
+///
+/// # Errors
+///
+/// Those of [`ring`].
+pub fn raise(bell: impl AsFd) -> Result<()> {
+    let bell = bell.as_fd();
+    let mut polled = [PollFd::new(bell, PollFlags::POLLIN)];
+    match poll(&mut polled, PollTimeout::ZERO) {
+        Ok(1) => nudge(bell),
+        _ => ring(bell),
+    }
 }
 
 /// Whether that descriptor is one on which no call of this module waits.
@@ -46,14 +105,25 @@ pub fn ring(bell: impl AsFd) -> Result<()> {
 
 /// Sets the counter to zero: the bell is silent until the next [`ring`].
 ///
-/// Clearing a silent bell (`EAGAIN`) is no error.
+/// Clearing a silent bell (`EAGAIN`) is no error. Never waits, whatever the flags of the description,
+/// where eventfds know `RWF_NOWAIT` (from Linux 5.8).
 ///
 /// # Errors
 ///
 /// `EINVAL`, `EBADF`: not an eventfd.
 #[inline]
 pub fn clear(bell: impl AsFd) -> Result<()> {
-    match read(bell, &mut [0; 8]) {
+    let bell = bell.as_fd();
+    let mut count = [0u8; 8];
+    let into = libc::iovec { iov_base: count.as_mut_ptr().cast(), iov_len: count.len() };
+    // SAFETY: one piece, writable for its length.
+    let cleared =
+        unsafe { libc::preadv2(bell.as_raw_fd(), &raw const into, 1, -1, libc::RWF_NOWAIT) };
+    let cleared = match Errno::result(cleared) {
+        Err(Errno::EOPNOTSUPP) => read(bell, &mut count).map(drop),
+        other => other.map(drop),
+    };
+    match cleared {
         Ok(_) | Err(Errno::EAGAIN) => Ok(()),
         Err(errno) => Err(errno),
     }
@@ -62,7 +132,8 @@ pub fn clear(bell: impl AsFd) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+    use crate::epoll::{Epoll, Event, Interest};
+    use std::time::Instant;
 
     fn readable(bell: &OwnedFd) -> bool {
         let mut polled = [PollFd::new(bell.as_fd(), PollFlags::POLLIN)];
@@ -87,5 +158,52 @@ mod tests {
         write(&bell, &(u64::MAX - 1).to_ne_bytes()).unwrap();
         ring(&bell).unwrap();
         assert!(readable(&bell));
+    }
+
+    /// What a hostile peer can make of the description.
+    fn let_it_wait(bell: &OwnedFd) {
+        fcntl(bell, FcntlArg::F_SETFL(OFlag::empty())).unwrap();
+    }
+
+    #[test]
+    fn an_edge_is_told_again_and_again_and_full_or_not_waits_for_nobody() {
+        let bell = create_rung().unwrap();
+        let epoll = Epoll::new().unwrap();
+        epoll.add(bell.as_fd(), Interest::EPOLLIN | Interest::EPOLLET, 7).unwrap();
+        let mut events = [Event::empty(); 4];
+        let mut heard = || epoll.wait(&mut events, Some(Instant::now())).unwrap();
+        assert_eq!((heard(), heard()), (1, 0));
+        nudge(&bell).unwrap();
+        assert_eq!((heard(), heard()), (1, 0));
+        write(&bell, &(u64::MAX - 2).to_ne_bytes()).unwrap();
+        let_it_wait(&bell);
+        heard();
+        nudge(&bell).unwrap();
+        assert_eq!((heard(), heard()), (1, 0));
+    }
+
+    #[test]
+    fn a_level_changes_without_waiting_though_a_peer_wants_it_to() {
+        let bell = create().unwrap();
+        let_it_wait(&bell);
+        clear(&bell).unwrap();
+        raise(&bell).unwrap();
+        assert!(readable(&bell));
+        write(&bell, &(u64::MAX - 2).to_ne_bytes()).unwrap();
+        raise(&bell).unwrap();
+        clear(&bell).unwrap();
+        assert!(!readable(&bell));
+    }
+
+    #[test]
+    fn no_pipe_or_socket_or_file_could_be_a_bell() {
+        assert_eq!(could_be_bell(create().unwrap()), Ok(true));
+        let (reader, writer) = std::io::pipe().unwrap();
+        let (socket, _) = std::os::unix::net::UnixStream::pair().unwrap();
+        let file = std::fs::File::open("/proc/self/maps").unwrap();
+        assert_eq!(could_be_bell(reader), Ok(false));
+        assert_eq!(could_be_bell(writer), Ok(false));
+        assert_eq!(could_be_bell(socket), Ok(false));
+        assert_eq!(could_be_bell(file), Ok(false));
     }
 }

@@ -19,15 +19,25 @@ pub fn duplicate(number: RawFd) -> Result<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(copy) })
 }
 
-/// Closes descriptor `number`, which the caller knows to be nobody's but its own: it was passed
-/// to this program, and no object of this process stands for it.
+/// Closes descriptor `number`, which was passed to this program, if it is still as it came: not
+/// close-on-exec. Says whether it did.
 ///
-/// See [`close(2)`](https://man7.org/linux/man-pages/man2/close.2.html). A number that is not open
-/// is left alone.
-pub fn close(number: RawFd) {
-    // SAFETY: closing touches no memory; that no owner of the number exists is the caller's to
-    // know, as the documentation says.
-    unsafe { libc::close(number) };
+/// What Rust's standard library, nix and Postbox open is close-on-exec, so a number that is not
+/// belongs to no object of theirs, however often this is called and whatever the number. Whoever has
+/// taken an inherited number over by other means (`from_raw_fd`) has to mark it close-on-exec, or must
+/// not let Postbox pick it up.
+///
+/// See [`close(2)`](https://man7.org/linux/man-pages/man2/close.2.html).
+pub fn close(number: RawFd) -> bool {
+    // SAFETY: the call takes two numbers and changes nothing.
+    let flags = unsafe { libc::fcntl(number, libc::F_GETFD) };
+    let as_it_came = flags >= 0 && flags & libc::FD_CLOEXEC == 0;
+    if as_it_came {
+        // SAFETY: closing touches no memory, and no object of this process owns a number that is
+        // inheritable: see above.
+        unsafe { libc::close(number) };
+    }
+    as_it_came
 }
 
 #[cfg(test)]
@@ -47,5 +57,15 @@ mod tests {
     #[test]
     fn a_number_that_is_not_open_is_ebadf() {
         assert_eq!(duplicate(1 << 20).unwrap_err(), Errno::EBADF);
+    }
+
+    #[test]
+    fn what_an_object_owns_is_not_closed() {
+        let bell = crate::eventfd::create().unwrap();
+        assert!(!close(bell.as_raw_fd()));
+        crate::eventfd::ring(&bell).unwrap();
+        assert!(!close(1 << 20));
+        let passed = nix::unistd::dup(&bell).unwrap();
+        assert!(close(std::os::fd::IntoRawFd::into_raw_fd(passed)));
     }
 }

@@ -29,7 +29,7 @@
 use crate::{Errno, Result};
 use nix::fcntl::{FcntlArg, OFlag, fcntl, open};
 use nix::sys::signal::{SigSet, SigmaskHow, Signal};
-use nix::sys::stat::Mode;
+use nix::sys::stat::{Mode, SFlag, fstat};
 use nix::unistd::pipe2;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
@@ -214,6 +214,45 @@ pub fn is_packet_mode(pipe: impl AsFd) -> Result<bool> {
     Ok(OFlag::from_bits_retain(flags).contains(OFlag::O_DIRECT))
 }
 
+/// Whether this is an end of a pipe at all.
+///
+/// # Errors
+///
+/// `EBADF`: not an open descriptor.
+pub fn is_pipe(fd: impl AsFd) -> Result<bool> {
+    let kind = SFlag::from_bits_truncate(fstat(fd)?.st_mode) & SFlag::S_IFMT;
+    Ok(kind == SFlag::S_IFIFO)
+}
+
+/// Whether these are the two ends of one pipe, the first to read from and the second to write to: then
+/// who holds both never meets a pipe without a reader.
+///
+/// # Errors
+///
+/// `EBADF`: not an open descriptor.
+pub fn are_ends_of_one(read: impl AsFd, write: impl AsFd) -> Result<bool> {
+    let (read, write) = (read.as_fd(), write.as_fd());
+    let access = |fd| {
+        let flags = OFlag::from_bits_retain(fcntl(fd, FcntlArg::F_GETFL)?);
+        Ok::<_, Errno>(flags & OFlag::O_ACCMODE)
+    };
+    let (from, to) = (fstat(read)?, fstat(write)?);
+    Ok(is_pipe(read)?
+        && (from.st_dev, from.st_ino) == (to.st_dev, to.st_ino)
+        && access(read)? != OFlag::O_WRONLY
+        && access(write)? != OFlag::O_RDONLY)
+}
+
+/// Whether calls through this description wait for nobody. A peer that shares it can change that.
+///
+/// # Errors
+///
+/// `EBADF`: not an open descriptor.
+pub fn is_nonblocking(pipe: impl AsFd) -> Result<bool> {
+    let flags = fcntl(pipe, FcntlArg::F_GETFL)?;
+    Ok(OFlag::from_bits_retain(flags).contains(OFlag::O_NONBLOCK))
+}
+
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
@@ -224,6 +263,20 @@ pub(crate) mod tests {
     pub(crate) fn until_hung_up(fd: impl AsFd) {
         let mut polled = [PollFd::new(fd.as_fd(), PollFlags::empty())];
         assert_eq!(poll(&mut polled, PollTimeout::NONE), Ok(1));
+    }
+
+    #[test]
+    fn two_ends_are_of_one_pipe_or_not() {
+        let (read, write) = packet_pipe().unwrap();
+        let (other_read, other_write) = packet_pipe().unwrap();
+        assert_eq!(are_ends_of_one(&read, &write), Ok(true));
+        assert_eq!(are_ends_of_one(&read, reopen(&read, End::Write).unwrap()), Ok(true));
+        assert_eq!(are_ends_of_one(&read, &other_write), Ok(false));
+        assert_eq!(are_ends_of_one(&other_read, &write), Ok(false));
+        assert_eq!(are_ends_of_one(&write, &read), Ok(false));
+        let (socket, peer) = std::os::unix::net::UnixStream::pair().unwrap();
+        assert_eq!(are_ends_of_one(&socket, &peer), Ok(false));
+        assert_eq!(are_ends_of_one(&socket, &socket), Ok(false));
     }
 
     #[test]

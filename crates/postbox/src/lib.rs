@@ -314,12 +314,15 @@
 
 #![forbid(unsafe_code)]
 
+mod bounded;
 mod buffer;
 mod channel;
 mod denied;
 mod direct;
 mod domain;
 mod error;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 mod indirect;
 mod joining;
 mod mechanism;

@@ -1,5 +1,6 @@
 //! What travels: typed messages in postcard's format, or bare bytes.
 
+use crate::bounded;
 use crate::error::{DecodeError, EncodeError};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -38,7 +39,7 @@ impl<T: Serialize + DeserializeOwned> Message for T {
     }
 
     fn decode(bytes: &mut Vec<u8>) -> Result<T, DecodeError> {
-        match postcard::take_from_bytes(bytes) {
+        match bounded::take_from_bytes(bytes) {
             Ok((message, [])) => Ok(message),
             Ok((_, rest)) => Err(DecodeError::trailing(rest.len())),
             Err(error) => Err(DecodeError::new(error)),

@@ -11,8 +11,9 @@
 //!                                           kept so only while a pollable exists
 //! ```
 //!
-//! The first five are registered edge-triggered and never read: each write is a new edge, and the
-//! count would take centuries to fill. "One sleeper" is `EPOLLEXCLUSIVE`.
+//! But for the level they are registered edge-triggered and never read: each write is a new edge.
+//! What is written is zero, on a count that begins at one: so a ring never waits, even if a hostile
+//! member has filled the count and lets writers wait. "One sleeper" is `EPOLLEXCLUSIVE`.
 //!
 //! A ring is spared while nobody sleeps: see [`postbox_ring::sleepers`]. Whoever goes to sleep counts
 //! itself in, then looks once more; whoever publishes looks at the count afterwards.
@@ -31,10 +32,9 @@ use postbox_steps::{Step, at};
 use postbox_sys::{eventfd, membarrier};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-/// A bell that cannot be rung any louder has been heard: there is no other error on a good
-/// descriptor.
+/// There is no error on a good descriptor.
 fn ring(bell: BorrowedFd<'_>) {
-    let _ = eventfd::ring(bell);
+    let _ = eventfd::nudge(bell);
     at(Step::BellRung);
 }
 
@@ -52,20 +52,27 @@ impl Bells {
     pub(crate) const COUNT: usize = 6;
 
     pub(crate) fn create() -> Result<Self, Fault> {
-        let bell = || eventfd::create().map_err(Fault::system("eventfd"));
+        let bell = || eventfd::create_rung().map_err(Fault::system("eventfd"));
+        let level = eventfd::create().map_err(Fault::system("eventfd"))?;
         Ok(Bells {
             message: bell()?,
             room: bell()?,
             receipt: bell()?,
             news: bell()?,
-            level: bell()?,
+            level,
             floor: bell()?,
         })
     }
 
-    /// Those of another process. None is taken on which this one would have to wait.
+    /// Those of another process. None is taken on which this one would have to wait, or which would
+    /// raise a signal.
     pub(crate) fn from_fds(bells: [OwnedFd; Self::COUNT]) -> Result<Self, Fault> {
-        if !bells.iter().all(|bell| eventfd::is_nonblocking(bell).unwrap_or(false)) {
+        let good = |bell: &OwnedFd| {
+            Ok::<_, postbox_sys::Errno>(
+                eventfd::is_nonblocking(bell)? && eventfd::could_be_bell(bell)?,
+            )
+        };
+        if !bells.iter().all(|bell| good(bell).unwrap_or(false)) {
             return Err(Fault::Corrupt("the descriptors are not those of a channel"));
         }
         let [message, room, receipt, news, level, floor] = bells;

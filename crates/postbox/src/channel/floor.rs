@@ -219,7 +219,7 @@ impl Channel {
     }
 
     fn ring_floor(&self) {
-        let _ = eventfd::ring(self.bells.of(Awaited::Floor));
+        let _ = eventfd::nudge(self.bells.of(Awaited::Floor));
         at(Step::FloorRung);
     }
 

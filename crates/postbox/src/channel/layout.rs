@@ -108,6 +108,15 @@ impl Config {
         }
     }
 
+    /// Whether a message may be that long.
+    #[inline]
+    pub(crate) fn allows(&self, len: usize) -> bool {
+        match self.fixed_size {
+            Some(size) => len == size,
+            None => len <= self.max_message,
+        }
+    }
+
     /// Offers that may lie in the queue, withdrawn ones included.
     pub(crate) fn most_offers(&self) -> u64 {
         match self.mechanism {

@@ -24,7 +24,7 @@ mod bells;
 mod carry;
 mod control;
 mod end;
-mod envelope;
+pub(crate) mod envelope;
 mod floor;
 #[cfg(feature = "armed-steps")]
 mod inspection;
@@ -223,6 +223,15 @@ impl Channel {
         fds
     }
 
+    /// The same for another process to keep.
+    pub(crate) fn fds_to_give(&self) -> Result<Vec<OwnedFd>, Fault> {
+        let kernel = match &self.carrier {
+            Carrier::Kernel(queue) => queue.fds_to_give()?,
+            Carrier::Ring(_) => Vec::new(),
+        };
+        self.with_shared(kernel)
+    }
+
     /// Descriptors by which a process of another user takes part that may send and not receive: it
     /// cannot take an entry out of the kernel object. (What lies in shared memory it can see.)
     #[cfg_attr(not(test), allow(dead_code, reason = "for those who own a mailbox"))]
@@ -231,6 +240,11 @@ impl Channel {
             Carrier::Kernel(queue) => queue.fds_for_sending()?,
             Carrier::Ring(_) => Vec::new(),
         };
+        self.with_shared(kernel)
+    }
+
+    /// Copies of what every member has, before these of the kernel object.
+    fn with_shared(&self, kernel: Vec<OwnedFd>) -> Result<Vec<OwnedFd>, Fault> {
         let shared = std::iter::once(self.memory.as_fd()).chain(self.bells.fds());
         let copies: std::io::Result<Vec<OwnedFd>> =
             shared.map(|fd| fd.try_clone_to_owned()).chain(kernel.into_iter().map(Ok)).collect();

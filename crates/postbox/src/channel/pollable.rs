@@ -129,7 +129,7 @@ impl Channel {
     pub(crate) fn raise_level(&self) {
         // SeqCst: after the publication; pairs with the increment when a pollable is made.
         if self.block.control.pollables.load(SeqCst) > 0 {
-            let _ = eventfd::ring(self.bells.level());
+            let _ = eventfd::raise(self.bells.level());
             at(Step::LevelRaised);
         }
     }
@@ -138,7 +138,7 @@ impl Channel {
     pub(crate) fn raise_level_for_message(&self) {
         // SeqCst: as in `raise_level`.
         if self.block.control.pollables.load(SeqCst) > 0 && self.may_be_received() {
-            let _ = eventfd::ring(self.bells.level());
+            let _ = eventfd::raise(self.bells.level());
             at(Step::LevelRaisedForMessage);
         }
     }

@@ -235,11 +235,7 @@ impl<T: Message> Sender<T> {
         let mut scratch = self.encoded.borrow_mut();
         let bytes = T::encode(message, &mut scratch).map_err(SendError::from)?;
         let config = &self.end.channel.config;
-        let fits = match config.fixed_size {
-            Some(size) => bytes.len() == size,
-            None => bytes.len() <= config.max_message,
-        };
-        if !fits {
+        if !config.allows(bytes.len()) {
             let fixed = config.fixed_size.is_some();
             let too_large = TooLarge { len: bytes.len(), max: config.max_message, fixed };
             return Err(SendError::from(too_large).into());

@@ -217,7 +217,7 @@ pub(crate) struct Overflow(Store);
 pub(crate) struct Entry(Run);
 
 /// No entry is longer: larger bodies lie elsewhere.
-const LONGEST_ENTRY: usize = 1 << 16;
+pub(super) const LONGEST_ENTRY: usize = 1 << 16;
 /// Bytes before each entry: its length.
 const PREFIX: usize = 8;
 

@@ -14,9 +14,13 @@ use super::wait_set::WaitSet;
 use crate::error::Fault;
 use crate::wait::{Ended, Wait};
 use postbox_steps::{Step, at};
+use postbox_sys::clock;
 
 /// How often a spinning wait looks at the clock and at the other members.
 const LOOK_EVERY: u32 = 256;
+/// How long it spins at most without looking at the clock, in nanoseconds: far longer than all attempts
+/// take that are as short as they should be.
+const MOST_SPINNING: u64 = 8_000_000;
 /// How often it attempts although there is plainly nothing.
 const EARNEST: u32 = 16;
 
@@ -91,15 +95,27 @@ impl End {
         }
         let spins = self.patience.spins(&self.channel.carrier);
         let mut spun = 0;
+        let mut looked = clock::coarse();
         while spun < spins {
             patience::pause(&self.channel.carrier, self.awaits.get());
             spun += 1;
             // Now and then in earnest, for what a glance does not tell: disconnection, repairs.
-            if (spun % EARNEST == 0 || !self.plainly_nothing())
-                && let Some(done) = attempt()?
-            {
-                self.patience.learn(true);
-                return Ok(done);
+            if spun % EARNEST == 0 || !self.plainly_nothing() {
+                if let Some(done) = attempt()? {
+                    self.patience.learn(true);
+                    return Ok(done);
+                }
+                // Attempts take long where memory lies: so many of them would outlast any deadline.
+                let now = clock::coarse();
+                if now.wrapping_sub(looked) > MOST_SPINNING {
+                    if let Some(ended) = wait.over() {
+                        return Err(ended.into());
+                    }
+                    if spins != u32::MAX {
+                        break;
+                    }
+                    looked = now;
+                }
             }
             if spun % LOOK_EVERY == 0 {
                 if let Some(ended) = wait.over() {

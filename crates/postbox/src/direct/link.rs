@@ -130,13 +130,7 @@ impl Link {
         let mut wire = |channel: &Option<Arc<Channel>>, seat: Option<Seat>| {
             let (Some(channel), Some(seat)) = (channel, seat) else { return Ok(None) };
             let before = fds.len();
-            for fd in channel.fds() {
-                let copy = fd.try_clone_to_owned().map_err(|error| Fault::System {
-                    call: "dup",
-                    errno: postbox_sys::Errno::from_raw(error.raw_os_error().unwrap_or(0)),
-                })?;
-                fds.push(Arc::new(copy));
-            }
+            fds.extend(channel.fds_to_give()?.into_iter().map(Arc::new));
             Ok::<_, Fault>(Some(WireSeat {
                 index: seat.index,
                 generation: seat.generation,

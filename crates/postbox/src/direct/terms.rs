@@ -13,7 +13,7 @@ impl LinkTerms {
     /// # Errors
     ///
     /// A schema that is too long.
-    pub(super) fn of(options: &LinkOptions) -> Result<Self, CreateError> {
+    pub(crate) fn of(options: &LinkOptions) -> Result<Self, CreateError> {
         let schema = &options.schema;
         if let Some(schema) = schema.as_ref().filter(|s| s.len() > LinkOptions::MAX_SCHEMA) {
             return Err(CreateError::Option {
@@ -43,7 +43,7 @@ impl LinkTerms {
     }
 
     /// The same terms, seen from the other side.
-    pub(super) fn turned(mut self) -> Self {
+    pub(crate) fn turned(mut self) -> Self {
         self.flow = match self.flow {
             Flow::Both => Flow::Both,
             Flow::Outward => Flow::Inward,
@@ -54,6 +54,11 @@ impl LinkTerms {
 
     /// One of the link's channels. What another process asks for is checked like a user's own.
     pub(super) fn channel(&self) -> Result<Channel, CreateError> {
+        Channel::create(self.options()?.config())
+    }
+
+    /// What to create a channel with. Nothing is checked yet but the mechanism.
+    pub(crate) fn options(&self) -> Result<Options, Fault> {
         let bytes = |n: u64| usize::try_from(n).unwrap_or(usize::MAX);
         let mechanism = Mechanism::from_code(self.mechanism)
             .ok_or(Fault::Corrupt("a link is asked for over a mechanism that there is not"))?;
@@ -68,12 +73,12 @@ impl LinkTerms {
         if let Some(size) = self.fixed_size {
             options = options.fixed_size(bytes(size));
         }
-        Channel::create(options.config())
+        Ok(options)
     }
 
     /// Whether a link on these terms will do for one who asked for `others`. The byte cap is not
     /// compared: it depends on the machine.
-    pub(super) fn agree_with(&self, others: &LinkTerms) -> bool {
+    pub(crate) fn agree_with(&self, others: &LinkTerms) -> bool {
         self.mechanism == others.mechanism
             && self.capacity == others.capacity
             && self.max_message == others.max_message

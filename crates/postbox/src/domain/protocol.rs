@@ -61,9 +61,9 @@ pub(crate) enum Reply {
 
 /// A request together with the process name that the caller says it holds.
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) struct Envelope<R> {
-    pub(super) from: Option<Name>,
-    pub(super) request: R,
+pub(crate) struct Envelope<R> {
+    pub(crate) from: Option<Name>,
+    pub(crate) request: R,
 }
 
 /// A packet of this protocol.
@@ -71,7 +71,7 @@ pub(super) struct Envelope<R> {
 /// # Errors
 ///
 /// `EMSGSIZE` where it would be longer than a packet may be.
-pub(super) fn encode(content: &impl Serialize) -> Result<Vec<u8>, Fault> {
+pub(crate) fn encode(content: &impl Serialize) -> Result<Vec<u8>, Fault> {
     let too_long = Fault::System { call: "a request to a registrar", errno: Errno::EMSGSIZE };
     let packet = vec![VERSION];
     match postcard::to_extend(content, packet) {
@@ -81,7 +81,7 @@ pub(super) fn encode(content: &impl Serialize) -> Result<Vec<u8>, Fault> {
 }
 
 /// The content of a packet, if it is one of this protocol and nothing is left over.
-pub(super) fn decode<C: DeserializeOwned>(packet: &[u8]) -> Option<C> {
+pub(crate) fn decode<C: DeserializeOwned>(packet: &[u8]) -> Option<C> {
     let (&VERSION, content) = packet.split_first()? else { return None };
     match postcard::take_from_bytes(content) {
         Ok((content, [])) => Some(content),

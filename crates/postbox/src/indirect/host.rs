@@ -369,7 +369,7 @@ impl Host {
             let own_user = asker.uid == self.desk().owner().uid;
             let receives = matches!(reply, MailboxReply::Opened { may, .. } if may.receive);
             let fds = if own_user || receives {
-                copies(&self.channel.fds())
+                self.channel.fds_to_give()
             } else {
                 self.channel.fds_for_sending()
             };

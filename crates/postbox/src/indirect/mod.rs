@@ -33,7 +33,7 @@ mod status;
 mod text;
 mod transfer;
 mod users;
-mod wire;
+pub(crate) mod wire;
 
 #[cfg(test)]
 mod tests;

@@ -44,10 +44,10 @@ impl FromStr for Access {
     type Err = InvalidAccess;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        match text {
+        match text.trim() {
             "owner" => Ok(Access::Owner),
             "members" => Ok(Access::Members),
-            _ => text
+            list => list
                 .split(',')
                 .map(|name| Name::new(name.trim()))
                 .collect::<Result<_, _>>()

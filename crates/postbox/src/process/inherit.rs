@@ -143,6 +143,8 @@ pub fn inherited<E: OneEnd>(name: &str) -> Result<E, InheritError> {
         });
     }
     // It is this channel's end, so these descriptors are ours to close.
-    offer.fds().for_each(sys::close);
+    for number in offer.fds() {
+        sys::close(number);
+    }
     Ok(E::from_end(end))
 }

@@ -13,7 +13,7 @@ use postbox_steps::{Step, at};
 use postbox_sys::Errno;
 use std::ffi::OsStr;
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 use std::process::Command;
 
 /// The first descriptor number that a program finds passed ends at.
@@ -58,11 +58,12 @@ enum Passed {
 }
 
 impl Passed {
-    fn fds(&self) -> Vec<BorrowedFd<'_>> {
-        match self {
-            Passed::End(end) => end.channel.fds(),
-            Passed::Descriptor(fd) => vec![fd.as_fd()],
-        }
+    /// For the program to keep.
+    fn fds(&self) -> Result<Vec<OwnedFd>, SpawnError> {
+        Ok(match self {
+            Passed::End(end) => end.channel.fds_to_give()?,
+            Passed::Descriptor(fd) => vec![fd.try_clone().map_err(failed_call("dup"))?],
+        })
     }
 }
 
@@ -150,15 +151,14 @@ impl Spawn {
         let mut offered = Vec::new();
         for (name, passed) in &self.passed {
             let first = FIRST_FD + mappings.len() as i32;
-            let fds = passed.fds();
+            let fds = passed.fds()?;
             offered.push(match passed {
                 Passed::End(end) => Offered::new(name, end, giver, first, fds.len()).to_string(),
                 Passed::Descriptor(fd) => OfferedFd::new(name, fd.as_fd(), first)
                     .map_err(failed_call("fstat"))?
                     .to_string(),
             });
-            for fd in fds {
-                let parent_fd = fd.try_clone_to_owned().map_err(failed_call("dup"))?;
+            for parent_fd in fds {
                 let child_fd = FIRST_FD + mappings.len() as i32;
                 mappings.push(FdMapping { parent_fd, child_fd });
             }

@@ -93,6 +93,21 @@ impl KernelQueue {
         }
     }
 
+    /// Descriptors for another process: its own as far as that is possible.
+    ///
+    /// # Errors
+    ///
+    /// `EMFILE`.
+    pub(crate) fn fds_to_give(&self) -> Result<Vec<OwnedFd>, Fault> {
+        match self {
+            KernelQueue::Pipe(queue) => queue.fds_to_give(),
+            // No call on these goes by the flags of the description.
+            KernelQueue::Socket(_) | KernelQueue::MessageQueue(_) => {
+                self.fds().into_iter().map(copy).collect()
+            }
+        }
+    }
+
     /// Descriptors for a member that is to send and not to receive.
     ///
     /// # Errors
@@ -170,6 +185,13 @@ impl KernelQueue {
             KernelQueue::MessageQueue(queue) => queue.readable(),
         }
     }
+}
+
+fn copy(fd: BorrowedFd<'_>) -> Result<OwnedFd, Fault> {
+    fd.try_clone_to_owned().map_err(|error| Fault::System {
+        call: "dup",
+        errno: Errno::from_raw(error.raw_os_error().unwrap_or(0)),
+    })
 }
 
 /// What a member without the way out gets for trying.

@@ -81,7 +81,8 @@ impl PosixQueue {
 
     #[inline]
     pub(super) fn push(&self, entry: &[u8]) -> Result<(), Refused> {
-        match unless_interrupted("mq_timedsend", || mqueue::send(self.queue.as_fd(), entry)) {
+        match unless_interrupted("mq_timedsend", || mqueue::send_nowait(self.queue.as_fd(), entry))
+        {
             Ok(Some(())) => Ok(()),
             Ok(None) => Err(Refused::Full),
             Err(fault) => Err(Refused::Fault(fault)),
@@ -93,7 +94,7 @@ impl PosixQueue {
         if !self.receives {
             return Err(no_way_out());
         }
-        unless_interrupted("mq_timedreceive", || mqueue::receive(self.queue.as_fd(), into))
+        unless_interrupted("mq_timedreceive", || mqueue::receive_nowait(self.queue.as_fd(), into))
     }
 
     pub(super) fn is_empty(&self) -> bool {

@@ -6,7 +6,9 @@
 //! ```
 //!
 //! With `O_DIRECT` (pipe(7)) the kernel neither merges two writes nor splits a read, so a packet is
-//! an entry. The description is created non-blocking and never shared with anybody but members.
+//! an entry. The description is created non-blocking and never shared with anybody but members. Its
+//! flags are whose description it is to change, so a member that is given a pipe opens it anew for
+//! itself where it may, and a pipe that is given away is opened anew for the one who gets it.
 
 use super::{Refused, Wanted, no_way_out, unless_interrupted};
 use crate::error::Fault;
@@ -42,11 +44,34 @@ impl PacketPipe {
             Some(write) => (Some(first), write),
             None => (None, first),
         };
-        match pipe::is_packet_mode(write.as_fd()) {
-            Ok(true) => Ok(PacketPipe { read, write }),
-            Ok(false) => Err(Fault::Corrupt("the pipe is not in packet mode")),
-            Err(errno) => Err(Fault::System { call: "fcntl", errno }),
+        let good = || {
+            let whole = match &read {
+                Some(read) => pipe::are_ends_of_one(read, &write)? && pipe::is_nonblocking(read)?,
+                None => pipe::is_pipe(&write)?,
+            };
+            Ok(whole && pipe::is_nonblocking(&write)? && pipe::is_packet_mode(&write)?)
+        };
+        match good() {
+            Ok(true) => {}
+            Ok(false) => return Err(Fault::Corrupt("the pipe is not one in packet mode")),
+            Err(errno) => return Err(Fault::System { call: "fcntl", errno }),
         }
+        // Descriptions of our own, unless the pipe is another user's.
+        let own = |fd: OwnedFd, end| pipe::reopen(fd.as_fd(), end).unwrap_or(fd);
+        let read = read.map(|read| own(read, pipe::End::Read));
+        Ok(PacketPipe { read, write: own(write, pipe::End::Write) })
+    }
+
+    /// Both ends for another process, by descriptions that are not ours, so that what it does to
+    /// their flags does not reach us. Only the pipe's own user can have them.
+    pub(super) fn fds_to_give(&self) -> Result<Vec<OwnedFd>, Fault> {
+        let ends = self.read.iter().map(|read| (read, pipe::End::Read));
+        ends.chain([(&self.write, pipe::End::Write)])
+            .map(|(fd, end)| match pipe::reopen(fd.as_fd(), end) {
+                Ok(own) => Ok(own),
+                Err(_) => super::copy(fd.as_fd()),
+            })
+            .collect()
     }
 
     pub(super) fn fds(&self) -> Vec<BorrowedFd<'_>> {

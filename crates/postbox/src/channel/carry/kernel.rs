@@ -1,7 +1,7 @@
 //! Through a kernel object: admission by ticket, and the overflow behind it.
 
 use super::open::One;
-use super::{Inbox, NotPushed, Outbox, Outgoing, Place, Popped, Pushed};
+use super::{Drops, Inbox, NotPushed, Outbox, Outgoing, Place, Popped, Pushed};
 use crate::channel::Channel;
 use crate::channel::end::End;
 use crate::channel::envelope::{CellRef, Envelope};
@@ -147,6 +147,7 @@ impl Channel {
         if buffer.len() != self.config.entry_limit {
             buffer.resize(self.config.entry_limit, 0);
         }
+        let mut drops = Drops::default();
         loop {
             member.begin();
             let outcome = self.pop_one(queue, end, &mut buffer, into, engagement);
@@ -154,7 +155,7 @@ impl Channel {
             end.mend();
             match outcome? {
                 One::None => return Ok(None),
-                One::Dropped => {}
+                One::Dropped => drops.one_more()?,
                 One::Message(popped) => return Ok(Some(popped)),
             }
         }
@@ -199,7 +200,7 @@ impl Channel {
         let len = match (queue.pop(buffer)?, head) {
             (Some(len), _) => {
                 at(Step::EntryPoppedBeforeOverflow);
-                len
+                Ok(len)
             }
             // It is still being written: whoever writes it rings.
             (None, None) => return Ok(One::None),
@@ -208,12 +209,12 @@ impl Channel {
                     return Ok(One::Dropped);
                 };
                 at(Step::OverflowTaken);
-                let len = self.overflow.read(&self.region, &entry, buffer)?;
+                let len = self.overflow.read(&self.region, &entry, buffer);
                 taken = Some(entry);
                 len
             }
         };
-        let one = self.open_entry(end, &buffer[..len], into, engagement);
+        let one = len.and_then(|len| self.open_entry(end, &buffer[..len], into, engagement));
         if let Some(entry) = taken {
             self.overflow.release(entry);
             at(Step::OverflowFreed);

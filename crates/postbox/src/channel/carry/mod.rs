@@ -76,6 +76,26 @@ impl From<Fault> for NotPushed {
     }
 }
 
+/// Entries that one call has dropped on the way to a message.
+///
+/// Each was a corpse, of which an honest channel holds a thousand or so, or was taken by another in
+/// the last moment, which then has a message. A member that puts corpses in as fast as they are
+/// taken out would keep the call here for ever.
+#[derive(Default)]
+pub(super) struct Drops(u32);
+
+impl Drops {
+    const MOST: u32 = 1 << 16;
+
+    pub(super) fn one_more(&mut self) -> Result<(), Fault> {
+        self.0 += 1;
+        match self.0 {
+            ..Self::MOST => Ok(()),
+            _ => Err(Fault::Corrupt("there is no end of entries that are no messages")),
+        }
+    }
+}
+
 /// What it takes to withdraw an offer.
 #[derive(Debug)]
 pub(crate) struct Pushed {

@@ -37,8 +37,10 @@ impl Channel {
         into: &mut Vec<u8>,
         engagement: &Engagement<'_>,
     ) -> Result<One, Fault> {
-        let Some((envelope, begin)) = Envelope::from_entry(entry) else {
-            return Err(Fault::Corrupt("an entry is no envelope"));
+        let envelope = Envelope::from_entry(entry);
+        let Some((envelope, begin)) = envelope.filter(|(e, _)| self.config.allows(e.len as usize))
+        else {
+            return Err(Fault::Corrupt("an entry holds no message of this channel"));
         };
         // One more than the ticket, so that none at all is 0. Pairs with the load in `pump`.
         end.member().last_ticket.store(envelope.ticket + 1, Release);

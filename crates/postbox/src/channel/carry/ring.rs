@@ -1,11 +1,12 @@
 //! Through the slot ring: capacity by slots, and the overflow of an unbounded channel behind it.
 
 use super::open::{Claimed, One};
-use super::{Inbox, NotPushed, Outbox, Outgoing, Place, Popped, Pushed};
+use super::{Drops, Inbox, NotPushed, Outbox, Outgoing, Place, Popped, Pushed};
 use crate::channel::Channel;
 use crate::channel::end::End;
 use crate::channel::envelope::Envelope;
 use crate::channel::members::Statistic;
+use crate::channel::spool::LONGEST_ENTRY;
 use crate::channel::turn::Engagement;
 use crate::error::Fault;
 use crate::mechanism::{Capacity, Form};
@@ -177,6 +178,7 @@ impl Channel {
         into: &mut Vec<u8>,
         engagement: &Engagement<'_>,
     ) -> Result<Option<Popped>, Fault> {
+        let mut drops = Drops::default();
         loop {
             let one = match self.take_slot(ring, end, inbox)? {
                 (Some(taken), _) => self.open_slot(ring, end, inbox, taken, into, engagement)?,
@@ -185,7 +187,7 @@ impl Channel {
             };
             match one {
                 One::None => return Ok(None),
-                One::Dropped => {}
+                One::Dropped => drops.one_more()?,
                 One::Message(popped) => return Ok(Some(popped)),
             }
         }
@@ -208,10 +210,11 @@ impl Channel {
         let len = header.len().min(taken.body_len());
         self.region.read(offset, &mut header[..len]).map_err(outside)?;
         let envelope = Envelope::from_slot(&header[..len])
-            .filter(|(e, begin)| e.body.is_some() || begin + e.len as usize <= taken.body_len());
+            .filter(|(e, begin)| e.body.is_some() || begin + e.len as usize <= taken.body_len())
+            .filter(|(e, _)| self.config.allows(e.len as usize));
         let Some((envelope, begin)) = envelope else {
             release(ring, inbox, taken);
-            return Err(Fault::Corrupt("a slot holds no envelope"));
+            return Err(Fault::Corrupt("a slot holds no message of this channel"));
         };
         let whole = match (self.claim_message(end, &envelope, engagement), envelope.body) {
             (Claimed::Corpse | Claimed::Declined, body) => {
@@ -279,9 +282,11 @@ impl Channel {
         };
         at(Step::OverflowTaken);
         let mut buffer = inbox.entry.borrow_mut();
-        buffer.resize(self.overflow.len_of(&entry), 0);
-        let len = self.overflow.read(&self.region, &entry, &mut buffer)?;
-        let one = self.open_entry(end, &buffer[..len], into, engagement);
+        buffer.resize(self.overflow.len_of(&entry).min(LONGEST_ENTRY), 0);
+        let one = match self.overflow.read(&self.region, &entry, &mut buffer) {
+            Ok(len) => self.open_entry(end, &buffer[..len], into, engagement),
+            Err(fault) => Err(fault),
+        };
         self.overflow.release(entry);
         at(Step::OverflowFreed);
         self.freed();

@@ -1,5 +1,6 @@
 //! What only mailboxes have, in real processes: this test program started again as a partner.
 
+mod hostile;
 mod lifetimes;
 mod narrow;
 mod partner;

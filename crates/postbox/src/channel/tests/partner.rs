@@ -127,7 +127,9 @@ fn obeys() {
     let mut answers = PipeWriter::from(take(ANSWERS));
     let fds = (FIRST..).take(count.parse().unwrap()).map(take).collect();
     // Its ends are this process's alone from here on, and go with it.
-    (ORDERS..FIRST + count.parse::<i32>().unwrap()).for_each(inherited::close);
+    for number in ORDERS..FIRST + count.parse::<i32>().unwrap() {
+        assert!(inherited::close(number));
+    }
     let channel = Arc::new(Channel::from_fds(fds).unwrap());
     let mut ends = Ends::default();
     writeln!(answers, "here").unwrap();

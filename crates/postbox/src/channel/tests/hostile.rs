@@ -1,0 +1,119 @@
+//! What a hostile owner hands out, and what a hostile member puts in.
+
+use super::super::carry::Drops;
+use super::super::envelope::Envelope;
+use super::super::{Awaited, Carrier, Channel, End, Role};
+use crate::error::{Fault, ReceiveError};
+use crate::{Bytes, Mechanism, Options, Receiver, Wait, WaitStrategy};
+use postbox_sys::pipe;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+use std::time::Duration;
+
+fn pipe_channel() -> Channel {
+    Channel::create(Options::new(Mechanism::Pipe).max_message(100).config()).unwrap()
+}
+
+/// The descriptors of a channel, one of them replaced.
+fn with(place: usize, other: impl Into<OwnedFd>) -> Vec<OwnedFd> {
+    let mut fds = pipe_channel().fds_to_give().unwrap();
+    fds[place] = other.into();
+    fds
+}
+
+fn is_refused(fds: Vec<OwnedFd>) -> bool {
+    matches!(Channel::from_fds(fds), Err(Fault::Corrupt(_) | Fault::System { .. }))
+}
+
+#[test]
+fn a_bell_on_which_ringing_would_raise_a_signal_is_refused() {
+    assert!(!is_refused(pipe_channel().fds_to_give().unwrap()));
+    for place in 1..=6 {
+        let (reader, writer) = pipe::packet_pipe().unwrap();
+        drop(reader);
+        assert!(is_refused(with(place, writer)), "a pipe without a reader, at {place}");
+        let (socket, _) = UnixStream::pair().unwrap();
+        socket.set_nonblocking(true).unwrap();
+        assert!(is_refused(with(place, socket)), "a socket, at {place}");
+    }
+}
+
+#[test]
+fn ends_of_two_pipes_are_refused() {
+    let (reader, writer) = pipe::packet_pipe().unwrap();
+    assert!(is_refused(with(7, reader)));
+    assert!(is_refused(with(8, writer)));
+}
+
+#[test]
+fn the_flags_that_a_member_sets_are_its_own() {
+    use nix::fcntl::{FcntlArg, OFlag, fcntl};
+    let owner = pipe_channel();
+    let member = Channel::from_fds(owner.fds_to_give().unwrap()).unwrap();
+    for fd in member.fds().into_iter().skip(7) {
+        fcntl(fd, FcntlArg::F_SETFL(OFlag::empty())).unwrap();
+    }
+    for fd in owner.fds().into_iter().skip(7) {
+        assert_eq!(pipe::is_nonblocking(fd.as_fd()), Ok(true));
+    }
+}
+
+#[test]
+fn a_message_that_is_longer_than_agreed_is_none() {
+    let receiver = |channel: &Arc<Channel>| {
+        let end = End::join(channel.clone(), Role::Receiver, WaitStrategy::Block).unwrap();
+        Receiver::<Bytes>::new(end)
+    };
+    let channel = Arc::new(pipe_channel());
+    let rx = receiver(&channel);
+    let Carrier::Kernel(queue) = &channel.carrier else { panic!("a pipe") };
+    let put = |len: usize| {
+        let envelope = Envelope {
+            epoch: 0,
+            ticket: 0,
+            sender_pid: 1,
+            len: len as u32,
+            cell: None,
+            engaging: false,
+            body: None,
+        };
+        let mut entry = Vec::new();
+        envelope.write_entry(&vec![7; len], &mut entry);
+        queue.push(&entry).unwrap();
+    };
+    put(100);
+    assert_eq!(rx.try_receive().unwrap().unwrap().len(), 100);
+    put(101);
+    assert!(matches!(rx.try_receive(), Err(ReceiveError::Fault(Fault::Corrupt(_)))));
+}
+
+#[test]
+fn corpses_without_end_are_given_up() {
+    let mut drops = Drops::default();
+    let honest = (0..10_000).all(|_| drops.one_more().is_ok());
+    assert!(honest, "a thousand offers may lie in a queue, and more come");
+    assert!((0..100_000).any(|_| drops.one_more().is_err()));
+}
+
+#[test]
+fn attempts_that_take_long_do_not_outlast_the_deadline() {
+    for strategy in [WaitStrategy::Adaptive, WaitStrategy::Spin, WaitStrategy::Block] {
+        for mechanism in [Mechanism::Pipe, Mechanism::SharedMemory] {
+            let channel = Channel::create(Options::new(mechanism).config()).unwrap();
+            let end = End::join(Arc::new(channel), Role::Receiver, strategy).unwrap();
+            let mut attempts = 0;
+            let waited = end.wait_for(
+                Awaited::Message,
+                &Wait::timeout(Duration::from_millis(40)),
+                || -> Result<Option<()>, ReceiveError> {
+                    attempts += 1;
+                    std::thread::sleep(Duration::from_millis(20));
+                    Ok(None)
+                },
+            );
+            assert!(matches!(waited, Err(ReceiveError::TimedOut)));
+            assert!(attempts < 10, "{mechanism}, {strategy:?}: {attempts} attempts");
+        }
+    }
+}
