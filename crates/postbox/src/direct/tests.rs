@@ -2,7 +2,7 @@
 
 use super::link::Partner;
 use super::options::{Direction, LinkOptions};
-use super::switchboard::{Switchboard, Unmade};
+use super::switchboard::Switchboard;
 use crate::domain::links::{Flow, Insists, LinkOffer, LinkReply, LinkRequest, LinkTerms, WireSeat};
 use crate::domain::protocol::{Reply, Request};
 use crate::domain::{Answer, Caller, Service};
