@@ -10,7 +10,7 @@ mod explore;
 use explore::explore;
 use loom::thread;
 use postbox_ring::admission::debt::{Phase, Repair};
-use postbox_ring::admission::{Admission, Ticket};
+use postbox_ring::admission::{Admission, LANES, Lane, OwnLane, Ticket};
 use postbox_ring::sync::AtomicU64;
 use postbox_ring::sync::Ordering::{Acquire, Release};
 use std::cell::Cell;
@@ -21,6 +21,7 @@ use std::sync::{Arc, Mutex};
 struct Channel {
     admit: AtomicU64,
     gone: [AtomicU64; 2],
+    lanes: [(AtomicU64, [AtomicU64; 2]); LANES],
     repair: AtomicU64,
     debt: AtomicU64,
     mark: AtomicU64,
@@ -41,6 +42,7 @@ impl Channel {
         Arc::new(Channel {
             admit: zero(),
             gone: [zero(), zero()],
+            lanes: std::array::from_fn(|_| (zero(), [zero(), zero()])),
             repair: zero(),
             debt: zero(),
             mark: zero(),
@@ -53,6 +55,10 @@ impl Channel {
         Admission {
             admit: &self.admit,
             gone: [&self.gone[0], &self.gone[1]],
+            lanes: self
+                .lanes
+                .each_ref()
+                .map(|(owner, [even, odd])| Lane { owner, gone: [even, odd] }),
             repair: &self.repair,
             debt: &self.debt,
             mark: &self.mark,
@@ -71,7 +77,11 @@ impl Channel {
 
     /// It was taken.
     fn leave(&self, ticket: Ticket) {
-        self.words().count_gone(ticket.epoch);
+        self.leave_by(ticket, None);
+    }
+
+    fn leave_by(&self, ticket: Ticket, lane: Option<OwnLane>) {
+        self.words().count_gone(ticket.epoch, lane);
         self.judge.lock().unwrap().inside -= 1;
     }
 
@@ -124,6 +134,25 @@ fn never_more_than_n_are_inside_and_each_ticket_is_given_out_once() {
         assert!((1..=2).contains(&admitted), "there was room for one at least");
         assert_eq!(channel.room(), 2 - admitted as u64);
         assert_eq!(channel.words().inside(), admitted as u64);
+    });
+}
+
+#[test]
+fn takers_that_count_alone_and_together_make_room_for_exactly_what_they_take() {
+    explore(3, || {
+        let channel = Channel::new(2);
+        let tickets = [(); 2].map(|()| channel.admit(&Cell::new(0)).unwrap());
+        let takers = [(Some(7), tickets[0]), (None, tickets[1])].map(|(seat, ticket)| {
+            let channel = channel.clone();
+            thread::spawn(move || {
+                let lane = seat.map(|seat| channel.words().own_lane(seat).unwrap());
+                channel.leave_by(ticket, lane);
+            })
+        });
+        let seen = Cell::new(0);
+        let admitted = [channel.admit(&seen), channel.admit(&seen)].into_iter().flatten().count();
+        takers.map(|taker| taker.join().unwrap());
+        assert_eq!(channel.room(), 2 - admitted as u64);
     });
 }
 

@@ -6,8 +6,8 @@ mod explore;
 
 use explore::explore;
 use loom::thread;
-use postbox_ring::admission::Admission;
 use postbox_ring::admission::debt::{Phase, Repair};
+use postbox_ring::admission::{Admission, LANES, Lane};
 use postbox_ring::sleepers::Sleepers;
 use postbox_ring::sync::AtomicU64;
 use postbox_ring::sync::Ordering::{AcqRel, Acquire, Relaxed, Release, SeqCst};
@@ -194,6 +194,7 @@ fn all_are_taken_off_and_rung_for_what_each_must_see_for_itself() {
 struct Room {
     admit: AtomicU64,
     gone: [AtomicU64; 2],
+    lanes: [(AtomicU64, [AtomicU64; 2]); LANES],
     repair: AtomicU64,
     debt: AtomicU64,
     mark: AtomicU64,
@@ -207,6 +208,7 @@ impl Room {
         let room = Room {
             admit: zero(),
             gone: [zero(), zero()],
+            lanes: std::array::from_fn(|_| (zero(), [zero(), zero()])),
             repair: zero(),
             debt: zero(),
             mark: zero(),
@@ -220,6 +222,10 @@ impl Room {
         Admission {
             admit: &self.admit,
             gone: [&self.gone[0], &self.gone[1]],
+            lanes: self
+                .lanes
+                .each_ref()
+                .map(|(owner, [even, odd])| Lane { owner, gone: [even, odd] }),
             repair: &self.repair,
             debt: &self.debt,
             mark: &self.mark,
@@ -235,13 +241,27 @@ impl Room {
 
 #[test]
 fn a_sender_that_goes_to_sleep_is_rung_when_a_message_counts_no_more() {
-    explore(3, || {
+    // As `Channel::gone`: without a barrier of its own where it shares the counter.
+    rung_when_a_message_counts_no_more(|room| room.words().count_gone(0, None));
+}
+
+#[test]
+fn a_sender_that_goes_to_sleep_is_rung_by_a_receiver_that_counts_alone() {
+    rung_when_a_message_counts_no_more(|room| {
+        let words = room.words();
+        words.count_gone(0, words.own_lane(7));
+        // Here for both: in a channel the sleeper's reaches the receiver, too.
+        barrier();
+    });
+}
+
+fn rung_when_a_message_counts_no_more(count: fn(&Room)) {
+    explore(3, move || {
         let room = Room::full();
         let receiver = {
             let room = room.clone();
-            // As `Channel::gone`: without a barrier of its own.
             thread::spawn(move || {
-                room.words().count_gone(0);
+                count(&room);
                 room.place.ring_one();
             })
         };

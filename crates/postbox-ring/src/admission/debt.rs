@@ -102,7 +102,7 @@ impl Admission<'_> {
         let epoch = repair.epoch();
         // In this order: the tickets last, so that the note is true at the moment of the flip.
         let seen = self.debt.load(Acquire);
-        let gone = self.gone[usize::from(epoch.wrapping_add(1) & 1)].load(Acquire);
+        let gone = self.gone(epoch.wrapping_add(1), Acquire);
         let admit = self.so_far();
         if admit.epoch() != epoch {
             return true;
@@ -141,7 +141,7 @@ impl Admission<'_> {
     pub fn give_back(self, repair: Repair) -> bool {
         let epoch = repair.epoch();
         let debt = Dated(self.debt.load(Acquire));
-        let gone = self.gone[usize::from(epoch & 1)].load(Acquire);
+        let gone = self.gone(epoch, Acquire);
         let leaked = Dated::new(0, debt.number().wrapping_sub(gone)).number();
         // More than there can be: memory that lies returns nothing.
         let leaked = if leaked > RETURNED_MASK >> 1 { 0 } else { leaked };

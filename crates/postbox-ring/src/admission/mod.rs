@@ -10,12 +10,15 @@
 //! ```
 //!
 //! "Gone" is counted per parity of the epoch in which the ticket was given out, so that a repair
-//! can tell the messages of before a death from those of after; see [`debt`]. Epoch and ticket are
-//! one word, so a ticket is of one epoch for certain.
+//! can tell the messages of before a death from those of after; see [`debt`]. The receivers that come
+//! first each count in a [lane](Lane) of their own. Epoch and ticket are one word, so a ticket is of
+//! one epoch for certain.
 
 pub mod debt;
+mod lane;
 mod ticket;
 
+pub use lane::{LANES, Lane, OwnLane};
 pub use ticket::{Dated, TICKET_BITS, TICKET_MASK, Ticket};
 
 use crate::sync::AtomicU64;
@@ -31,6 +34,8 @@ pub struct Admission<'m> {
     pub admit: &'m AtomicU64,
     /// Messages of even and odd epochs that count no more: taken, withdrawn or never sent.
     pub gone: [&'m AtomicU64; 2],
+    /// Where some of them are counted instead.
+    pub lanes: [Lane<'m>; LANES],
     /// phase (3 bits) · epoch (16) · room returned for the dead (45). See [`debt`].
     pub repair: &'m AtomicU64,
     /// epoch (16) · what `gone` of that epoch's parity is to come to (48). See [`debt`].
@@ -54,8 +59,8 @@ impl Admission<'_> {
         // SeqCst: comes after the announcement of a sender that is about to sleep; pairs with the
         // increment in `count_gone` and the last step of a repair.
         window
-            .wrapping_add(self.gone[0].load(SeqCst))
-            .wrapping_add(self.gone[1].load(SeqCst))
+            .wrapping_add(self.gone(0, SeqCst))
+            .wrapping_add(self.gone(1, SeqCst))
             .wrapping_add(Repair::read(self).returned())
     }
 
@@ -86,11 +91,19 @@ impl Admission<'_> {
     }
 
     /// A message of that epoch counts no more: it was taken, withdrawn, declined, or never sent.
+    ///
+    /// In a lane that is a plain store: a barrier is still to come before the look at the sleepers.
     #[inline(always)]
-    pub fn count_gone(self, epoch: u16) {
-        // SeqCst: also orders the count before the look at the sleepers; pairs with the load in
-        // `limit` by a sender that has announced its sleep.
-        self.gone[usize::from(epoch & 1)].fetch_add(1, SeqCst);
+    pub fn count_gone(self, epoch: u16, lane: Option<OwnLane>) {
+        let parity = usize::from(epoch & 1);
+        match lane {
+            Some(lane) => self.count_alone(lane, parity),
+            // SeqCst: also orders the count before the look at the sleepers; pairs with the load in
+            // `limit` by a sender that has announced its sleep.
+            None => {
+                self.gone[parity].fetch_add(1, SeqCst);
+            }
+        }
         at(Step::MessageGone);
     }
 

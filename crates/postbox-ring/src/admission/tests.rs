@@ -12,12 +12,22 @@ struct Words {
     repair: AtomicU64,
     debt: AtomicU64,
     mark: AtomicU64,
+    lanes: [LaneWords; LANES],
+}
+
+#[derive(Default)]
+struct LaneWords {
+    owner: AtomicU64,
+    gone: [AtomicU64; 2],
 }
 
 impl Words {
     fn admission(&self) -> Admission<'_> {
-        let Words { admit, gone: [even, odd], repair, debt, mark } = self;
-        Admission { admit, gone: [even, odd], repair, debt, mark }
+        let Words { admit, gone: [even, odd], repair, debt, mark, lanes } = self;
+        let lanes = lanes
+            .each_ref()
+            .map(|LaneWords { owner, gone: [even, odd] }| Lane { owner, gone: [even, odd] });
+        Admission { admit, gone: [even, odd], lanes, repair, debt, mark }
     }
 }
 
@@ -36,7 +46,7 @@ fn exactly_n_are_admitted_and_one_more_for_each_that_is_gone() {
     let first = words.admission().admit(Some(3), &seen).unwrap();
     assert_eq!(std::iter::from_fn(|| words.admission().admit(Some(3), &seen)).count(), 2);
     assert_eq!(words.admission().inside(), 3);
-    words.admission().count_gone(first.epoch);
+    words.admission().count_gone(first.epoch, None);
     assert_eq!(words.admission().admit(Some(3), &seen).map(|ticket| ticket.number), Some(3));
     assert_eq!(words.admission().admit(Some(3), &seen), None);
 }
@@ -45,15 +55,18 @@ fn exactly_n_are_admitted_and_one_more_for_each_that_is_gone() {
 fn threads_at_full_speed_through_epoch_after_epoch_never_have_more_than_n_inside() {
     let (words, inside, most) = (Words::default(), AtomicU64::new(0), 3);
     thread::scope(|scope| {
-        for _ in 0..4 {
-            scope.spawn(|| {
+        for thread in 1..=4 {
+            let (words, inside) = (&words, &inside);
+            scope.spawn(move || {
                 let seen = Cell::new(0);
+                // Two count alone, two share.
+                let lane = (thread % 2 == 0).then(|| words.admission().own_lane(thread).unwrap());
                 for _ in 0..EACH {
                     if let Some(ticket) = words.admission().admit(Some(most), &seen) {
                         let now = inside.fetch_add(1, Relaxed) + 1;
                         assert!(now <= most, "{now} inside");
                         inside.fetch_sub(1, Relaxed);
-                        words.admission().count_gone(ticket.epoch);
+                        words.admission().count_gone(ticket.epoch, lane);
                     }
                     thread::yield_now();
                 }
@@ -81,4 +94,25 @@ fn threads_at_full_speed_through_epoch_after_epoch_never_have_more_than_n_inside
     });
     assert_eq!(words.admission().inside(), 0);
     assert_eq!(Repair::read(words.admission()).returned(), 0);
+}
+
+#[test]
+fn a_lane_is_one_seats_until_it_is_freed_and_keeps_what_it_has_counted() {
+    let words = Words::default();
+    let admission = words.admission();
+    let lanes: Vec<_> = (1..=LANES as u64).map(|seat| admission.own_lane(seat).unwrap()).collect();
+    assert_eq!(admission.own_lane(9), None);
+    assert_eq!(admission.own_lane(2), Some(lanes[1]));
+    let seen = Cell::new(0);
+    for lane in [Some(lanes[1]), None] {
+        let ticket = admission.admit(Some(1), &seen).unwrap();
+        assert_eq!(admission.admit(Some(1), &seen), None);
+        admission.count_gone(ticket.epoch, lane);
+    }
+    admission.free_lane(2);
+    assert_eq!(admission.own_lane(9), Some(lanes[1]));
+    let ticket = admission.admit(Some(1), &seen).unwrap();
+    assert_eq!(ticket.number, 2);
+    admission.count_gone(ticket.epoch, Some(lanes[1]));
+    assert_eq!(admission.inside(), 0);
 }

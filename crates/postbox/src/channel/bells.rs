@@ -18,10 +18,10 @@
 //! A ring is spared while nobody sleeps: see [`postbox_ring::sleepers`]. Whoever goes to sleep counts
 //! itself in, then looks once more; whoever publishes looks at the count afterwards.
 //!
-//! "Afterwards" takes a barrier between a store and a load, on both sides. On the ring the
-//! publisher's would cost as much as the rest of its work, so there the sleeper has it for both:
-//! membarrier(2) makes every member that runs pass one. Where a member's kernel cannot, the channel
-//! goes back to fences, see [`Control::fenced`](super::control::Control).
+//! "Afterwards" takes a barrier between a store and a load, on both sides. Where the publisher's would
+//! cost as much as the rest of its work, on the ring and when a receiver counts in a lane of its own,
+//! the sleeper has it for both: membarrier(2) makes every member that runs pass one. Where a member's
+//! kernel cannot, the channel goes back to fences, see [`Control::fenced`](super::control::Control).
 
 use super::control::{Awaited, Control};
 use super::{Carrier, Channel};
@@ -154,7 +154,7 @@ impl<'c> Asleep<'c> {
     /// To be followed by one more look at what is awaited.
     pub(crate) fn announce(channel: &'c Channel, awaited: Awaited) -> Self {
         let control = &channel.block.control;
-        control.sleepers(awaited).announce(|| channel.barrier_for_all());
+        control.sleepers(awaited).announce(|| channel.barrier_for(awaited));
         Asleep { control, awaited, rung: false }
     }
 
@@ -183,21 +183,37 @@ impl Channel {
     /// Between publishing and looking at who sleeps.
     #[inline]
     pub(crate) fn barrier(&self) {
-        let spared = matches!(self.carrier, Carrier::Ring(_))
-            && self.block.control.fenced.load(Relaxed) == 0;
-        if spared {
-            // The processor's part is the sleeper's, the compiler's is ours.
+        match &self.carrier {
+            Carrier::Kernel(_) => fence(SeqCst),
+            Carrier::Ring(_) => self.barrier_after_store(),
+        }
+    }
+
+    /// As [`barrier`](Self::barrier), where the sleepers have the processor's part for both.
+    #[inline]
+    pub(crate) fn barrier_after_store(&self) {
+        if self.block.control.fenced.load(Relaxed) == 0 {
+            // The compiler's part is ours.
             std::sync::atomic::compiler_fence(SeqCst);
         } else {
             fence(SeqCst);
         }
     }
 
-    /// Between announcing a sleep and the last look, for those that are spared their own.
+    /// Between announcing a sleep and the last look.
+    fn barrier_for(&self, awaited: Awaited) {
+        match (&self.carrier, awaited) {
+            // What these wait for comes with a fence, or with a locked instruction.
+            (Carrier::Kernel(_), Awaited::Message | Awaited::Receipt | Awaited::Floor) => {
+                fence(SeqCst);
+            }
+            _ => self.barrier_for_all(),
+        }
+    }
+
+    /// A barrier for those that are spared their own.
     pub(crate) fn barrier_for_all(&self) {
-        if matches!(self.carrier, Carrier::Kernel(_)) {
-            fence(SeqCst);
-        } else if membarrier::registered().is_err() {
+        if membarrier::registered().is_err() {
             self.block.control.fenced.store(1, SeqCst);
             membarrier::all();
         }

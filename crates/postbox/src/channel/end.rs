@@ -6,11 +6,12 @@ use super::names::Card;
 use super::pair::Attached;
 use super::patience::Patience;
 use super::wait_set::WaitSet;
-use super::{Awaited, Channel, Lifetime};
+use super::{Awaited, Carrier, Channel, Lifetime};
 use crate::error::Fault;
 use crate::mechanism::{Form, WaitStrategy};
 use crate::name::Name;
 use crate::process::Identity;
+use postbox_ring::admission::OwnLane;
 use postbox_ring::region::View;
 use postbox_steps::{Step, at};
 use postbox_sys::{clock, wipe_on_fork};
@@ -31,6 +32,8 @@ const NOBODY: u64 = u64::MAX;
 pub(crate) struct End {
     pub(crate) channel: Arc<Channel>,
     pub(crate) seat: Seat,
+    /// Where it counts what it takes, if it does so alone.
+    pub(crate) lane: Option<OwnLane>,
     /// The record behind the seat.
     record: View<Member>,
     pub(crate) role: Role,
@@ -112,6 +115,7 @@ impl End {
     ) -> Result<Self, Fault> {
         Ok(End {
             record: channel.record(seat)?,
+            lane: own_lane(&channel, seat, role),
             guarded: channel.config.lifetime == Lifetime::Owned || channel.queues,
             channel,
             seat,
@@ -145,6 +149,7 @@ impl End {
         joined.unwrap_or_else(|fault| End {
             channel: self.channel.clone(),
             seat: self.seat,
+            lane: None,
             record: self.record.clone(),
             role: self.role,
             pid: self.pid.clone(),
@@ -273,6 +278,16 @@ impl End {
         self.born.set(if taken { wipe_on_fork::generation() } else { NOBODY });
         self.channel.bells.ring_news();
         taken
+    }
+}
+
+/// Where a receiver counts what it takes from a kernel object, while there is a lane for it.
+fn own_lane(channel: &Channel, seat: Seat, role: Role) -> Option<OwnLane> {
+    match (role, &channel.carrier) {
+        (Role::Receiver, Carrier::Kernel(_)) => {
+            channel.block.control.admission().own_lane(seat.word())
+        }
+        _ => None,
     }
 }
 

@@ -46,6 +46,13 @@ pub(crate) struct Seat {
     pub generation: u32,
 }
 
+impl Seat {
+    /// A number that no other seat has, and never 0.
+    pub(crate) fn word(self) -> u64 {
+        u64::from(self.generation) << 16 | (u64::from(self.index) + 1)
+    }
+}
+
 /// The `status` word: generation (32 bits) · role (4) · life (4).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Status(u64);
@@ -295,6 +302,8 @@ impl ControlBlock {
             word.store(0, Relaxed);
         }
         at(Step::StatisticsKept);
+        let seat = Seat { index, generation: status.generation() };
+        self.control.admission().free_lane(seat.word());
         member.status.store(Status::new(status.generation(), status.role(), Life::Free).0, Release);
         at(Step::SeatVacant);
         // Before the owner goes: who dies from here on either is found in its record, and told of, or

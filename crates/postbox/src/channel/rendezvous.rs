@@ -64,7 +64,7 @@ impl Channel {
                 self.block.disengage(offer);
             }
             let outcome = if self.block.withdraw_offer(offer) {
-                self.withdrawn(pushed);
+                self.withdrawn(end, pushed);
                 Some(false)
             } else if let Standing::Taken(_) = self.block.standing(offer) {
                 Some(true)

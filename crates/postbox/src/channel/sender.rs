@@ -399,7 +399,7 @@ impl<T: Message> Sender<T> {
             Ok(Outcome::Taken(taker)) => Ok(Outcome::Taken(taker)),
             other => {
                 if block.withdraw_offer(offer) {
-                    channel.withdrawn(pushed);
+                    channel.withdrawn(&self.end, pushed);
                     other
                 } else if let Standing::Taken(taker) = block.standing(offer) {
                     Ok(Outcome::Taken(taker))

@@ -67,7 +67,7 @@ impl<'e> Turn<'e> {
             member.begin();
             let epoch = block.offer_epoch(offer);
             if let (Settled::Taken { .. }, Some(epoch)) = (block.decline_offer(offer), epoch) {
-                end.channel.gone(epoch);
+                end.channel.gone(end, epoch);
             }
             member.end(Doing::Idle);
             end.mend();

@@ -102,7 +102,7 @@ impl Channel {
                 Ok(Pushed { place: Place::Ticket(ticket.epoch), body })
             }
             Err(refused) => {
-                self.gone(ticket.epoch);
+                self.gone(end, ticket.epoch);
                 Err(refused)
             }
         }

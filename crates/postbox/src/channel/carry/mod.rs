@@ -183,9 +183,9 @@ impl Channel {
     }
 
     /// After an offer was withdrawn: its room comes back at once, the entry stays as a corpse.
-    pub(crate) fn withdrawn(&self, pushed: Pushed) {
+    pub(crate) fn withdrawn(&self, end: &End, pushed: Pushed) {
         if let Place::Ticket(epoch) = pushed.place {
-            self.gone(epoch);
+            self.gone(end, epoch);
         }
         self.settled(pushed);
     }
@@ -219,8 +219,11 @@ impl Channel {
 
     /// A ticketed message counts no more.
     #[inline]
-    pub(crate) fn gone(&self, epoch: u16) {
-        self.block.control.admission().count_gone(epoch);
+    pub(crate) fn gone(&self, end: &End, epoch: u16) {
+        self.block.control.admission().count_gone(epoch, end.lane);
+        if end.lane.is_some() {
+            self.barrier_after_store();
+        }
         self.bells.ring_freed(&self.block.control);
     }
 

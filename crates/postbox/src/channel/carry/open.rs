@@ -51,7 +51,7 @@ impl Channel {
             dropped @ (Claimed::Corpse | Claimed::Declined) => {
                 self.drop_body(envelope.body);
                 if ticketed && matches!(dropped, Claimed::Declined) {
-                    self.gone(envelope.epoch.into());
+                    self.gone(end, envelope.epoch.into());
                 }
                 return Ok(One::Dropped);
             }
@@ -67,7 +67,7 @@ impl Channel {
         };
         if ticketed {
             at(Step::MessageCopied);
-            self.gone(envelope.epoch.into());
+            self.gone(end, envelope.epoch.into());
         }
         // A body that is gone was that of a sender which died before its send was done.
         Ok(if whole {

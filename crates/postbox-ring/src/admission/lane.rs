@@ -1,0 +1,67 @@
+//! Counting alone: a receiver that shares its counter with nobody needs no locked instruction.
+//!
+//! Behind a system call such an instruction is dear: it waits until all that the kernel stored has
+//! arrived, the lines over which both sides contend among them. A plain store waits for nothing, and
+//! the receivers that come first, as many as there are [lanes](LANES), get along with one. The others
+//! share the channel's counter.
+//!
+//! ```text
+//!  gone = shared counter + lane 0 + lane 1 + …        what a lane has counted stays in it when its
+//!         any end, fetch_add   one receiver, store    owner leaves, and the next one counts on
+//! ```
+//!
+//! A lane is owned by a seat, goes with it to another process, and comes free with it.
+
+use super::Admission;
+use crate::sync::AtomicU64;
+use crate::sync::Ordering::{self, AcqRel, Acquire, Relaxed, Release};
+
+/// Receivers that count alone. With more of them a sender that runs out of room has more to read.
+pub const LANES: usize = 4;
+
+/// The words of one lane.
+#[derive(Clone, Copy)]
+pub struct Lane<'m> {
+    /// The seat that counts here, as a word of the caller's that no two seats share; 0 while free.
+    pub owner: &'m AtomicU64,
+    /// As the channel's `gone`. They outlive their owners.
+    pub gone: [&'m AtomicU64; 2],
+}
+
+/// Which lane: proof that it is the holder's seat's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OwnLane(u8);
+
+impl Admission<'_> {
+    /// The lane of `seat`, claimed now unless it was; none where all are others'. `seat` is not 0.
+    pub fn own_lane(self, seat: u64) -> Option<OwnLane> {
+        // Only the seat itself and its burial change a word of its.
+        let own = self.lanes.iter().position(|lane| lane.owner.load(Acquire) == seat);
+        // Acquire: what the last owner has counted is seen; pairs with `free_lane`.
+        let claim = |lane: &Lane<'_>| lane.owner.compare_exchange(0, seat, AcqRel, Relaxed).is_ok();
+        own.or_else(|| self.lanes.iter().position(claim)).map(|index| OwnLane(index as u8))
+    }
+
+    /// The seat comes free, or its end is dead.
+    pub fn free_lane(self, seat: u64) {
+        for lane in &self.lanes {
+            // Release: pairs with the claim in `own_lane`.
+            let _ = lane.owner.compare_exchange(seat, 0, Release, Relaxed);
+        }
+    }
+
+    /// Messages of the epochs of that parity that count no more.
+    pub(super) fn gone(self, epoch: u16, order: Ordering) -> u64 {
+        let parity = usize::from(epoch & 1);
+        let shared = self.gone[parity].load(order);
+        let alone = self.lanes.iter().map(|lane| lane.gone[parity].load(order));
+        alone.fold(shared, u64::wrapping_add)
+    }
+
+    #[inline(always)]
+    pub(super) fn count_alone(self, lane: OwnLane, parity: usize) {
+        let word = self.lanes[usize::from(lane.0) % LANES].gone[parity];
+        // Only the owner writes. Release: pairs with the load in `gone`.
+        word.store(word.load(Relaxed).wrapping_add(1), Release);
+    }
+}
