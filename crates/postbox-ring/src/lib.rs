@@ -33,7 +33,7 @@ mod corrupt;
 pub use corrupt::Corrupt;
 #[cfg(not(loom))]
 pub use log::Log;
-pub use log::LogLayout;
+pub use log::{LogLayout, Restart};
 pub use region::{OutOfBounds, Region, Shared, StridedView, View, ViewSlice};
 #[cfg(not(loom))]
 pub use slots::SlotRing;

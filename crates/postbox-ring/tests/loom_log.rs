@@ -26,6 +26,7 @@ struct Parts {
     words: Vec<AtomicU64>,
     data: Vec<UnsafeCell<u64>>,
     soft: u32,
+    restart: Restart,
 }
 
 // SAFETY: loom reports every race on a unit, which is the point of the test.
@@ -39,6 +40,9 @@ impl LogMemory for Modelled {
     }
     fn soft(&self) -> u32 {
         self.0.soft
+    }
+    fn restart(&self) -> Restart {
+        self.0.restart
     }
     fn tail(&self) -> &AtomicU64 {
         &self.0.tail
@@ -63,6 +67,10 @@ struct Log {
 
 impl Log {
     fn new(units: usize, soft: u32) -> Log {
+        Log::restarting(units, soft, Restart::WhenEmpty)
+    }
+
+    fn restarting(units: usize, soft: u32, restart: Restart) -> Log {
         let memory = Modelled(Arc::new(Parts {
             tail: AtomicU64::new(0),
             free: AtomicU64::new(0),
@@ -70,6 +78,7 @@ impl Log {
             words: (0..units).map(|_| AtomicU64::new(0)).collect(),
             data: (0..units).map(|_| UnsafeCell::new(0)).collect(),
             soft,
+            restart,
         }));
         Log { runs: Runs::over(memory.clone()).expect("a power of two"), memory }
     }
@@ -151,9 +160,18 @@ fn two_producers_claim_take_and_jump_without_sharing_a_unit() {
 }
 
 #[test]
-fn a_log_restarts_at_its_soft_limit_while_a_consumer_takes() {
-    explore(2, || {
-        let log = Log::new(4, 2);
+fn a_log_restarts_when_empty_while_a_consumer_takes() {
+    restarts_while_a_consumer_takes(Restart::WhenEmpty);
+}
+
+#[test]
+fn a_log_restarts_when_its_start_is_free_while_a_consumer_takes() {
+    restarts_while_a_consumer_takes(Restart::WhenStartIsFree);
+}
+
+fn restarts_while_a_consumer_takes(restart: Restart) {
+    explore(2, move || {
+        let log = Log::restarting(4, 2, restart);
         assert!(log.push(2, 1).is_some());
         let consumer = {
             let log = log.clone();

@@ -10,8 +10,8 @@ use std::{
 };
 
 use postbox_ring::{
-    ClaimCache, ClaimError, Log, LogLayout, Region, SlotLayout, SlotRing, SpscReceiver, SpscSender,
-    Take, log::Head,
+    ClaimCache, ClaimError, Log, LogLayout, Region, Restart, SlotLayout, SlotRing, SpscReceiver,
+    SpscSender, Take, log::Head,
 };
 
 const EACH: u64 = if cfg!(miri) { 30 } else { 50_000 };
@@ -105,8 +105,9 @@ fn many_producers_and_consumers_share_a_slot_ring() {
 
 #[test]
 fn many_producers_and_consumers_share_a_queue_of_runs() {
-    for soft in [100, 1024] {
-        let layout = LogLayout { offset: 0, units: 1024, unit: 64, soft };
+    let restarts = [Restart::WhenEmpty, Restart::WhenStartIsFree];
+    for (soft, restart) in [(100, restarts[0]), (100, restarts[1]), (1024, restarts[0])] {
+        let layout = LogLayout { offset: 0, units: 1024, unit: 64, soft, restart };
         let region = Region::heap(layout.bytes_needed().unwrap());
         let log = Log::new(&region, layout).unwrap();
         exactly_once_and_in_order(

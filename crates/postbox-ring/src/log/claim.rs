@@ -2,7 +2,7 @@
 
 use core::ops::Range;
 
-use super::{LogMemory, Run, RunState, RunWord, Runs};
+use super::{LogMemory, Restart, Run, RunState, RunWord, Runs};
 use crate::{
     ClaimError,
     corrupt::{Corrupt, ROUNDS},
@@ -83,13 +83,17 @@ impl<M: LogMemory> Runs<M> {
         let rest = self.units() - index;
         let fits = |end: u64| end - free <= circle;
         let start_is_free = fits(self.next_lap(tail) + u64::from(units));
+        // The units jumped over count as used until `free` passes them, so that behind a backlog a
+        // jump may make the log seem full long before it is.
+        let may_restart = match self.memory.restart() {
+            Restart::WhenEmpty => free == tail,
+            Restart::WhenStartIsFree => start_is_free || free == tail,
+        };
         Ok(if units > rest {
             // Only where it helps: the run then fits at the start, at once or (when all is free)
             // as soon as the rest is freed.
             if start_is_free || free == tail { Plan::Jump(rest) } else { Plan::Full }
-        } else if index >= self.memory.soft() && index > 0 && free == tail {
-            // Only when nothing is in use: the units jumped over count as used until `free` passes
-            // them, so that behind a backlog a jump would make the log seem full long before it is.
+        } else if index >= self.memory.soft() && index > 0 && may_restart {
             Plan::Jump(rest)
         } else if fits(tail + u64::from(units)) {
             Plan::Run

@@ -24,9 +24,21 @@ pub struct LogLayout {
     pub units: u32,
     /// Bytes in a unit: a power of two, at least 64.
     pub unit: usize,
-    /// From this index on, a claimer restarts the circle when it finds nothing in use: it keeps the
-    /// footprint small and warm. `units` or more: never; must not be 0.
+    /// From this index on, a claimer restarts the circle where it may: that keeps the footprint
+    /// small and warm. `units` or more: never; must not be 0.
     pub soft: u32,
+    /// When it may.
+    pub restart: Restart,
+}
+
+/// When a claimer may go back to the start of the circle before it is used up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Restart {
+    /// When nothing is in use: the log never seems full before it is.
+    WhenEmpty,
+    /// When the start is free. Until everything before the restart is freed again, the log may
+    /// then seem full though little of it is in use.
+    WhenStartIsFree,
 }
 
 impl LogLayout {

@@ -1,5 +1,6 @@
 //! The memory a log works on: a region, or loom's model of one.
 
+use super::Restart;
 use crate::sync::AtomicU64;
 
 /// The words of a log.
@@ -8,6 +9,8 @@ pub trait LogMemory {
     fn units(&self) -> u32;
     /// The index from which a claimer likes to restart the circle; not 0.
     fn soft(&self) -> u32;
+    /// When it may.
+    fn restart(&self) -> Restart;
     /// First position that is not claimed, or lagging behind it by one run.
     fn tail(&self) -> &AtomicU64;
     /// First position that is not freed, or behind it.
@@ -101,6 +104,10 @@ mod mapped {
 
         fn soft(&self) -> u32 {
             self.layout.soft
+        }
+
+        fn restart(&self) -> Restart {
+            self.layout.restart
         }
 
         fn tail(&self) -> &AtomicU64 {

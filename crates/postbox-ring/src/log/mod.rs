@@ -23,7 +23,7 @@
 //! freed in this very lap, before the tail was moved on.
 //!
 //! **Jumps.** A run does not wrap. Where it does not fit before the end of the circle, or where the
-//! circle has been used beyond [`soft`](LogLayout::soft) and nothing is in use, the claimer
+//! circle has been used beyond [`soft`](LogLayout::soft) and it may [restart](Restart), the claimer
 //! takes the rest of the circle as a run of its own, lets a hook give its pages back, and frees it.
 
 mod chunks;
@@ -40,7 +40,7 @@ use crate::{
     sync::{AtomicU64, Ordering},
 };
 
-pub use layout::{LogLayout, UNITS_PER_CHUNK};
+pub use layout::{LogLayout, Restart, UNITS_PER_CHUNK};
 pub use memory::LogMemory;
 #[cfg(not(loom))]
 pub use memory::MappedLog;

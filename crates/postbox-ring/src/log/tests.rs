@@ -6,7 +6,8 @@ use crate::{ClaimError, LayoutError, Region};
 const UNITS: u32 = 1024;
 
 fn log(soft: u32) -> (Region, Log) {
-    let layout = LogLayout { offset: 4096, units: UNITS, unit: 64, soft };
+    let layout =
+        LogLayout { offset: 4096, units: UNITS, unit: 64, soft, restart: Restart::WhenEmpty };
     let region = Region::heap(4096 + layout.bytes_needed().unwrap());
     let log = Log::new(&region, layout).unwrap();
     (region, log)
@@ -228,7 +229,13 @@ fn laps_beyond_what_a_word_holds_do_not_confuse_it() {
 
 #[test]
 fn chunks_are_missing_until_marked() {
-    let layout = LogLayout { offset: 0, units: 4 * UNITS_PER_CHUNK, unit: 64, soft: u32::MAX };
+    let layout = LogLayout {
+        offset: 0,
+        units: 4 * UNITS_PER_CHUNK,
+        unit: 64,
+        soft: u32::MAX,
+        restart: Restart::WhenEmpty,
+    };
     // Words and data are mostly untouched; under Miri every byte would cost.
     if cfg!(miri) {
         return;
@@ -293,7 +300,8 @@ fn nonsense_in_memory_is_an_error_and_never_a_panic() {
 #[test]
 fn a_layout_that_makes_no_sense_is_refused() {
     let region = Region::heap(1 << 20);
-    let good = LogLayout { offset: 0, units: UNITS, unit: 64, soft: 1 };
+    let good =
+        LogLayout { offset: 0, units: UNITS, unit: 64, soft: 1, restart: Restart::WhenEmpty };
     let of = |layout| Log::new(&region, layout).map(|_| ());
     assert_eq!(of(good), Ok(()));
     for bad in [

@@ -1,7 +1,7 @@
 use std::collections::VecDeque;
 
 use postbox_ring::{
-    ClaimError, Log, LogLayout, Region,
+    ClaimError, Log, LogLayout, Region, Restart,
     log::{Head, Run, RunState},
 };
 use proptest::prelude::*;
@@ -16,6 +16,7 @@ struct Model {
     free: u64,
     tail: u64,
     soft: u64,
+    restart: Restart,
 }
 
 impl Model {
@@ -25,7 +26,10 @@ impl Model {
         let start_has_room = start + units - self.free <= UNITS;
         if index + units > UNITS {
             (start_has_room || self.runs.is_empty()).then_some(start)
-        } else if index >= self.soft && index > 0 && self.runs.is_empty() {
+        } else if index >= self.soft
+            && index > 0
+            && (self.runs.is_empty() || start_has_room && self.restart == Restart::WhenStartIsFree)
+        {
             Some(start)
         } else {
             (self.tail + units - self.free <= UNITS).then_some(self.tail)
@@ -74,11 +78,12 @@ struct Pair {
 }
 
 impl Pair {
-    fn new(soft: u32) -> Pair {
-        let layout = LogLayout { offset: 0, units: UNITS as u32, unit: 64, soft };
+    fn new(soft: u32, restart: Restart) -> Pair {
+        let layout = LogLayout { offset: 0, units: UNITS as u32, unit: 64, soft, restart };
         let region = Region::heap(layout.bytes_needed().unwrap());
         let log = Log::new(&region, layout).unwrap();
-        let model = Model { runs: VecDeque::new(), free: 0, tail: 0, soft: u64::from(soft) };
+        let model =
+            Model { runs: VecDeque::new(), free: 0, tail: 0, soft: u64::from(soft), restart };
         Pair { region, log, model, claims: vec![], reading: vec![] }
     }
 
@@ -201,8 +206,8 @@ impl Pair {
     }
 }
 
-fn random(soft: u32, longest: u32, steps: Vec<Step>) {
-    let mut pair = Pair::new(soft);
+fn random(soft: u32, restart: Restart, longest: u32, steps: Vec<Step>) {
+    let mut pair = Pair::new(soft, restart);
     for (kind, choice) in steps {
         let (member, units) = ((choice % 3) as u16, 1 + (choice / 3) as u32 % longest);
         match kind {
@@ -228,9 +233,10 @@ proptest! {
     #[test]
     fn a_log_behaves_like_a_list_as_a_queue_and_as_a_heap(
         soft in prop::sample::select(vec![1u32, 300, 1024, u32::MAX]),
+        restart in prop::sample::select(vec![Restart::WhenEmpty, Restart::WhenStartIsFree]),
         longest in prop::sample::select(vec![40u32, 300, 1023]),
         steps in prop::collection::vec((0..23u8, any::<usize>()), 1..250),
     ) {
-        random(soft, longest, steps);
+        random(soft, restart, longest, steps);
     }
 }

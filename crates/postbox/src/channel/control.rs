@@ -9,7 +9,8 @@
 //!   …        Members              a record is its end's, but for `status` and `owner` after a death
 //!   …        SlotRing             shared memory only
 //!   …        overflow Log         entries that the kernel object had no room for
-//!   …        bodies Log           messages larger than an entry
+//!   …        warm bodies Log      messages larger than an entry, where the cap leaves room for it
+//!   …        bodies Log           such messages, when the warm log has no room
 //! ```
 //!
 //! Nothing in here is trusted: words are read once and checked where they are used.

@@ -6,7 +6,7 @@ use crate::error::CreateError;
 use crate::mechanism::{Capacity, Form, MAX_BOUNDED, Mechanism};
 use crate::name::Name;
 use crate::policy::Policy;
-use postbox_ring::log::LogLayout;
+use postbox_ring::log::{LogLayout, Restart};
 use postbox_ring::slots::SlotLayout;
 use std::mem::size_of;
 
@@ -21,10 +21,18 @@ const KERNEL_OFFERS: u64 = 1024;
 const RING_SLACK: u32 = 64;
 /// Slots in front of the overflow of an unbounded channel over shared memory.
 const UNBOUNDED_FRONT: u32 = 1024;
+/// Bodies of messages go to a small log first, which restarts early and whose pages are kept: what a
+/// stream of large messages uses again and again stays in the cache, and is neither punched nor filled
+/// anew. So large it is, unless it would be more than an eighth of the cap.
+const WARM_BYTES: u64 = 16 << 20;
+/// Bytes after which it restarts when its start is free.
+const WARM_SOFT_BYTES: u64 = 2 << 20;
 /// Room after which a log goes back to its start when it can, to stay small and in the cache.
 const LOG_SOFT_BYTES: u64 = 1 << 20;
 /// Chunks of a log that are kept when a burst is over; a chunk is 1 MiB, or more in large logs.
-pub(crate) const LAYOUT_KEEP: u32 = 4;
+pub(crate) const KEEP: u32 = 4;
+/// The same of the log of warm bodies.
+pub(crate) const KEEP_WARM: u32 = 8;
 /// The largest message that lies in its slot when the channel says how large messages are.
 const INLINE_MAX: usize = 4096;
 /// Bytes of a slot when the channel does not say.
@@ -43,7 +51,7 @@ pub(crate) struct Config {
     pub capacity: Capacity,
     pub max_message: usize,
     pub fixed_size: Option<usize>,
-    /// Bytes that the overflow and the bodies may take, each.
+    /// Bytes that the overflow and the bodies may take, each; the bodies an eighth more at most.
     pub byte_cap: u64,
     pub form: Form,
     /// Largest entry of the kernel object, header included; of no meaning for shared memory.
@@ -64,6 +72,8 @@ pub(crate) struct Layout {
     pub members: usize,
     pub ring: Option<SlotLayout>,
     pub overflow: LogLayout,
+    /// None where the cap leaves no room for it.
+    pub warm_bodies: Option<LogLayout>,
     pub bodies: LogLayout,
     pub total: usize,
 }
@@ -145,21 +155,24 @@ impl Config {
             end = page_up(end + ring.bytes_needed().unwrap_or(BEYOND));
             ring
         });
-        let mut log = || {
+        let mut log = |size: u64, soft: u64, restart: Restart| {
             // At most 2²² units: a unit is 64 bytes unless the cap asks for more.
-            let size = self.byte_cap.next_power_of_two();
             let unit = (size >> 22).max(64);
             let log = LogLayout {
                 offset: end,
                 units: (size / unit) as u32,
                 unit: unit as usize,
-                soft: (LOG_SOFT_BYTES.min(size / 4) / unit) as u32,
+                soft: (soft.min(size / 4) / unit) as u32,
+                restart,
             };
             end = page_up(end + log.bytes_needed().unwrap_or(BEYOND));
             log
         };
-        let overflow = log();
-        let bodies = log();
-        Layout { control, cells, members, ring, overflow, bodies, total: end }
+        let size = self.byte_cap.next_power_of_two();
+        let overflow = log(size, LOG_SOFT_BYTES, Restart::WhenEmpty);
+        let warm_bodies = (size / 8 >= WARM_BYTES)
+            .then(|| log(WARM_BYTES, WARM_SOFT_BYTES, Restart::WhenStartIsFree));
+        let bodies = log(size, LOG_SOFT_BYTES, Restart::WhenEmpty);
+        Layout { warm_bodies, control, cells, members, ring, overflow, bodies, total: end }
     }
 }

@@ -201,7 +201,7 @@ impl Channel {
         Ok(Channel {
             block: ControlBlock::view(&region, &layout)?,
             overflow: Overflow::new(&region, &layout.overflow)?,
-            bodies: Bodies::new(&region, &layout.bodies)?,
+            bodies: Bodies::new(&region, &layout)?,
             config,
             carrier,
             bells,

@@ -10,7 +10,7 @@
 //! it, so that a machine out of memory answers with an error rather than with SIGBUS, and what a
 //! burst had needed is given back when the circle goes round.
 
-use super::layout::LAYOUT_KEEP;
+use super::layout::{KEEP, KEEP_WARM, Layout};
 use crate::error::Fault;
 use postbox_ring::log::{Head, Log, LogLayout, Run, RunState};
 use postbox_ring::region::Region;
@@ -42,13 +42,15 @@ fn outside<E>(_: E) -> Fault {
 struct Store {
     log: Log,
     unit: usize,
+    /// Chunks that are kept when a burst is over.
+    keep: u32,
 }
 
 impl Store {
-    fn new(region: &Region, layout: &LogLayout) -> Result<Self, Fault> {
+    fn new(region: &Region, layout: &LogLayout, keep: u32) -> Result<Self, Fault> {
         let log = Log::new(region, *layout)
             .map_err(|_| Fault::Corrupt("the shared memory does not fit its layout"))?;
-        Ok(Store { log, unit: layout.unit })
+        Ok(Store { log, unit: layout.unit, keep })
     }
 
     /// Claims room for `len` bytes, backed by memory.
@@ -81,7 +83,7 @@ impl Store {
 
     /// Punches what lies beyond the few chunks that are worth keeping.
     fn give_back(&self, memory: &OwnedFd, jumped: Range<u32>) {
-        for chunk in self.log.chunks_held(jumped).filter(|chunk| *chunk >= LAYOUT_KEEP) {
+        for chunk in self.log.chunks_held(jumped).filter(|chunk| *chunk >= self.keep) {
             self.log.mark_returned(chunk);
             at(Step::ChunkUnmarked);
             match memfd::punch(memory.as_fd(), as_u64(self.log.chunk_range(chunk))) {
@@ -117,21 +119,53 @@ fn as_u64(range: Range<usize>) -> Range<u64> {
     range.start as u64..range.end as u64
 }
 
-/// Bodies of messages larger than an entry.
-pub(crate) struct Bodies(Store);
+/// Bodies of messages larger than an entry: in the warm log while that has room, else in the other.
+pub(crate) struct Bodies {
+    warm: Option<Store>,
+    large: Store,
+}
+
+/// Says of a position that it is one in the warm log; no log comes that far.
+const WARM: u64 = 1 << 63;
 
 /// A body that its sender has written.
-pub(crate) struct Body(Run);
+pub(crate) struct Body {
+    run: Run,
+    log: u64,
+}
 
 impl Body {
     pub(crate) fn position(&self) -> u64 {
-        self.0.position()
+        self.run.position() | self.log
     }
 }
 
 impl Bodies {
-    pub(crate) fn new(region: &Region, layout: &LogLayout) -> Result<Self, Fault> {
-        Store::new(region, layout).map(Bodies)
+    pub(crate) fn new(region: &Region, layout: &Layout) -> Result<Self, Fault> {
+        let warm = layout.warm_bodies.as_ref();
+        Ok(Bodies {
+            warm: warm.map(|warm| Store::new(region, warm, KEEP_WARM)).transpose()?,
+            large: Store::new(region, &layout.bodies, KEEP)?,
+        })
+    }
+
+    /// The log that a position is in, and where there. Whatever the position says, it is one.
+    fn place(&self, position: u64) -> (&Store, u64) {
+        match &self.warm {
+            Some(warm) if position & WARM != 0 => (warm, position & !WARM),
+            _ => (&self.large, position),
+        }
+    }
+
+    fn claim(&self, memory: &OwnedFd, member: u16, len: usize) -> Result<Body, NoSpace> {
+        if let Some(Ok(run)) = self.warm.as_ref().map(|warm| warm.claim(memory, member, len)) {
+            return Ok(Body { run, log: WARM });
+        }
+        Ok(Body { run: self.large.claim(memory, member, len)?, log: 0 })
+    }
+
+    fn log_of(&self, body: &Body) -> &Log {
+        &self.place(body.log).0.log
     }
 
     /// Writes a body; it is `member`'s until it is published.
@@ -142,11 +176,11 @@ impl Bodies {
         member: u16,
         bytes: &[u8],
     ) -> Result<Body, NoSpace> {
-        let run = self.0.claim(memory, member, bytes.len())?;
-        match region.write(self.0.log.data_range(&run).start, bytes) {
+        let body = self.claim(memory, member, bytes.len())?;
+        match region.write(self.log_of(&body).data_range(&body.run).start, bytes) {
             Ok(()) => {
                 at(Step::BodyWritten);
-                Ok(Body(run))
+                Ok(body)
             }
             Err(error) => Err(NoSpace::Fault(outside(error))),
         }
@@ -156,12 +190,12 @@ impl Bodies {
     /// the epoch of its ticket, so that a repair finds what no entry refers to any more.
     pub(crate) fn publish(&self, body: Body, label: u8) {
         // None if a receiver has it already.
-        let _ = self.0.log.publish(body.0, label.into());
+        let _ = self.log_of(&body).publish(body.run, label.into());
     }
 
     /// Its entry did not go in.
     pub(crate) fn abandon(&self, body: Body) {
-        self.0.log.release(body.0);
+        self.log_of(&body).release(body.run);
     }
 
     /// Copies a body out and frees it; false if it is gone, its sender having died.
@@ -173,9 +207,10 @@ impl Bodies {
         member: u16,
         into: &mut Vec<u8>,
     ) -> Result<bool, Fault> {
-        let log = &self.0.log;
+        let (store, position) = self.place(position);
+        let log = &store.log;
         // Its sender may publish it in between: look twice.
-        let captured = (0..3).find_map(|_| log.capture(self.0.waiting(position)?, member));
+        let captured = (0..3).find_map(|_| log.capture(store.waiting(position)?, member));
         let Some(run) = captured else { return Ok(false) };
         let range = log.data_range(&run);
         let copied = if len as usize <= range.len() {
@@ -190,23 +225,30 @@ impl Bodies {
 
     /// Frees a body that nobody will take: its offer was withdrawn, or its taker died.
     pub(crate) fn discard(&self, position: u64) {
-        if let Some(run) = self.0.waiting(position) {
-            self.0.log.release(run);
+        let (store, position) = self.place(position);
+        if let Some(run) = store.waiting(position) {
+            store.log.release(run);
         }
     }
 
     /// Frees the bodies of an epoch whose entries have all been popped.
     pub(crate) fn discard_labelled(&self, epoch: u8) {
-        let _ = self.0.log.reclaim_labelled(epoch.into());
+        for store in self.stores() {
+            let _ = store.log.reclaim_labelled(epoch.into());
+        }
+    }
+
+    fn stores(&self) -> impl Iterator<Item = &Store> {
+        self.warm.iter().chain([&self.large])
     }
 
     pub(crate) fn settle(&self, dead: u16) {
-        self.0.settle(dead);
+        self.stores().for_each(|store| store.settle(dead));
     }
 
     #[cfg(feature = "armed-steps")]
     pub(crate) fn units_in_use(&self) -> u64 {
-        self.0.units_in_use()
+        self.stores().map(Store::units_in_use).sum()
     }
 }
 
@@ -223,7 +265,7 @@ const PREFIX: usize = 8;
 
 impl Overflow {
     pub(crate) fn new(region: &Region, layout: &LogLayout) -> Result<Self, Fault> {
-        Store::new(region, layout).map(Overflow)
+        Store::new(region, layout, KEEP).map(Overflow)
     }
 
     pub(crate) fn push(
