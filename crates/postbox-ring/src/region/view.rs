@@ -23,6 +23,21 @@ fn prefetch_for_write(at: *const u8) {
 #[cfg(not(all(target_arch = "x86_64", not(miri))))]
 fn prefetch_for_write(_at: *const u8) {}
 
+/// `cldemote`: the line moves out to the cache that the cores share, where another finds it sooner.
+#[inline]
+#[cfg(all(target_arch = "x86_64", not(miri)))]
+fn demote(at: *const u8) {
+    // SAFETY: a hint, which never faults and changes no memory; a processor that does not know it
+    // takes it for a no-op.
+    unsafe {
+        core::arch::asm!("cldemote [{}]", in(reg) at, options(nostack, preserves_flags, readonly));
+    }
+}
+
+#[inline]
+#[cfg(not(all(target_arch = "x86_64", not(miri))))]
+fn demote(_at: *const u8) {}
+
 /// One `T` in a region. Clones look at the same `T`.
 pub struct View<T> {
     at: NonNull<T>,
@@ -134,6 +149,18 @@ impl<T: Shared> StridedView<T> {
         if self.stride > LINE {
             prefetch_for_write(at.wrapping_add(LINE));
         }
+    }
+
+    /// Tells the processor that another core will read the first two cache lines of the stride at
+    /// `index`, which were just written. Nothing else comes of it, whatever the index; on many
+    /// processors not even that.
+    #[inline]
+    pub fn demote(&self, index: usize) {
+        let at = self.first.as_ptr().wrapping_add(index.wrapping_mul(self.stride));
+        if self.stride > LINE {
+            demote(at.wrapping_add(LINE));
+        }
+        demote(at);
     }
 }
 

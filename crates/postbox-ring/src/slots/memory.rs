@@ -27,6 +27,9 @@ pub trait SlotMemory {
     /// Lets the slot come near while something else is done: it will be written next.
     #[inline]
     fn prefetch(&self, _index: u32) {}
+    /// Moves the slot, just written, towards whoever reads it.
+    #[inline]
+    fn demote(&self, _index: u32) {}
 }
 
 #[cfg(not(loom))]
@@ -139,6 +142,11 @@ mod mapped {
         #[inline]
         fn prefetch(&self, index: u32) {
             self.words.prefetch_for_write(index as usize);
+        }
+
+        #[inline]
+        fn demote(&self, index: u32) {
+            self.words.demote(index as usize);
         }
     }
 }
