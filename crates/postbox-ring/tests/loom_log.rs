@@ -11,7 +11,7 @@ use explore::explore;
 use loom::{cell::UnsafeCell, thread};
 use postbox_ring::{
     ClaimError,
-    log::{Head, LogMemory, Run, Runs},
+    log::{Head, LogMemory, Restart, Run, Runs},
     sync::AtomicU64,
 };
 
