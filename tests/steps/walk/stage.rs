@@ -63,6 +63,22 @@ pub struct Survivor {
     number: u32,
 }
 
+/// How long the children of this process have been ready to run without a processor, in all
+/// (`/proc/PID/schedstat`).
+fn queued() -> Duration {
+    let delay = |pid: &str| -> Option<u64> {
+        read_to_string(format!("/proc/{pid}/schedstat"))
+            .ok()?
+            .split_whitespace()
+            .nth(1)?
+            .parse()
+            .ok()
+    };
+    let pid = std::process::id();
+    let children = read_to_string(format!("/proc/self/task/{pid}/children")).unwrap_or_default();
+    Duration::from_nanos(children.split_whitespace().filter_map(delay).sum())
+}
+
 impl Survivor {
     pub fn pid(&self) -> u32 {
         self.child.pid()
@@ -276,19 +292,22 @@ impl Stage {
     }
 
     /// Repeats that until it is so, for no longer than a death may hold others up. On a machine that
-    /// keeps this process waiting everybody has more time.
+    /// keeps this process or its children waiting for a processor everybody has more time.
     fn within_limits(
         &self,
         otherwise: &str,
         mut is_so: impl FnMut() -> Result<bool, Failure>,
     ) -> Outcome {
         let begin = Instant::now();
+        let queued_before = queued();
         let mut starved = Duration::ZERO;
         while !is_so()? {
             let before = Instant::now();
             std::thread::sleep(GLANCE);
             starved += before.elapsed().saturating_sub(2 * GLANCE);
-            if begin.elapsed() > NOTICED + WORK + 4 * starved {
+            if begin.elapsed() > NOTICED + WORK + 4 * starved
+                && begin.elapsed() > NOTICED + WORK + queued().saturating_sub(queued_before)
+            {
                 let waited = begin.elapsed();
                 return Err(
                     format!("{otherwise} after {waited:?}, {starved:?} too long asleep").into()

@@ -103,7 +103,7 @@ impl ControlBlock {
                         at(Step::OffersLost);
                         if admission.advance(repair, Phase::MembersPass) {
                             at(Step::Drained);
-                            membarrier::all();
+                            self.barrier_of_all();
                         }
                         true
                     }
@@ -127,6 +127,13 @@ impl ControlBlock {
         completed
     }
 
+    /// A barrier for every member. All are registered for the quick one, but where a kernel could not.
+    fn barrier_of_all(&self) {
+        if self.control.fenced.load(SeqCst) != 0 || membarrier::registered().is_err() {
+            membarrier::all();
+        }
+    }
+
     /// Ends an epoch, noting what it owes.
     fn flip(&self, repair: Repair) {
         let admission = self.control.admission();
@@ -134,7 +141,7 @@ impl ControlBlock {
             at(Step::EpochClosed);
             // Ends publish what they are doing by plain stores and then look at the repair word: from
             // here on each has either seen this phase, or its store is seen.
-            membarrier::all();
+            self.barrier_of_all();
         }
     }
 

@@ -35,7 +35,7 @@ const LINES: &[(&str, &str, &str)] = &[
         "self.0.claim(memory, member, PREFIX + entry.len())",
     ),
     ("publishes in the overflow", SPOOL, "self.0.log.publish(run, 0)"),
-    ("finds the byte cap reached, counts itself gone", KERNEL, "self.gone(ticket.epoch);"),
+    ("finds the byte cap reached, counts itself gone", KERNEL, "self.gone(end, ticket.epoch);"),
     ("has sent", CARRY, "member.end(if offering { Doing::Offering } else { Doing::Idle });"),
     (
         "waits for its receipt",
@@ -50,8 +50,8 @@ const LINES: &[(&str, &str, &str)] = &[
     ),
     ("is about to withdraw", SENDER, "member.begin();"),
     ("tries to withdraw", SENDER, "if block.withdraw_offer(offer) {"),
-    ("gives room back, timed out", SENDER, "channel.withdrawn(pushed);"),
-    ("gives room back, offers again", SENDER, "channel.withdrawn(pushed);"),
+    ("gives room back, timed out", SENDER, "channel.withdrawn(&self.end, pushed);"),
+    ("gives room back, offers again", SENDER, "channel.withdrawn(&self.end, pushed);"),
     ("closes its cell", SENDER, "block.close_cell(offer);"),
     ("closes its cell, tries again", SENDER, "channel.block.close_cell(cell);"),
     // Receive: `Channel::pop_entry`.
@@ -62,7 +62,7 @@ const LINES: &[(&str, &str, &str)] = &[
     ("announces itself, pops from the kernel queue", KERNEL, "match queue.pop(buffer)? {"),
     ("takes the overflow's head", KERNEL, "self.overflow.take_if(head, end.seat.index)"),
     ("settles what it popped", OPEN, "match self.block.settle_offer(offer, taker) {"),
-    ("counts the message as gone", OPEN, "self.gone(envelope.epoch.into());"),
+    ("counts the message as gone", OPEN, "self.gone(end, envelope.epoch.into());"),
     ("is idle, the application sees the message", KERNEL, "member.end(Doing::Idle);"),
     // After a death: `Channel::bury`.
     ("notices a death", REAP, "self.block.mark_dead(member)"),
