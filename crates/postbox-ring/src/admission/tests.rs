@@ -84,7 +84,7 @@ fn threads_at_full_speed_through_epoch_after_epoch_never_have_more_than_n_inside
             let counted = || {
                 let repair = Repair::read(words.admission());
                 let owed = Dated(words.debt.load(Relaxed)).number();
-                words.gone[usize::from(repair.epoch() & 1)].load(SeqCst) == owed
+                words.admission().gone(repair.epoch(), SeqCst) == owed
             };
             while !counted() {
                 thread::yield_now();
