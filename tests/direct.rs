@@ -159,8 +159,13 @@ impl Actor {
         if said == expected { Ok(()) } else { Err(format!("it said {said}").into()) }
     }
 
+    /// One that is stopped stands still, with all its threads, when this returns.
     fn signal(&self, signal: Signal) -> Outcome {
-        Ok(kill(Pid::from_raw(self.pid() as i32), signal)?)
+        kill(Pid::from_raw(self.pid() as i32), signal)?;
+        if signal == Signal::SIGSTOP {
+            postbox_tests::until_stopped(self.pid());
+        }
+        Ok(())
     }
 
     fn killed(mut self) -> Outcome {

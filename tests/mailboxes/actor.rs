@@ -11,7 +11,7 @@ use postbox::{
     Access, Bytes, Domain, DomainOptions, Existing, Keeper, Mailbox, MailboxOptions, Opening,
     Ownership, Process, Wait, WhenIdle,
 };
-use postbox_tests::{Outcome, eventually, soon};
+use postbox_tests::{Outcome, soon, until_stopped};
 use std::collections::HashMap;
 use std::error::Error;
 use std::fs::{File, Permissions};
@@ -170,13 +170,7 @@ impl Actor {
     /// Stops it, and returns when all its threads stand still.
     pub fn stopped(&self) -> Outcome {
         self.signal(Signal::SIGSTOP)?;
-        let stands = |entry: std::io::Result<std::fs::DirEntry>| {
-            let stat = std::fs::read_to_string(entry.ok()?.path().join("stat")).ok()?;
-            stat.rsplit_once(") ")?.1.starts_with('T').then_some(())
-        };
-        eventually("standing still", || {
-            std::fs::read_dir(format!("/proc/{}/task", self.pid())).ok()?.try_for_each(stands)
-        });
+        until_stopped(self.pid());
         Ok(())
     }
 

@@ -40,7 +40,7 @@ pub use offices::{destroy as destroy_mailboxes, mailbox};
 pub use plain::{Bystander, Storm, bystander, default_action, holder, on_signal, unprivileged_as};
 pub use watching::{
     cpu_time, is_asleep, is_running, own_thread, switches, until_asleep, until_asleep_or_ended,
-    until_settled,
+    until_settled, until_stopped,
 };
 
 use postbox::Wait;

@@ -14,6 +14,17 @@ pub fn until_asleep(task: u32) {
     crate::eventually("falling asleep", || is_asleep(task).then_some(()));
 }
 
+/// Returns once all threads of that process stand still: a signal reaches those that run a little later.
+pub fn until_stopped(process: u32) {
+    let stands = |entry: std::io::Result<std::fs::DirEntry>| {
+        let stat = read_to_string(entry.ok()?.path().join("stat")).ok()?;
+        stat.rsplit_once(") ")?.1.starts_with('T').then_some(())
+    };
+    crate::eventually("standing still", || {
+        std::fs::read_dir(format!("/proc/{process}/task")).ok()?.try_for_each(stands)
+    });
+}
+
 /// Returns once all of these sleep and nothing stirs them any more; how often each went to sleep.
 ///
 /// The last to join wakes the others once more: looking at each only once would be too early.

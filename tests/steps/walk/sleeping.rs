@@ -59,7 +59,7 @@ fn wrong_room(stage: &Stage) -> Outcome {
     until_asleep(sender.pid());
     // One place, and no bytes.
     judge.receive(&rx, 1)?;
-    stage.go_on(vec![sender])?;
+    stage.go_on_past(&victim, vec![sender])?;
     let receiver = stage.receiver(&rx)?;
     stage.see_out(victim, || Ok(()))?;
     stage.until_empty(&tx)?;
