@@ -14,7 +14,7 @@ use std::process::ExitCode;
 fn main() -> ExitCode {
     let mut cases = walk::cases();
     cases.extend(naming::cases());
-    postbox_tests::run(cases)
+    postbox_tests::run_twice(cases)
 }
 
 #[cfg(not(feature = "armed-steps"))]

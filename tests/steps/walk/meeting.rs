@@ -126,13 +126,17 @@ fn swapping(stage: &Stage) -> Outcome {
     let stands = stop(victim.pid());
     let judge = stage.judge();
     let seq = judge.try_until_sent(&tx, 0)?;
-    // A victim that lies dead already is not counted on.
-    judge.try_send(&tx, seq, 10)?;
+    // A victim that lies dead already is not counted on, and none that stood still before it waited.
+    let extra = match judge.try_send(&tx, seq, 10)? {
+        true => vec![],
+        false => vec![stage.sender(&tx, 1)?],
+    };
     if stands.is_ok() {
         resume(victim.pid())?;
     }
     stage.see_out(victim, || resume(other.pid()))?;
     resume(other.pid())?;
+    stage.go_on(extra)?;
     stage.stop(&tx, vec![other])?;
     stage.settle(&tx, &rx, ZERO)
 }
