@@ -151,7 +151,9 @@ fn takers_that_count_alone_and_together_make_room_for_exactly_what_they_take() {
         });
         let seen = Cell::new(0);
         let admitted = [channel.admit(&seen), channel.admit(&seen)].into_iter().flatten().count();
-        takers.map(|taker| taker.join().unwrap());
+        for taker in takers {
+            taker.join().unwrap();
+        }
         assert_eq!(channel.room(), 2 - admitted as u64);
     });
 }
