@@ -87,7 +87,6 @@ impl<M: SlotMemory> Slots<M> {
             // does: while its claimer lives nobody else changes a WRITING word.
             cell.store(SlotWord::full(claim.position.lap()).raw(), Ordering::Release);
             at(Step::SlotPublished);
-            self.memory().demote(claim.position.index());
             // The receiver wrote FREE into the next slot long ago: fetching it now keeps the miss
             // off the next claim's path. A ring of one slot leaves it to its receiver.
             let next = self.after(claim.position).index();
