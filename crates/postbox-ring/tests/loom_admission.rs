@@ -6,25 +6,22 @@
 #![cfg(loom)]
 
 mod explore;
+mod words;
 
 use explore::explore;
 use loom::thread;
 use postbox_ring::admission::debt::{Phase, Repair};
-use postbox_ring::admission::{Admission, LANES, Lane, OwnLane, Ticket};
+use postbox_ring::admission::{Admission, OwnLane, Ticket};
 use postbox_ring::sync::AtomicU64;
 use postbox_ring::sync::Ordering::{Acquire, Release};
 use std::cell::Cell;
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex};
+use words::Words;
 
 /// A channel for as many messages as `window` says.
 struct Channel {
-    admit: AtomicU64,
-    gone: [AtomicU64; 2],
-    lanes: [(AtomicU64, [AtomicU64; 2]); LANES],
-    repair: AtomicU64,
-    debt: AtomicU64,
-    mark: AtomicU64,
+    words: Words,
     window: u64,
     judge: Mutex<Judge>,
 }
@@ -38,31 +35,11 @@ struct Judge {
 
 impl Channel {
     fn new(window: u64) -> Arc<Self> {
-        let zero = || AtomicU64::new(0);
-        Arc::new(Channel {
-            admit: zero(),
-            gone: [zero(), zero()],
-            lanes: std::array::from_fn(|_| (zero(), [zero(), zero()])),
-            repair: zero(),
-            debt: zero(),
-            mark: zero(),
-            window,
-            judge: Mutex::default(),
-        })
+        Arc::new(Channel { words: Words::new(), window, judge: Mutex::default() })
     }
 
     fn words(&self) -> Admission<'_> {
-        Admission {
-            admit: &self.admit,
-            gone: [&self.gone[0], &self.gone[1]],
-            lanes: self
-                .lanes
-                .each_ref()
-                .map(|(owner, [even, odd])| Lane { owner, gone: [even, odd] }),
-            repair: &self.repair,
-            debt: &self.debt,
-            mark: &self.mark,
-        }
+        self.words.admission()
     }
 
     /// One more message, if there is room.

@@ -3,11 +3,12 @@
 #![cfg(loom)]
 
 mod explore;
+mod words;
 
 use explore::explore;
 use loom::thread;
+use postbox_ring::admission::Admission;
 use postbox_ring::admission::debt::{Phase, Repair};
-use postbox_ring::admission::{Admission, LANES, Lane};
 use postbox_ring::sleepers::Sleepers;
 use postbox_ring::sync::AtomicU64;
 use postbox_ring::sync::Ordering::{AcqRel, Acquire, Relaxed, Release, SeqCst};
@@ -17,6 +18,7 @@ use std::sync::{
     Arc,
     atomic::{AtomicUsize, Ordering},
 };
+use words::Words;
 
 /// What is awaited, who sleeps for it, and how often the bell was rung.
 struct Place {
@@ -192,44 +194,20 @@ fn all_are_taken_off_and_rung_for_what_each_must_see_for_itself() {
 
 /// Room of one, and one sender that waits for it.
 struct Room {
-    admit: AtomicU64,
-    gone: [AtomicU64; 2],
-    lanes: [(AtomicU64, [AtomicU64; 2]); LANES],
-    repair: AtomicU64,
-    debt: AtomicU64,
-    mark: AtomicU64,
+    words: Words,
     place: Arc<Place>,
 }
 
 impl Room {
     /// One message is inside already.
     fn full() -> Arc<Room> {
-        let zero = || AtomicU64::new(0);
-        let room = Room {
-            admit: zero(),
-            gone: [zero(), zero()],
-            lanes: std::array::from_fn(|_| (zero(), [zero(), zero()])),
-            repair: zero(),
-            debt: zero(),
-            mark: zero(),
-            place: Place::new(),
-        };
+        let room = Room { words: Words::new(), place: Place::new() };
         assert!(room.words().admit(Some(1), &Cell::new(0)).is_some());
         Arc::new(room)
     }
 
     fn words(&self) -> Admission<'_> {
-        Admission {
-            admit: &self.admit,
-            gone: [&self.gone[0], &self.gone[1]],
-            lanes: self
-                .lanes
-                .each_ref()
-                .map(|(owner, [even, odd])| Lane { owner, gone: [even, odd] }),
-            repair: &self.repair,
-            debt: &self.debt,
-            mark: &self.mark,
-        }
+        self.words.admission()
     }
 
     /// Whether it got in; otherwise it sleeps now.
