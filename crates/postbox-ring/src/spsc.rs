@@ -34,7 +34,8 @@ pub struct SpscSender<M> {
     ring: Slots<M>,
     /// The next position to write. Ours alone; the shared tail is a copy for the others.
     tail: Position,
-    cache: ClaimCache,
+    /// Slots from there on that are sure to be free: the head was seen that far.
+    room: u32,
 }
 
 impl<M: SlotMemory> SpscSender<M> {
@@ -56,7 +57,7 @@ impl<M: SlotMemory> SpscSender<M> {
             }
             Seen::Foreign => return Err(Corrupt),
         }
-        Ok(SpscSender { ring, tail, cache: ClaimCache::new() })
+        Ok(SpscSender { ring, tail, room: 0 })
     }
 
     /// The ring, for `len` and `withdraw`.
@@ -66,17 +67,31 @@ impl<M: SlotMemory> SpscSender<M> {
 
     /// The next slot to write. Dropped without `publish` it is simply claimed again.
     ///
-    /// Reads nothing that the receiver writes until the limit seen last is used up.
+    /// Reads nothing that the receiver writes until the room seen last is used up.
     ///
     /// # Errors
     /// As [`Slots::claim`].
     #[inline]
     pub fn claim(&mut self) -> Result<Claim, ClaimError> {
-        let tail = self.tail;
-        match self.ring.admission(tail, &mut self.cache)? {
-            Admission::Admitted if self.ring.is_within(tail, &self.cache) => {
-                Ok(self.ring.claimed(tail))
-            }
+        if self.room == 0 {
+            self.room = self.look_for_room()?;
+        }
+        Ok(self.ring.claimed(self.tail))
+    }
+
+    /// As [`claim`](SpscSender::claim), but none where the receiver's word would have to be read.
+    #[inline]
+    pub fn claim_at_once(&mut self) -> Option<Claim> {
+        (self.room > 0).then(|| self.ring.claimed(self.tail))
+    }
+
+    /// How many slots are free from the tail on, at least one; looks at what the receiver writes.
+    #[cold]
+    fn look_for_room(&self) -> Result<u32, ClaimError> {
+        let (ring, tail) = (&self.ring, self.tail);
+        let mut cache = ClaimCache::new();
+        match ring.admission(tail, &mut cache)? {
+            Admission::Admitted if ring.is_within(tail, &cache) => Ok(ring.room(tail, &cache)),
             Admission::Admitted | Admission::Full => Err(ClaimError::Full),
             // Only the owner of the tail moves it: the head cannot be ahead.
             Admission::Outdated => Err(ClaimError::Corrupt),
@@ -90,6 +105,7 @@ impl<M: SlotMemory> SpscSender<M> {
             return;
         }
         self.tail = self.ring.after(self.tail);
+        self.room = self.room.saturating_sub(1);
         let index = claim.position().index();
         self.ring.publish(claim);
         // Only here: with many members the slot's word goes to and fro as it is, and a stream of theirs

@@ -6,22 +6,20 @@
 #![cfg(loom)]
 
 mod explore;
-mod words;
 
 use explore::explore;
 use loom::thread;
 use postbox_ring::admission::debt::{Phase, Repair};
-use postbox_ring::admission::{Admission, OwnLane, Ticket};
+use postbox_ring::admission::{Admission, OwnLane, Ticket, Words};
 use postbox_ring::sync::AtomicU64;
 use postbox_ring::sync::Ordering::{Acquire, Release};
 use std::cell::Cell;
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex};
-use words::Words;
 
 /// A channel for as many messages as `window` says.
 struct Channel {
-    words: Words,
+    words: Box<Words>,
     window: u64,
     judge: Mutex<Judge>,
 }
@@ -35,11 +33,11 @@ struct Judge {
 
 impl Channel {
     fn new(window: u64) -> Arc<Self> {
-        Arc::new(Channel { words: Words::new(), window, judge: Mutex::default() })
+        Arc::new(Channel { words: Words::on_heap(), window, judge: Mutex::default() })
     }
 
     fn words(&self) -> Admission<'_> {
-        self.words.admission()
+        Admission(&self.words)
     }
 
     /// One more message, if there is room.

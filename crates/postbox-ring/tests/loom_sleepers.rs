@@ -3,12 +3,11 @@
 #![cfg(loom)]
 
 mod explore;
-mod words;
 
 use explore::explore;
 use loom::thread;
-use postbox_ring::admission::Admission;
 use postbox_ring::admission::debt::{Phase, Repair};
+use postbox_ring::admission::{Admission, Words};
 use postbox_ring::sleepers::Sleepers;
 use postbox_ring::sync::AtomicU64;
 use postbox_ring::sync::Ordering::{AcqRel, Acquire, Relaxed, Release, SeqCst};
@@ -18,7 +17,6 @@ use std::sync::{
     Arc,
     atomic::{AtomicUsize, Ordering},
 };
-use words::Words;
 
 /// What is awaited, who sleeps for it, and how often the bell was rung.
 struct Place {
@@ -194,20 +192,20 @@ fn all_are_taken_off_and_rung_for_what_each_must_see_for_itself() {
 
 /// Room of one, and one sender that waits for it.
 struct Room {
-    words: Words,
+    words: Box<Words>,
     place: Arc<Place>,
 }
 
 impl Room {
     /// One message is inside already.
     fn full() -> Arc<Room> {
-        let room = Room { words: Words::new(), place: Place::new() };
+        let room = Room { words: Words::on_heap(), place: Place::new() };
         assert!(room.words().admit(Some(1), &Cell::new(0)).is_some());
         Arc::new(room)
     }
 
     fn words(&self) -> Admission<'_> {
-        self.words.admission()
+        Admission(&self.words)
     }
 
     /// Whether it got in; otherwise it sleeps now.

@@ -12,21 +12,13 @@
 //!
 //! A lane is owned by a seat, goes with it to another process, and comes free with it.
 
-use super::Admission;
+use super::{Admission, Lane};
 use crate::sync::AtomicU64;
 use crate::sync::Ordering::{self, AcqRel, Acquire, Relaxed, Release};
+use postbox_steps::{Step, at};
 
 /// Receivers that count alone. With more of them a sender that runs out of room has more to read.
 pub const LANES: usize = 4;
-
-/// The words of one lane.
-#[derive(Clone, Copy)]
-pub struct Lane<'m> {
-    /// The seat that counts here, as a word of the caller's that no two seats share; 0 while free.
-    pub owner: &'m AtomicU64,
-    /// As the channel's `gone`. They outlive their owners.
-    pub gone: [&'m AtomicU64; 2],
-}
 
 /// Which lane: proof that it is the holder's seat's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,7 +30,7 @@ impl Admission<'_> {
         // Only the seat itself and its burial change a word of its.
         let own = self.lanes.iter().position(|lane| lane.owner.load(Acquire) == seat);
         // Acquire: what the last owner has counted is seen; pairs with `free_lane`.
-        let claim = |lane: &Lane<'_>| lane.owner.compare_exchange(0, seat, AcqRel, Relaxed).is_ok();
+        let claim = |lane: &Lane| lane.owner.compare_exchange(0, seat, AcqRel, Relaxed).is_ok();
         own.or_else(|| self.lanes.iter().position(claim)).map(|index| OwnLane(index as u8))
     }
 
@@ -57,11 +49,22 @@ impl Admission<'_> {
         let alone = self.lanes.iter().map(|lane| lane.gone[parity].load(order));
         alone.fold(shared, u64::wrapping_add)
     }
+}
 
+impl OwnLane {
+    /// Which of the channel's lanes it is.
+    #[inline]
+    pub fn index(self) -> usize {
+        usize::from(self.0) % LANES
+    }
+
+    /// A message counts no more: `gone` is this lane's, of the parity of the message's epoch.
+    ///
+    /// A plain store: a barrier is still to come before the look at the sleepers.
     #[inline(always)]
-    pub(super) fn count_alone(self, lane: OwnLane, parity: usize) {
-        let word = self.lanes[usize::from(lane.0) % LANES].gone[parity];
-        // Only the owner writes. Release: pairs with the load in `gone`.
-        word.store(word.load(Relaxed).wrapping_add(1), Release);
+    pub fn count_gone(self, gone: &AtomicU64) {
+        // Only the owner writes. Release: pairs with the load in `Admission::gone`.
+        gone.store(gone.load(Relaxed).wrapping_add(1), Release);
+        at(Step::MessageGone);
     }
 }

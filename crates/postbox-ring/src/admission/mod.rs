@@ -11,37 +11,35 @@
 //!
 //! "Gone" is counted per parity of the epoch in which the ticket was given out, so that a repair
 //! can tell the messages of before a death from those of after; see [`debt`]. The receivers that come
-//! first each count in a [lane](Lane) of their own. Epoch and ticket are one word, so a ticket is of
+//! first each count in a [lane](OwnLane) of their own. Epoch and ticket are one word, so a ticket is of
 //! one epoch for certain.
 
 pub mod debt;
 mod lane;
 mod ticket;
+mod words;
 
-pub use lane::{LANES, Lane, OwnLane};
+pub use lane::{LANES, OwnLane};
 pub use ticket::{Dated, TICKET_BITS, TICKET_MASK, Ticket};
+pub use words::{Lane, Lone, Words};
 
-use crate::sync::AtomicU64;
-use crate::sync::Ordering::{AcqRel, Acquire, SeqCst};
+use crate::sync::Ordering::{AcqRel, Acquire, Release, SeqCst};
+use core::ops::Deref;
 use debt::Repair;
 use postbox_steps::{Step, at};
 use std::cell::Cell;
 
-/// The words of one channel's admission, wherever they lie.
+/// What may be done with the words of one channel's admission.
 #[derive(Clone, Copy)]
-pub struct Admission<'m> {
-    /// epoch (16) · tickets given out (48). Compare-and-swap by senders; the epoch by repairs.
-    pub admit: &'m AtomicU64,
-    /// Messages of even and odd epochs that count no more: taken, withdrawn or never sent.
-    pub gone: [&'m AtomicU64; 2],
-    /// Where some of them are counted instead.
-    pub lanes: [Lane<'m>; LANES],
-    /// phase (3 bits) · epoch (16) · room returned for the dead (45). See [`debt`].
-    pub repair: &'m AtomicU64,
-    /// epoch (16) · what `gone` of that epoch's parity is to come to (48). See [`debt`].
-    pub debt: &'m AtomicU64,
-    /// epoch (16) · ticket (48) past which every older entry must have been popped. See [`debt`].
-    pub mark: &'m AtomicU64,
+pub struct Admission<'m>(pub &'m Words);
+
+impl Deref for Admission<'_> {
+    type Target = Words;
+
+    #[inline(always)]
+    fn deref(&self) -> &Words {
+        self.0
+    }
 }
 
 impl Admission<'_> {
@@ -69,42 +67,67 @@ impl Admission<'_> {
     pub fn admit(self, window: Option<u64>, seen: &Cell<u64>) -> Option<Ticket> {
         let mut word = self.so_far();
         loop {
-            if let Some(window) = window
-                && word.number() >= seen.get()
-            {
-                seen.set(self.limit(window));
-                if word.number() >= seen.get() {
-                    return None;
-                }
+            if !self.has_room(word, window, seen) {
+                return None;
             }
-            let next = Dated::new(word.epoch(), word.number() + 1);
             // Pairs with itself and the end of an epoch; orders `begin` before the ticket, and the
             // ticket before the look at the overflow.
-            match self.admit.compare_exchange_weak(word.0, next.0, AcqRel, Acquire) {
+            match self.admit.compare_exchange_weak(word.0, word.next().0, AcqRel, Acquire) {
                 Ok(_) => {
                     at(Step::TicketTaken);
-                    return Some(Ticket { number: word.number(), epoch: word.epoch() });
+                    return Some(word.ticket());
                 }
                 Err(now) => word = Dated(now),
             }
         }
     }
 
-    /// A message of that epoch counts no more: it was taken, withdrawn, declined, or never sent.
+    /// As [`admit`](Self::admit), for the only sender that there can be, by a plain store.
     ///
-    /// In a lane that is a plain store: a barrier is still to come before the look at the sleepers.
+    /// An epoch is ended when somebody has died. Where there are but two, either that was the sender,
+    /// and nobody takes tickets any more, or it is the sender who ends it: no store here meets the
+    /// compare-and-swap there. (Should a sender be taken for dead by mistake while it is passed on, an
+    /// epoch may fail to end, and its repair returns nothing.)
+    #[inline(always)]
+    pub fn admit_alone(self, window: Option<u64>, seen: &Cell<u64>) -> Option<Ticket> {
+        let word = self.so_far();
+        if !self.has_room(word, window, seen) {
+            return None;
+        }
+        // Release: orders `begin` before the ticket.
+        self.admit.store(word.next().0, Release);
+        at(Step::TicketTaken);
+        Some(word.ticket())
+    }
+
+    #[inline(always)]
+    fn has_room(self, word: Dated, window: Option<u64>, seen: &Cell<u64>) -> bool {
+        match window {
+            Some(window) if word.number() >= seen.get() => self.has_room_now(word, window, seen),
+            _ => true,
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn has_room_now(self, word: Dated, window: u64, seen: &Cell<u64>) -> bool {
+        seen.set(self.limit(window));
+        word.number() < seen.get()
+    }
+
+    /// A message of that epoch counts no more: it was taken, withdrawn, declined, or never sent.
     #[inline(always)]
     pub fn count_gone(self, epoch: u16, lane: Option<OwnLane>) {
         let parity = usize::from(epoch & 1);
         match lane {
-            Some(lane) => self.count_alone(lane, parity),
+            Some(lane) => lane.count_gone(&self.0.lanes[lane.index()].gone[parity]),
             // SeqCst: also orders the count before the look at the sleepers; pairs with the load in
             // `limit` by a sender that has announced its sleep.
             None => {
                 self.gone[parity].fetch_add(1, SeqCst);
+                at(Step::MessageGone);
             }
         }
-        at(Step::MessageGone);
     }
 
     /// Messages in the channel.

@@ -36,4 +36,16 @@ impl Dated {
     pub fn number(self) -> u64 {
         self.0 & TICKET_MASK
     }
+
+    /// The one after it in the same epoch.
+    #[inline]
+    pub(super) fn next(self) -> Self {
+        Dated::new(self.epoch(), self.number() + 1)
+    }
+
+    /// The ticket that whoever moves on from here has taken.
+    #[inline]
+    pub(super) fn ticket(self) -> Ticket {
+        Ticket { number: self.number(), epoch: self.epoch() }
+    }
 }

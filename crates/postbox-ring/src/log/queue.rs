@@ -93,10 +93,17 @@ impl<M: LogMemory> Runs<M> {
     /// Whether nothing waits: no entry published or being written. Three loads as a rule.
     ///
     /// A memory that makes no sense counts as not empty: a take then says [`Corrupt`].
+    #[inline]
     pub fn is_empty_queue(&self) -> bool {
         let head = self.load(self.memory.head());
-        let mut at = head.max(self.load(self.memory.free()));
+        let at = head.max(self.load(self.memory.free()));
         let tail = self.load(self.memory.tail());
+        at == tail || self.is_empty_between(at, tail)
+    }
+
+    /// Whether nothing waits from `at` on: the head may lag behind.
+    #[cold]
+    fn is_empty_between(&self, mut at: u64, tail: u64) -> bool {
         for _ in 0..=self.units() {
             if at == tail {
                 return true;

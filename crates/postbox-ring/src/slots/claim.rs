@@ -156,6 +156,13 @@ impl<M: SlotMemory> Slots<M> {
         (self.distance(cache.head, position) as u64) < u64::from(self.slots())
     }
 
+    /// How many positions may be claimed from `position` on, which itself may be: more than one only
+    /// where none need be told from withdrawn ones.
+    pub(crate) fn room(&self, position: Position, cache: &ClaimCache) -> u32 {
+        let left = i64::from(self.window()) - self.distance(cache.head, position);
+        left.clamp(1, i64::from(self.window())) as u32
+    }
+
     #[inline(never)]
     fn admission_from_head(
         &self,

@@ -15,7 +15,7 @@
 //!
 //! Nothing in here is trusted: words are read once and checked where they are used.
 
-use postbox_ring::admission::{self, Admission, LANES};
+use postbox_ring::admission::{Admission, Lone, Words};
 use postbox_ring::receipt;
 use postbox_ring::sleepers::Sleepers;
 use postbox_ring::sync::{AtomicU64, Ordering};
@@ -49,41 +49,11 @@ postbox_ring::shared! {
 }
 
 postbox_ring::shared! {
-    /// One word alone in its pair of cache lines.
-    #[repr(C, align(128))]
-    pub struct Lone {
-        pub word: AtomicU64,
-    }
-}
-
-postbox_ring::shared! {
-    /// Where one receiver counts alone; see [`postbox_ring::admission::Lane`].
-    #[repr(C, align(128))]
-    pub struct Lane {
-        /// The seat that counts here, see [`Seat::word`](super::Seat::word); 0 while free.
-        pub owner: AtomicU64,
-        /// As the channel's `gone`. They outlive their owners.
-        pub gone: [AtomicU64; 2],
-    }
-}
-
-postbox_ring::shared! {
     /// The counters of the channel.
     #[repr(C, align(128))]
     pub struct Control {
-        /// epoch (16) · tickets given out (48). CAS by senders.
-        pub admit: Lone,
-        /// Messages of even and odd epochs that count no more: taken, withdrawn or never sent. Some
-        /// are counted in `lanes` instead.
-        pub gone: [Lone; 2],
-        /// For the receivers that came first.
-        pub lanes: [Lane; LANES],
-        /// phase (3 bits) · epoch (16) · room returned for the dead (45). CAS by repairers.
-        pub repair: Lone,
-        /// epoch (16) · what `gone` of that epoch's parity is to come to (48), when it is over.
-        pub debt: AtomicU64,
-        /// epoch (16) · ticket (48) past which every older entry must have been popped.
-        pub mark: AtomicU64,
+        /// Who is let in; some of what counts no more is counted in its lanes.
+        pub admission: Words,
         /// One more than the last epoch in which a death may have left room behind; 0 for none.
         pub due: AtomicU64,
         /// Repairs that were completed. By whoever completed one.
@@ -173,8 +143,8 @@ postbox_ring::shared! {
     }
 }
 
-/// Names and versions the layout: "postbox" and 3.
-pub(crate) const MAGIC: u64 = u64::from_be_bytes(*b"postbox\x03");
+/// Names and versions the layout: "postbox" and 4.
+pub(crate) const MAGIC: u64 = u64::from_be_bytes(*b"postbox\x04");
 
 /// What a sleeper waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -210,17 +180,7 @@ impl Cell {
 impl Control {
     #[inline(always)]
     pub(crate) fn admission(&self) -> Admission<'_> {
-        Admission {
-            admit: &self.admit.word,
-            gone: [&self.gone[0].word, &self.gone[1].word],
-            lanes: self.lanes.each_ref().map(|Lane { owner, gone: [even, odd] }| admission::Lane {
-                owner,
-                gone: [even, odd],
-            }),
-            repair: &self.repair.word,
-            debt: &self.debt,
-            mark: &self.mark,
-        }
+        Admission(&self.admission)
     }
 
     #[inline(always)]

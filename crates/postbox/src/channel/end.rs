@@ -172,11 +172,12 @@ impl End {
     /// Whether this process may use the end.
     #[inline]
     pub(crate) fn check(&self) -> Result<(), Fault> {
-        if self.born.get() == wipe_on_fork::generation() {
-            Ok(())
-        } else {
-            Err(self.refused.get().cloned().unwrap_or(Fault::NotPassed))
-        }
+        if self.born.get() == wipe_on_fork::generation() { Ok(()) } else { Err(self.not_ours()) }
+    }
+
+    #[cold]
+    fn not_ours(&self) -> Fault {
+        self.refused.get().cloned().unwrap_or(Fault::NotPassed)
     }
 
     #[inline]

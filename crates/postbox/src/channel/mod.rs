@@ -134,6 +134,10 @@ pub(crate) struct Channel {
     window: Option<u64>,
     /// Whether receivers queue for the floor.
     queues: bool,
+    /// Whether there can only ever be one sender and one receiver.
+    one_to_one: bool,
+    /// Whether plain messages may take the express lane: in a bounded ring for two.
+    express: bool,
 }
 
 /// The smallest byte cap that a low RLIMIT_FSIZE or RLIMIT_AS may shrink a channel to.
@@ -198,6 +202,9 @@ impl Channel {
         };
         let window = config.window();
         let queues = config.policy == Policy::OneAtATime;
+        let one_to_one = config.form == Form::OneToOne && config.lifetime == Lifetime::Ends;
+        let bounded = matches!(config.capacity, Capacity::Bounded(_));
+        let express = one_to_one && bounded && !queues && matches!(carrier, Carrier::Ring(_));
         Ok(Channel {
             block: ControlBlock::view(&region, &layout)?,
             overflow: Overflow::new(&region, &layout.overflow)?,
@@ -210,6 +217,8 @@ impl Channel {
             members_at: layout.members,
             window,
             queues,
+            one_to_one,
+            express,
         })
     }
 

@@ -135,9 +135,17 @@ impl Channel {
     }
 
     /// Pollables are readable now if a receiver may take what was published.
+    #[inline]
     pub(crate) fn raise_level_for_message(&self) {
         // SeqCst: as in `raise_level`.
-        if self.block.control.pollables.load(SeqCst) > 0 && self.may_be_received() {
+        if self.block.control.pollables.load(SeqCst) > 0 {
+            self.raise_watched_level();
+        }
+    }
+
+    #[cold]
+    fn raise_watched_level(&self) {
+        if self.may_be_received() {
             let _ = eventfd::raise(self.bells.level());
             at(Step::LevelRaisedForMessage);
         }
@@ -152,10 +160,17 @@ impl Channel {
     }
 
     /// Pollables are readable no more, unless there is something to receive.
+    #[inline]
     pub(crate) fn lower_level(&self, end: &End) {
-        let nobody = self.block.control.pollables.load(SeqCst) == 0;
+        if self.block.control.pollables.load(SeqCst) > 0 {
+            self.lower_watched_level(end);
+        }
+    }
+
+    #[cold]
+    fn lower_watched_level(&self, end: &End) {
         // Disconnection stays to be received for ever, and so does destruction.
-        if nobody || self.is_receivable() || end.ended().is_err() {
+        if self.is_receivable() || end.ended().is_err() {
             return;
         }
         let _ = eventfd::clear(self.bells.level());

@@ -257,10 +257,12 @@ impl<T: Message> Receiver<T> {
     }
 
     fn settle_pending(&self) -> Result<(), ReceiveError> {
-        match self.pending.take() {
-            None => Ok(()),
-            Some(error) => Err(error),
-        }
+        if self.pending.borrow().is_none() { Ok(()) } else { self.return_pending() }
+    }
+
+    #[cold]
+    fn return_pending(&self) -> Result<(), ReceiveError> {
+        self.pending.take().map_or(Ok(()), Err)
     }
 
     fn open(&self, popped: Popped, bytes: &mut Vec<u8>) -> Result<Delivery<T>, ReceiveError> {
@@ -287,6 +289,9 @@ impl<T: Message> Receiver<T> {
     fn wait_into(&self, into: &mut Vec<u8>, wait: &Wait) -> Result<Popped, ReceiveError> {
         self.end.check()?;
         self.settle_pending()?;
+        if let Some(popped) = self.end.channel.receive_express(&self.end, &self.inbox, into) {
+            return Ok(popped);
+        }
         self.look_at_owner()?;
         let _floor = match Floor::wait(&self.end, wait) {
             Ok(floor) => floor,

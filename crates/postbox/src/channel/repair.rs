@@ -41,11 +41,13 @@ fn is_after(a: u16, b: u16) -> bool {
 }
 
 impl ControlBlock {
+    #[inline(always)]
     fn repair_word(&self) -> Repair {
         Repair::read(self.control.admission())
     }
 
     /// Whether a repair is under way or due: cheap enough for the end of every operation.
+    #[inline(always)]
     pub(crate) fn repair_due(&self) -> bool {
         let repair = self.repair_word();
         // Pairs with the compare-and-swap in `report_death`.

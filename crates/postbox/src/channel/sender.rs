@@ -270,7 +270,23 @@ impl<T: Message> Sender<T> {
         if self.end.channel.config.capacity == Capacity::Zero {
             return self.deliver_bytes(bytes, wait).map(drop);
         }
+        if self.sent_express(bytes) {
+            return Ok(());
+        }
         self.wait_for_room(wait, || self.push_plain(bytes))
+    }
+
+    /// Whether the message went by the express lane.
+    #[inline(always)]
+    fn sent_express(&self, bytes: &[u8]) -> bool {
+        let end = &self.end;
+        let sent = end.channel.express
+            && end.partners().is_ok()
+            && end.channel.push_express(end, &self.outbox, bytes);
+        if sent {
+            end.count_message(bytes.len());
+        }
+        sent
     }
 
     /// A sender that is shut out while it waits may have been woken in another's place.
@@ -330,6 +346,9 @@ impl<T: Message> Sender<T> {
                     Err(TrySendError::Full)
                 }
             };
+        }
+        if self.sent_express(bytes) {
+            return Ok(());
         }
         // The second time after a repair, if one was due.
         for _ in 0..2 {

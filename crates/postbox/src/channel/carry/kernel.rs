@@ -61,10 +61,14 @@ impl Channel {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn admit(&self, outbox: &Outbox, cell: Option<CellRef>) -> Result<Ticket, NotPushed> {
         let admission = self.block.control.admission();
-        let ticket = admission.admit(self.window, &outbox.limit).ok_or(NotPushed::Full)?;
+        let ticket = match self.one_to_one {
+            true => admission.admit_alone(self.window, &outbox.limit),
+            false => admission.admit(self.window, &outbox.limit),
+        };
+        let ticket = ticket.ok_or(NotPushed::Full)?;
         if let Some(cell) = cell {
             self.block.date_cell(cell, ticket.epoch);
             at(Step::CellDated);

@@ -12,6 +12,7 @@
 //! the overflow only entry *h* that it saw published, then found the object empty, and then still
 //! found at the head: whatever the sender of *h* had put into the object before has been taken.
 
+mod express;
 mod kernel;
 mod open;
 mod ring;
@@ -160,6 +161,9 @@ impl Channel {
         inbox: &Inbox,
         into: &mut Vec<u8>,
     ) -> Result<Option<Popped>, Fault> {
+        if let Some(popped) = self.receive_express(end, inbox, into) {
+            return Ok(Some(popped));
+        }
         let engagement = Engagement::of(end);
         let popped = match &self.carrier {
             Carrier::Kernel(queue) => self.pop_entry(queue, end, inbox, into, &engagement)?,
@@ -218,17 +222,18 @@ impl Channel {
     }
 
     /// A ticketed message counts no more.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn gone(&self, end: &End, epoch: u16) {
-        self.block.control.admission().count_gone(epoch, end.lane);
+        let control = &self.block.control;
+        control.admission().count_gone(epoch, end.lane);
         if end.lane.is_some() {
             self.barrier_after_store();
         }
-        self.bells.ring_freed(&self.block.control);
+        self.bells.ring_freed(control);
     }
 
     /// A slot, bytes, a cell or an offer is free again.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn freed(&self) {
         self.barrier();
         self.bells.ring_freed(&self.block.control);
