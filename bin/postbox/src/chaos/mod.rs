@@ -118,9 +118,8 @@ fn undergo(
 
 /// The first violation, for people.
 fn tell(row: &Row) {
-    let capacity = row.capacities.last().map_or("", String::as_str);
     let rule = row.rule.unwrap_or_default();
-    complain(NAME, &format!("{} {} {capacity}: {rule}", row.mechanism, row.naming));
+    complain(NAME, &format!("{} {}: {rule}", row.mechanism, row.naming));
     for line in row.account.iter().chain(&row.repeat) {
         complain(NAME, line);
     }

@@ -15,18 +15,27 @@ const MEMORY: u64 = 20_000_000_000;
 pub struct Starvation {
     /// By number of the thread.
     counts: HashMap<u32, VecDeque<(u64, u64)>>,
+    /// When, and of which processes.
     read: u64,
+    pids: Vec<u32>,
 }
 
 impl Starvation {
     /// Reads the counts of these processes now, unless that has just been done; forgets all others.
     pub fn read(&mut self, pids: impl Iterator<Item = u32>, now: u64) {
-        if now < self.read + EVERY {
-            return;
+        if now >= self.read + EVERY {
+            self.pids = pids.collect();
+            self.refresh(now);
         }
+    }
+
+    /// Reads them all the same: the time that somebody waited for a processor is counted only when it
+    /// has got one, which may have been just now.
+    pub fn refresh(&mut self, now: u64) {
         self.read = now;
         let mut counts = HashMap::new();
-        for (thread, count) in pids.flat_map(|pid| of_threads(pid, "schedstat", count)) {
+        let all = self.pids.iter().flat_map(|pid| of_threads(*pid, "schedstat", count));
+        for (thread, count) in all {
             let mut known = self.counts.remove(&thread).unwrap_or_default();
             known.push_back((now, count));
             while known.front().is_some_and(|(at, _)| at + MEMORY < now) {
@@ -96,6 +105,14 @@ mod tests {
             assert_eq!(between(&known, from, to), grew, "{from} to {to}");
         }
         assert_eq!(between(&VecDeque::new(), 0, 1), 0);
+    }
+
+    #[test]
+    fn what_is_read_anew_is_known_at_once() {
+        let mut starvation = Starvation::default();
+        starvation.read([std::process::id()].into_iter(), EVERY);
+        starvation.refresh(EVERY + 1);
+        assert!(starvation.counts.values().all(|known| known.back().unwrap().0 == EVERY + 1));
     }
 
     #[test]

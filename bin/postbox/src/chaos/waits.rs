@@ -27,6 +27,7 @@ use super::canary::Canary;
 use super::note::{Call, Note, Refusal};
 use super::starvation::{Starvation, is_held_up};
 use super::table::duration;
+use postbox_sys::clock;
 use std::collections::{HashMap, VecDeque};
 
 /// The longest that the contract allows, in nanoseconds.
@@ -219,6 +220,9 @@ impl<'c> Waits<'c> {
         let gross = to.saturating_sub(from);
         if gross <= self.longest.net {
             return Ok(());
+        }
+        if gross > MOST {
+            self.starvation.refresh(clock::now());
         }
         let kept = if gross > NOTABLE { self.starvation.worst(from, to) } else { 0 };
         let starved = self.canary.starved(from, to).max(kept).min(gross);
