@@ -36,6 +36,9 @@ pub struct SpscSender<M> {
     tail: Position,
     /// Slots from there on that are sure to be free: the head was seen that far.
     room: u32,
+    /// Whether entries waited when the head was last looked at: then the next slot may be fetched
+    /// ahead. A receiver that keeps up is looking at that slot, and would only fetch it back.
+    ahead: bool,
 }
 
 impl<M: SlotMemory> SpscSender<M> {
@@ -57,7 +60,7 @@ impl<M: SlotMemory> SpscSender<M> {
             }
             Seen::Foreign => return Err(Corrupt),
         }
-        Ok(SpscSender { ring, tail, room: 0 })
+        Ok(SpscSender { ring, tail, room: 0, ahead: false })
     }
 
     /// The ring, for `len` and `withdraw`.
@@ -74,7 +77,7 @@ impl<M: SlotMemory> SpscSender<M> {
     #[inline]
     pub fn claim(&mut self) -> Result<Claim, ClaimError> {
         if self.room == 0 {
-            self.room = self.look_for_room()?;
+            self.look_for_room()?;
         }
         Ok(self.ring.claimed(self.tail))
     }
@@ -85,13 +88,17 @@ impl<M: SlotMemory> SpscSender<M> {
         (self.room > 0).then(|| self.ring.claimed(self.tail))
     }
 
-    /// How many slots are free from the tail on, at least one; looks at what the receiver writes.
+    /// Looks at what the receiver writes, and how many slots are free from the tail on.
     #[cold]
-    fn look_for_room(&self) -> Result<u32, ClaimError> {
+    fn look_for_room(&mut self) -> Result<(), ClaimError> {
         let (ring, tail) = (&self.ring, self.tail);
         let mut cache = ClaimCache::new();
         match ring.admission(tail, &mut cache)? {
-            Admission::Admitted if ring.is_within(tail, &cache) => Ok(ring.room(tail, &cache)),
+            Admission::Admitted if ring.is_within(tail, &cache) => {
+                self.room = ring.room(tail, &cache);
+                self.ahead = ring.waiting(tail, &cache) > 0;
+                Ok(())
+            }
             Admission::Admitted | Admission::Full => Err(ClaimError::Full),
             // Only the owner of the tail moves it: the head cannot be ahead.
             Admission::Outdated => Err(ClaimError::Corrupt),
@@ -107,10 +114,13 @@ impl<M: SlotMemory> SpscSender<M> {
         self.tail = self.ring.after(self.tail);
         self.room = self.room.saturating_sub(1);
         let index = claim.position().index();
-        self.ring.publish(claim);
+        self.ring.publish_alone(claim);
         // Only here: with many members the slot's word goes to and fro as it is, and a stream of theirs
         // becomes half as fast.
         self.ring.memory().demote(index);
+        if self.ahead {
+            self.ring.memory().prefetch(self.tail.index());
+        }
         // Release: pairs with the Acquire loads of the tail; the word is FULL before it.
         self.ring.memory().tail().store(self.tail.raw(), Ordering::Release);
         at(Step::SpscTailMoved);

@@ -23,6 +23,20 @@ fn prefetch_for_write(at: *const u8) {
 #[cfg(not(all(target_arch = "x86_64", not(miri))))]
 fn prefetch_for_write(_at: *const u8) {}
 
+/// Lets a line come that will be read.
+#[inline]
+#[cfg(all(target_arch = "x86_64", not(miri)))]
+fn prefetch(at: *const u8) {
+    // SAFETY: a prefetch never faults, whatever the address, and changes no memory.
+    unsafe {
+        core::arch::asm!("prefetcht0 [{}]", in(reg) at, options(nostack, preserves_flags, readonly));
+    }
+}
+
+#[inline]
+#[cfg(not(all(target_arch = "x86_64", not(miri))))]
+fn prefetch(_at: *const u8) {}
+
 /// `cldemote`: the line moves out to the cache that the cores share, where another finds it sooner.
 #[inline]
 #[cfg(all(target_arch = "x86_64", not(miri)))]
@@ -148,6 +162,19 @@ impl<T: Shared> StridedView<T> {
         prefetch_for_write(at);
         if self.stride > LINE {
             prefetch_for_write(at.wrapping_add(LINE));
+        }
+    }
+
+    /// Lets the processor fetch the second cache line of the stride at `index`, if it has one, to be
+    /// read soon. Nothing else comes of it, whatever the index.
+    #[inline]
+    pub fn prefetch_second_line(&self, index: usize) {
+        if self.stride > LINE {
+            prefetch(
+                self.first
+                    .as_ptr()
+                    .wrapping_add(index.wrapping_mul(self.stride).wrapping_add(LINE)),
+            );
         }
     }
 

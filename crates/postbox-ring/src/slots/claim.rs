@@ -82,17 +82,24 @@ impl<M: SlotMemory> Slots<M> {
     /// Publishes a written slot: from now on it may be taken.
     #[inline]
     pub fn publish(&self, claim: Claim) {
+        let next = self.after(claim.position).index();
+        let own = claim.position.index();
+        self.publish_alone(claim);
+        // The receiver wrote FREE into the next slot long ago: fetching it now keeps the miss off
+        // the next claim's path. A ring of one slot leaves it to its receiver.
+        if next != own {
+            self.memory().prefetch(next);
+        }
+    }
+
+    /// As [`publish`](Slots::publish), and nothing else.
+    #[inline]
+    pub(crate) fn publish_alone(&self, claim: Claim) {
         if let Ok(cell) = self.word(claim.position) {
             // Release: pairs with the Acquire in `take`, which then sees the body. A plain store
             // does: while its claimer lives nobody else changes a WRITING word.
             cell.store(SlotWord::full(claim.position.lap()).raw(), Ordering::Release);
             at(Step::SlotPublished);
-            // The receiver wrote FREE into the next slot long ago: fetching it now keeps the miss
-            // off the next claim's path. A ring of one slot leaves it to its receiver.
-            let next = self.after(claim.position).index();
-            if next != claim.position.index() {
-                self.memory().prefetch(next);
-            }
         }
     }
 
@@ -159,8 +166,13 @@ impl<M: SlotMemory> Slots<M> {
     /// How many positions may be claimed from `position` on, which itself may be: more than one only
     /// where none need be told from withdrawn ones.
     pub(crate) fn room(&self, position: Position, cache: &ClaimCache) -> u32 {
-        let left = i64::from(self.window()) - self.distance(cache.head, position);
+        let left = i64::from(self.window()) - self.waiting(position, cache);
         left.clamp(1, i64::from(self.window())) as u32
+    }
+
+    /// How many entries waited before `position` when the head was last looked at.
+    pub(crate) fn waiting(&self, position: Position, cache: &ClaimCache) -> i64 {
+        self.distance(cache.head, position)
     }
 
     #[inline(never)]

@@ -27,6 +27,9 @@ pub trait SlotMemory {
     /// Lets the slot come near while something else is done: it will be written next.
     #[inline]
     fn prefetch(&self, _index: u32) {}
+    /// Lets what lies behind the slot's first line come near, to be read.
+    #[inline]
+    fn fetch_rest(&self, _index: u32) {}
     /// Moves the slot, just written, towards whoever reads it.
     #[inline]
     fn demote(&self, _index: u32) {}
@@ -142,6 +145,11 @@ mod mapped {
         #[inline]
         fn prefetch(&self, index: u32) {
             self.words.prefetch_for_write(index as usize);
+        }
+
+        #[inline]
+        fn fetch_rest(&self, index: u32) {
+            self.words.prefetch_second_line(index as usize);
         }
 
         #[inline]

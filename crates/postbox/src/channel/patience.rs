@@ -25,7 +25,7 @@ pub(crate) struct Patience {
 /// Each look at a slot takes its cache line from a sender that is about to write it, and each look at
 /// the head takes that from a receiver that moves it: to look less often is to be served sooner. Room
 /// comes in numbers, so who waits for it can look still less often.
-const BREATHS_FOR_MESSAGE: u32 = 1;
+const BREATHS_FOR_MESSAGE: u32 = 2;
 const BREATHS_FOR_ROOM: u32 = 4;
 
 /// Lets the other side work between two attempts.

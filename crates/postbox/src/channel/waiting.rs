@@ -74,7 +74,7 @@ impl End {
     #[inline]
     fn plainly_nothing(&self) -> bool {
         match &self.channel.carrier {
-            Carrier::Ring(ring) => self.awaits.get() == Awaited::Message && ring.is_empty(),
+            Carrier::Ring(ring) => self.awaits.get() == Awaited::Message && ring.is_empty_still(),
             Carrier::Kernel(_) => false,
         }
     }
