@@ -18,6 +18,7 @@ use std::os::fd::{AsFd, OwnedFd};
 type Outcome<T> = Result<T, Box<dyn Error>>;
 
 const LEN: usize = 64;
+const STRATEGIES: [WaitStrategy; 2] = [WaitStrategy::Adaptive, WaitStrategy::Block];
 // Many short ones: what else the machine does then spoils few of them.
 const ROUNDS: usize = 41;
 const STREAM: u64 = 40_000;
@@ -52,23 +53,35 @@ fn wanted(part: &str) -> bool {
 }
 
 fn kernel_streams(there: usize) -> Outcome<()> {
-    println!("\nstream, one call per message      ours/s     bare/s    ours/bare");
+    println!("\nstream, one call per message              ours/s     bare/s    ours/bare");
     for mechanism in [Mechanism::Pipe, Mechanism::Socket, Mechanism::MessageQueue] {
-        for wait in [WaitStrategy::Adaptive, WaitStrategy::Block] {
-            let depth = native_depth(mechanism)?;
-            let mut ours = Vec::new();
-            let mut bare = Vec::new();
-            for _ in 0..ROUNDS {
-                ours.push(stream_ours(mechanism, depth, wait, there)?);
-                bare.push(stream_bare(mechanism, depth, there)?);
+        let depth = native_depth(mechanism)?;
+        let contenders: Vec<Options> = [Form::OneToOne, Form::ManyToMany]
+            .into_iter()
+            .flat_map(|form| {
+                STRATEGIES.map(|wait| kernel(mechanism, depth).form(form).wait_strategy(wait))
+            })
+            .collect();
+        let mut ours = vec![Vec::new(); contenders.len()];
+        let mut bare = Vec::new();
+        for _ in 0..ROUNDS {
+            bare.push(stream_bare(mechanism, depth, there)?);
+            for (figures, options) in ours.iter_mut().zip(&contenders) {
+                figures.push(stream_channel(options.clone(), there, STREAM)?);
             }
+        }
+        let named = [Form::OneToOne, Form::ManyToMany]
+            .into_iter()
+            .flat_map(|form| STRATEGIES.map(|wait| (form, wait)));
+        for ((form, wait), ours) in named.zip(ours) {
             let ratio = median(ours.iter().zip(&bare).map(|(o, b)| o / b).collect());
             println!(
-                "{:<10} n={depth:<5} {:<10} {:>10.0} {:>10.0} {ratio:>10.3}",
+                "{:<8} n={depth:<4} {:<11} {:<9} {:>10.0} {:>10.0} {ratio:>10.3}",
                 mechanism,
+                format!("{form:?}"),
                 format!("{wait:?}"),
                 median(ours),
-                median(bare)
+                median(bare.clone())
             );
         }
     }
@@ -131,12 +144,8 @@ fn native_depth(mechanism: Mechanism) -> Outcome<u32> {
     Ok(held)
 }
 
-fn stream_ours(mechanism: Mechanism, n: u32, wait: WaitStrategy, there: usize) -> Outcome<f64> {
-    let options = Options::new(mechanism)
-        .capacity(Capacity::Bounded(n))
-        .max_message(1024)
-        .wait_strategy(wait);
-    stream_channel(options, there, STREAM)
+fn kernel(mechanism: Mechanism, n: u32) -> Options {
+    Options::new(mechanism).capacity(Capacity::Bounded(n)).max_message(1024)
 }
 
 fn stream_channel(options: Options, there: usize, messages: u64) -> Outcome<f64> {
