@@ -1,10 +1,56 @@
 #!/usr/bin/env bash
-# What it costs: ratios to bare system calls, then the mechanisms side by side. Run it on a quiet machine.
+# Everything that docs/benchmarks.md tells, measured again. Run it on a quiet machine; it takes some twenty
+# minutes.
+#
+#   scripts/bench.sh [FOLDER] [OPTION...]     the folder is made; options go to `postbox bench`: --quick
+#
+# What is there afterwards:
+#   targets.json, targets.md, targets.html    what is to be reached, beside what it is measured against
+#   bench.json, bench.html                    every mechanism over payloads, with plots
+#   calls.md                                  system calls per message
+#   ratios.txt                                cargo bench -p postbox: kernel, latency, stream
+#   compare.txt                               a real file over every mechanism
+#   machine.txt                               on what, when, and how far apart the cores were
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-uname -srm
-cargo bench -p postbox --bench ratios
-echo
+folder=${1:-target/bench}
+[ "$#" -gt 0 ] && shift
+mkdir -p "$folder"
+cargo build --release --quiet
+postbox=${CARGO_TARGET_DIR:-target}/release/postbox
+
+step() {
+    echo "== [$SECONDS s] $*"
+}
+
+{
+    uname -srm
+    grep -m 1 '^model name' /proc/cpuinfo || true
+    echo "cores: $(nproc)"
+    date -u '+%Y-%m-%d %H:%M UTC'
+    git log -1 --format='commit %h' 2>/dev/null || true
+    # How far apart the cores are now: one way of a cache line.
+    "$postbox" bench --quick --rounds 3 --mechanism shm --payload 64 --metric latency
+} >"$folder/machine.txt"
+cat "$folder/machine.txt"
+
+step "targets"
+"$postbox" bench --targets --json --markdown "$folder/targets.md" --html "$folder/targets.html" "$@" \
+    >"$folder/targets.json"
+cat "$folder/targets.md"
+
+step "every mechanism over payloads"
+"$postbox" bench --json --html "$folder/bench.html" "$@" >"$folder/bench.json"
+
+step "system calls per message"
+scripts/calls.sh | tee "$folder/calls.md"
+
+step "ratios"
+cargo bench --quiet -p postbox --bench ratios | tee "$folder/ratios.txt"
+
+step "a file over every mechanism"
 # The file many times over, so that starting the processes does not count.
-cargo run --release --quiet -- compare Cargo.lock --repeat "${REPEAT:-100}"
+"$postbox" compare Cargo.lock --repeat "${REPEAT:-100}" | tee "$folder/compare.txt"
+
+step "all of it is in $folder"

@@ -55,6 +55,8 @@ fn main() -> ExitCode {
         over_capacities("nothing is allocated per message between processes", &all, between),
         over_capacities("nothing is allocated per message by ends that sleep", &all, asleep),
         over_capacities("nothing is allocated by waits that are in vain", &all, in_vain),
+        over_capacities("nothing is allocated to send a batch", &waiting, batches),
+        over_capacities("a batch allocates its messages and the list of them", &waiting, taken),
         vec![Case::new("shm::both ends busy make no system call per message", system_calls)],
     ];
     run(parts.into_iter().flatten().collect())
@@ -155,6 +157,59 @@ fn in_vain(mechanism: Mechanism, capacity: Capacity) -> Outcome {
         Ok(())
     })?;
     assert_eq!(allocations, 0);
+    Ok(())
+}
+
+/// Messages of a batch; a capacity of one takes them one at a time.
+const BATCH: usize = 16;
+
+/// How many fit in at once.
+fn room(capacity: Capacity) -> usize {
+    match capacity {
+        Capacity::Bounded(messages) => BATCH.min(messages as usize),
+        _ => BATCH,
+    }
+}
+
+fn batches(mechanism: Mechanism, capacity: Capacity) -> Outcome {
+    for form in [Form::ManyToMany, Form::OneToOne] {
+        let (tx, rx) = Options::new(mechanism).capacity(capacity).form(form).channel::<Bytes>()?;
+        let (message, mut buffer) = (vec![1; 100_000], Vec::with_capacity(1 << 20));
+        let room = room(capacity);
+        let count = allocated(|| {
+            for i in 0..COUNT as usize / BATCH {
+                let batch = (i..i + room).map(|i| &message[..LENGTHS[i % LENGTHS.len()]]);
+                let sent = match i % 2 {
+                    0 => tx.send_batch(batch)?,
+                    _ => tx.try_send_batch(batch)?,
+                };
+                assert_eq!(sent, room);
+                for i in i..i + room {
+                    rx.receive_into(&mut buffer)?;
+                    assert_eq!(buffer.len(), LENGTHS[i % LENGTHS.len()]);
+                }
+            }
+            Ok(())
+        })?;
+        assert_eq!(count, 0, "allocations for {} batches, {form:?}", COUNT as usize / BATCH);
+    }
+    Ok(())
+}
+
+fn taken(mechanism: Mechanism, capacity: Capacity) -> Outcome {
+    const BATCHES: usize = 20;
+    let (tx, rx) = Options::new(mechanism).capacity(capacity).channel::<Bytes>()?;
+    let room = room(capacity);
+    let count = allocated(|| {
+        for _ in 0..BATCHES {
+            tx.send_batch(std::iter::repeat_n(&[1; 64][..], room))?;
+            assert_eq!(rx.receive_batch(room)?.len(), room);
+        }
+        Ok(())
+    })?;
+    // Each message is a vector of its own, and so is the batch, which doubles as it grows.
+    let most = BATCHES * (room + 1 + room.ilog2() as usize);
+    assert!(count as usize <= most, "{count} allocations for {BATCHES} batches of {room}");
     Ok(())
 }
 

@@ -40,6 +40,9 @@ pub enum Command {
     /// A process that `chaos` starts, and ends
     #[command(hide = true)]
     Victim(chaos::VictimArguments),
+    /// A number of messages between two processes, for `scripts/calls.sh` to watch
+    #[command(hide = true)]
+    Exchange(bench::ExchangeArguments),
     /// A producer or consumer process that `compare` starts
     #[command(hide = true)]
     Worker(compare::WorkerArguments),

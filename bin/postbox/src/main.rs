@@ -28,6 +28,7 @@ fn main() -> ExitCode {
     };
     let ending = match &arguments.command {
         Command::Bench(arguments) => bench::run(arguments),
+        Command::Exchange(arguments) => bench::exchange(arguments),
         Command::Chaos(arguments) => chaos::run(arguments),
         Command::Compare(arguments) => compare::run(arguments),
         Command::Mailbox(arguments) => mailbox::run(arguments),

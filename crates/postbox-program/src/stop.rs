@@ -5,7 +5,8 @@ use crate::ending::Ending;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::time::TimeSpec;
 use postbox::{Cancel, Wait};
-use postbox_sys::{Errno, eventfd};
+use postbox_sys::fork::CTRL_C;
+use postbox_sys::{Errno, eventfd, threads};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::flag;
 use std::error::Error;
@@ -22,6 +23,9 @@ const INTERRUPTED: usize = 130;
 const TERMINATED: usize = 143;
 /// Within that time a handler that has called ctrlc's has noted the code.
 const NOTED: Duration = Duration::from_millis(200);
+
+/// How long ctrlc's thread is waited for.
+const NAMED: Duration = Duration::from_secs(5);
 
 /// Whether the program is to stop.
 ///
@@ -71,6 +75,7 @@ impl Stop {
             // It cannot fail: the bell is one.
             let _ = eventfd::ring(&*bell);
         })?;
+        await_handler()?;
         flag::register_usize(SIGINT, stop.code.clone(), INTERRUPTED)?;
         flag::register_usize(SIGTERM, stop.code.clone(), TERMINATED)?;
         flag::register_usize(SIGHUP, stop.code.clone(), TERMINATED)?;
@@ -157,6 +162,19 @@ impl Stop {
             (ending, _) => ending,
         }
     }
+}
+
+/// Waits until ctrlc's thread has its name, which it takes when it first runs: on a busy machine that
+/// can be later than the first `fork`, which lets a thread of that name alone be there.
+fn await_handler() -> Result<(), Errno> {
+    let deadline = Instant::now() + NAMED;
+    while !threads::others()?.iter().any(|thread| thread.name == CTRL_C) {
+        if Instant::now() > deadline {
+            break; // whoever forks is told
+        }
+        thread::sleep(Duration::from_millis(1));
+    }
+    Ok(())
 }
 
 /// Workers outlive SIGINT from the terminal, silently: whoever started them ends them.

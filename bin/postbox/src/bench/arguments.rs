@@ -25,8 +25,16 @@ cache line, hand-written rings in shared memory, and two processes that copy wit
 them. The copying ring counts only where it reaches 0.9 of rtrb between threads in the same run.
 Each message is copied in and out, so each of its bytes is written and read.
 
+With --targets a row is one thing to reach. `wanted` is where its ratio is to lie, or its value where
+nothing is measured beside it; a row without it is shown for comparison. `met` if the median lies
+there, `within the spread` if one round does, `not met`, or `not measured`, with the reason below.
+All of them run with two processes, adaptive waiting and different cores unless they say otherwise:
+ping-pong over kernel objects with both sides asleep in between, on one core (block-same) and on two
+(block-apart); batches of 64; what a synchronous send takes; links of which one is busy; processes
+that only wait. No verdict changes the exit code.
+
 --json prints an array of objects, one for each reference of a case: subject, metric, payload
-(bytes), value, unit, reference, ratio, and more.";
+(bytes), value, unit, reference, ratio, and more; for targets also name, target and met.";
 
 /// The arguments of `bench`.
 #[derive(Debug, clap::Args)]
@@ -69,6 +77,16 @@ pub struct Arguments {
     /// Whether both sides share a core [default: different, where there are two]
     #[arg(long, value_name = "WHICH", value_enum)]
     pub cores: Option<Cores>,
+    /// Measure what Postbox is to reach, each beside what it is to be measured against, and say
+    /// whether it does; some ten minutes, with --quick one
+    #[arg(long, conflicts_with_all = [
+        "metrics", "mechanisms", "payloads", "namings", "capacities", "waits", "producers",
+        "consumers", "cores",
+    ])]
+    pub targets: bool,
+    /// Of the targets those of that group or name; may be repeated [default: all]
+    #[arg(long, value_name = "NAME", value_delimiter = ',', requires = "targets")]
+    pub only: Vec<String>,
     /// How often each case is measured [default: 7; with --quick 3]
     #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub rounds: Option<u32>,
@@ -78,6 +96,9 @@ pub struct Arguments {
     /// Write a report with plots, too: one file that needs no other
     #[arg(long, value_name = "FILE")]
     pub html: Option<PathBuf>,
+    /// Write the table of the targets in Markdown, too
+    #[arg(long, value_name = "FILE", requires = "targets")]
+    pub markdown: Option<PathBuf>,
 }
 
 /// What is measured.

@@ -54,7 +54,8 @@ impl Terms<'_> {
         self.figures(parts.map_err(failed)?)
     }
 
-    fn figures(&self, parts: Vec<Part<'_>>) -> Result<Measured, Trouble> {
+    /// Runs these processes.
+    pub fn figures(&self, parts: Vec<Part<'_>>) -> Result<Measured, Trouble> {
         let figures = run(parts, self.stop)?;
         sum(&figures).ok_or_else(|| Trouble::Failed("a run measured nothing".into()))
     }
@@ -75,7 +76,7 @@ impl Terms<'_> {
     }
 
     /// Two processes over what `create` makes; for ping-pong it is asked twice.
-    fn pair<S, R>(
+    pub fn pair<S, R>(
         &self,
         metric: Metric,
         payload: usize,
@@ -152,10 +153,12 @@ fn bare(case: &Case) -> Outcome<Bare> {
 }
 
 /// For one producer and one consumer.
-fn close() -> Outcome<Close> {
-    Ok(Close { done: memory(4096)?.view(0)?, last: 1, stops: 1 })
+pub fn close() -> Outcome<Close> {
+    let counters = memory(4096)?;
+    Ok(Close { there: counters.view(0)?, done: counters.view(128)?, last: 1, stops: 1 })
 }
 
-fn failed(error: Box<dyn std::error::Error>) -> Trouble {
+/// In words.
+pub fn failed(error: Box<dyn std::error::Error>) -> Trouble {
     Trouble::Failed(error.to_string())
 }

@@ -1,41 +1,23 @@
-//! One case: ours and its references take turns, with a look at where the cores are in between.
+//! One case: ours and its references take turns, and the rows that come of it.
 
 use super::arguments::bytes;
 use super::contender::{Terms, name};
 use super::crew::Trouble;
-use super::figures::{Measured, Trips};
-use super::placement::Cores;
 use super::plan::{Case, Reference};
 use super::progress::Progress;
-use super::references::line;
-use super::row::{Figure, Row};
-use super::statistics::{Spread, has_moved, rounds_of_one_placement};
+use super::row::Row;
+use super::turns::{Attempt, Turns};
 use postbox::WaitStrategy;
-use std::time::Instant;
-
-/// How often a case is measured at most, if the cores move.
-const ATTEMPTS: usize = 3;
 
 /// How a case is run.
 #[derive(Debug)]
 pub struct Course<'t> {
     /// What every run is told.
     pub terms: &'t Terms<'t>,
-    /// How often it is measured.
-    pub rounds: u32,
-    /// After that nothing is repeated.
-    pub deadline: Option<Instant>,
+    /// How the contenders take turns.
+    pub turns: Turns<'t>,
     /// Why the rings are no reference, if so.
     pub unfit: Option<String>,
-}
-
-/// What one attempt brought.
-#[derive(Debug, Default)]
-struct Attempt {
-    probes: Vec<f64>,
-    ours: Vec<Measured>,
-    /// By reference, then by round.
-    theirs: Vec<Vec<f64>>,
 }
 
 impl Course<'_> {
@@ -45,90 +27,26 @@ impl Course<'_> {
     ///
     /// Only [`Trouble::Stopped`].
     pub fn run(&self, case: &Case, progress: &Progress) -> Result<Vec<Row>, Trouble> {
-        match self.measure(case, progress) {
+        let run = |contender| match contender {
+            0 => self.terms.subject(case),
+            other => self.terms.reference(case, case.references[other - 1]),
+        };
+        match self.turns.take(1 + case.references.len(), run, progress) {
             Ok(attempt) => Ok(self.rows(case, &attempt)),
             Err(Trouble::Stopped) => Err(Trouble::Stopped),
             Err(Trouble::Failed(reason)) => Ok(vec![Row { error: Some(reason), ..row(case) }]),
         }
     }
 
-    fn measure(&self, case: &Case, progress: &Progress) -> Result<Attempt, Trouble> {
-        let mut attempt = self.attempt(case, progress)?;
-        for _ in 1..ATTEMPTS {
-            let late = self.deadline.is_some_and(|deadline| Instant::now() > deadline);
-            if late || !has_moved(&attempt.probes) {
-                break;
-            }
-            progress.again(self.rounds);
-            attempt = self.attempt(case, progress)?;
-        }
-        Ok(attempt)
-    }
-
-    fn attempt(&self, case: &Case, progress: &Progress) -> Result<Attempt, Trouble> {
-        let contenders = 1 + case.references.len();
-        let mut attempt =
-            Attempt { theirs: vec![Vec::new(); contenders - 1], ..Attempt::default() };
-        attempt.probes.extend(self.probe()?);
-        for round in 0..self.rounds as usize {
-            // Whoever begins has a neighbour that the others do not have.
-            for turn in 0..contenders {
-                match (round + turn) % contenders {
-                    0 => attempt.ours.push(self.terms.subject(case)?),
-                    other => {
-                        let reference = case.references[other - 1];
-                        let figure = self.terms.reference(case, reference)?.value;
-                        attempt.theirs[other - 1].push(figure);
-                    }
-                }
-            }
-            attempt.probes.extend(self.probe()?);
-            progress.round();
-        }
-        Ok(attempt)
-    }
-
-    /// On one core there is no line to bounce.
-    fn probe(&self) -> Result<Option<f64>, Trouble> {
-        let Terms { placement, stop, .. } = self.terms;
-        match placement.cores {
-            Cores::Same => Ok(None),
-            Cores::Different => line::probe(placement.pair(), stop).map(Some),
-        }
-    }
-
     fn rows(&self, case: &Case, attempt: &Attempt) -> Vec<Row> {
-        let kept = match &attempt.probes[..] {
-            [] => (0..attempt.ours.len()).collect(),
-            probes => rounds_of_one_placement(probes),
-        };
-        let mut trips = Trips::new();
-        kept.iter().for_each(|&round| trips.merge(&attempt.ours[round].counts));
-        let ours: Vec<f64> = kept.iter().map(|&round| attempt.ours[round].value).collect();
-        let quantile = |share| Some(trips.quantile(share)).filter(|&time| time > 0);
-        let line = Spread::of(attempt.probes.iter().copied()).map(|spread| spread.median);
-        let mut shared = Row {
-            p50: quantile(0.5),
-            p99: quantile(0.99),
-            p999: quantile(0.999),
-            rounds: kept.len(),
-            line,
-            moved: has_moved(&attempt.probes),
-            ..row(case)
-        };
-        shared.set(Figure::Ours, Spread::of(ours.iter().copied()));
+        let mut shared = row(case);
+        attempt.tell_ours(&mut shared);
         let against = |(place, &reference): (usize, &Reference)| {
-            let theirs: Vec<f64> = kept.iter().map(|&at| attempt.theirs[place][at]).collect();
             let mut row = shared.clone();
             // It was found when it was measured.
             row.reference = name(case, reference).ok();
-            row.set(Figure::Theirs, Spread::of(theirs.iter().copied()));
-            match (&self.unfit, reference) {
-                (Some(reason), Reference::Copying | Reference::InPlace) => {
-                    row.note = Some(reason.clone());
-                }
-                _ => row.set(Figure::Ratio, Spread::of_ratios(&ours, &theirs)),
-            }
+            let ring = matches!(reference, Reference::Copying | Reference::InPlace);
+            attempt.tell_theirs(place + 1, &mut row, self.unfit.as_ref().filter(|_| ring));
             row
         };
         case.references.iter().enumerate().map(against).collect()
@@ -136,7 +54,7 @@ impl Course<'_> {
 }
 
 /// What is known of a case beforehand.
-fn row(case: &Case) -> Row {
+pub fn row(case: &Case) -> Row {
     let subject = &case.subject;
     let wait = match subject.wait {
         WaitStrategy::Spin => "spin",

@@ -5,7 +5,8 @@ use super::figures::Figures;
 use nix::sys::prctl::set_pdeathsig;
 use nix::sys::signal::Signal;
 use postbox::{
-    Bytes, Capacity, Child, Mechanism, Options, ReceiveError, Receiver, Sender, Wait, fork,
+    Capacity, Child, Ends, ForkError, Mechanism, Options, ReceiveError, Receiver, Sender, Wait,
+    fork,
 };
 use postbox_program::stop::Stop;
 use postbox_sys::cpu;
@@ -32,30 +33,48 @@ impl<E: Error> From<E> for Trouble {
     }
 }
 
-/// The ends that a process is given.
-pub type Given = (Vec<Sender<Bytes>>, Vec<Receiver<Bytes>>);
-/// What a process does with them.
-pub type Body<'b> = Box<dyn FnOnce(Given) -> Outcome<Figures> + 'b>;
+/// Forks the process, which tells what it finds.
+type Launch<'b> = Box<dyn FnOnce(Sender<Figures>) -> Result<Child, ForkError> + 'b>;
 
 /// One process of a run.
-pub struct Part<'b> {
-    /// The processor that it runs on.
-    pub cpu: usize,
-    /// Its ends, of channels of ours.
-    pub ends: Given,
-    /// Its life.
-    pub body: Body<'b>,
-}
+pub struct Part<'b>(Launch<'b>);
 
 impl<'b> Part<'b> {
-    /// One that needs no ends passed.
+    /// One on that processor that needs no ends passed.
     pub fn new(cpu: usize, body: impl FnOnce() -> Outcome<Figures> + 'b) -> Self {
-        Part { cpu, ends: (Vec::new(), Vec::new()), body: Box::new(|_| body()) }
+        Part::with(cpu, (), |()| body())
+    }
+
+    /// One that is given ends of channels of ours.
+    pub fn with<E: Ends + 'b>(
+        cpu: usize,
+        ends: E,
+        body: impl FnOnce(E) -> Outcome<Figures> + 'b,
+    ) -> Self {
+        let life = move |(ends, report): (E, Sender<Figures>)| {
+            // A parent that is gone already does not hear the report.
+            set_pdeathsig(Signal::SIGKILL)?;
+            cpu::pin_to(cpu)?;
+            let figures = body(ends);
+            // Whoever does not hear it has ended this process, or is about to.
+            let _ = report.send(&figures.unwrap_or_else(|e| Figures::Failed(e.to_string())));
+            Ok(())
+        };
+        Part(Box::new(move |reporter| fork((ends, reporter), life)))
     }
 }
 
 /// Runs all parts at once; what each has to tell, in no order.
 pub fn run(parts: Vec<Part<'_>>, stop: &Stop) -> Result<Vec<Figures>, Trouble> {
+    run_within(PATIENCE, parts, stop)
+}
+
+/// The same with more patience, for what takes long to prepare.
+pub fn run_within(
+    patience: Duration,
+    parts: Vec<Part<'_>>,
+    stop: &Stop,
+) -> Result<Vec<Figures>, Trouble> {
     let count = parts.len();
     // A pipe: nobody spins on it beside those that are measured.
     let (reporter, reports) = Options::new(Mechanism::Pipe)
@@ -63,21 +82,11 @@ pub fn run(parts: Vec<Part<'_>>, stop: &Stop) -> Result<Vec<Figures>, Trouble> {
         .wait_strategy(postbox::WaitStrategy::Block)
         .channel::<Figures>()?;
     let mut children: Vec<Child> = Vec::with_capacity(count);
-    for Part { cpu, ends, body } in parts {
-        let child =
-            fork((ends.0, ends.1, reporter.clone()), move |(senders, receivers, report)| {
-                // A parent that is gone already does not hear the report.
-                set_pdeathsig(Signal::SIGKILL)?;
-                cpu::pin_to(cpu)?;
-                let figures = body((senders, receivers));
-                // Whoever does not hear it has ended this process, or is about to.
-                let _ = report.send(&figures.unwrap_or_else(|e| Figures::Failed(e.to_string())));
-                Ok(())
-            })?;
-        children.push(child);
+    for Part(launch) in parts {
+        children.push(launch(reporter.clone())?);
     }
     drop(reporter);
-    let told = hear(&reports, count, stop, &mut children)?;
+    let told = hear(&reports, count, patience, stop, &mut children)?;
     for child in children {
         child.wait()?;
     }
@@ -87,10 +96,11 @@ pub fn run(parts: Vec<Part<'_>>, stop: &Stop) -> Result<Vec<Figures>, Trouble> {
 fn hear(
     reports: &Receiver<Figures>,
     count: usize,
+    patience: Duration,
     stop: &Stop,
     children: &mut [Child],
 ) -> Result<Vec<Figures>, Trouble> {
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + patience;
     let mut told = Vec::with_capacity(count);
     while told.len() < count {
         let wait = Wait::timeout(TICK).cancelled_by(stop.cancel());
@@ -109,7 +119,7 @@ fn hear(
             }
             Err(ReceiveError::TimedOut) => {
                 let reason =
-                    format!("not done after {} s: is the machine busy?", PATIENCE.as_secs());
+                    format!("not done after {} s: is the machine busy?", patience.as_secs());
                 return Err(Trouble::Failed(reason));
             }
             Err(error) => return Err(blame(stop, error.to_string())),

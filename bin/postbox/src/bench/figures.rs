@@ -27,6 +27,10 @@ pub enum Figures {
         /// How many.
         count: u64,
     },
+    /// How much there is of what is not a time: added up over the processes.
+    Amount(f64),
+    /// It goes on with less than was asked for, since the system refused the rest.
+    Short(String),
     /// It cannot go on.
     Failed(String),
 }
@@ -69,28 +73,50 @@ impl Trips {
 /// One run of one contender.
 #[derive(Debug, Clone)]
 pub struct Measured {
-    /// Nanoseconds of one way, or messages in a second.
+    /// Nanoseconds of one way, messages in a second, or an amount.
     pub value: f64,
     /// Each time and how often it occurred; empty for throughput.
     pub counts: Vec<(u64, u64)>,
+    /// What was refused on the way, if anything.
+    pub short: Option<String>,
+}
+
+impl Measured {
+    /// A figure that needs no words.
+    pub fn of(value: f64) -> Self {
+        Measured { value, counts: Vec::new(), short: None }
+    }
+
+    /// Nanoseconds for one of what was counted in a second.
+    pub fn each(self) -> Self {
+        Measured { value: 1e9 / self.value, ..self }
+    }
 }
 
 /// What the processes of a run told, put together. None if they measured nothing.
 pub fn sum(figures: &[Figures]) -> Option<Measured> {
-    let (mut first, mut last, mut all) = (u64::MAX, 0, 0);
+    let short = figures.iter().find_map(|figure| match figure {
+        Figures::Short(reason) => Some(reason.clone()),
+        _ => None,
+    });
+    let (mut first, mut last, mut all, mut amount) = (u64::MAX, 0, 0, None);
     for figure in figures {
         match figure {
             Figures::Latency { mean, counts } => {
-                return Some(Measured { value: *mean, counts: counts.clone() });
+                return Some(Measured { value: *mean, counts: counts.clone(), short });
             }
             Figures::Taken { first: from, last: to, count } if *count > 0 => {
                 (first, last, all) = (first.min(*from), last.max(*to), all + count);
             }
+            Figures::Amount(part) => amount = Some(amount.unwrap_or(0.0) + part),
             _ => {}
         }
     }
-    let nanoseconds = last.checked_sub(first).filter(|&time| time > 0)?;
-    Some(Measured { value: all as f64 * 1e9 / nanoseconds as f64, counts: Vec::new() })
+    let rate = || {
+        let nanoseconds = last.checked_sub(first).filter(|&time| time > 0)?;
+        Some(all as f64 * 1e9 / nanoseconds as f64)
+    };
+    Some(Measured { short, ..Measured::of(amount.or_else(rate)?) })
 }
 
 #[cfg(test)]
@@ -104,6 +130,8 @@ mod tests {
         let rate = sum(&figures).unwrap().value;
         assert!((rate - 55.0 * 1e9 / 550.0).abs() < 1e-3, "{rate}");
         assert!(sum(&[Figures::Done]).is_none());
+        let amounts = [Figures::Amount(2.0), Figures::Done, Figures::Amount(-0.5)];
+        assert_eq!(sum(&amounts).unwrap().value, 1.5);
     }
 
     #[test]

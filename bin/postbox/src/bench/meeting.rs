@@ -55,9 +55,14 @@ impl Meeting {
 }
 
 impl Way {
+    /// What its links are.
+    pub fn links(&self) -> LinkOptions {
+        LinkOptions::new(self.options.clone()).absent(Absence::Wait)
+    }
+
     /// Joins the domain; partners who are not there yet are waited for.
     pub fn join(&self, name: &str) -> Outcome<Process> {
-        let links = LinkOptions::new(self.options.clone()).absent(Absence::Wait);
+        let links = self.links();
         let domain = DomainOptions::new().directory(&self.directory).open(DOMAIN)?;
         Ok(domain.join_with(name, JoinOptions::new().links(links))?)
     }

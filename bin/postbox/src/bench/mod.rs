@@ -10,14 +10,16 @@
 //! Every run is processes of its own, forked and pinned. In reading order: [`arguments`], [`plan`]
 //! and [`placement`] (what is run, and where), [`ends`], [`ping_pong`] and [`stream`] (the work),
 //! [`subjects`] and [`meeting`] (ours), [`references`] (the others), [`crew`] and [`contender`] (one
-//! run), [`figures`] and [`statistics`] (what becomes of it), [`gate`] and [`course`] (one case),
-//! [`row`], [`table`], [`report`], [`plot`] and [`machine`] (what is shown).
+//! run), [`figures`] and [`statistics`] (what becomes of it), [`turns`], [`gate`] and [`course`] (one
+//! case), [`targets`] (what is to be reached), [`exchange`] (work
+//! without a clock), [`row`], [`table`], [`report`], [`plot`] and [`machine`] (what is shown).
 
 mod arguments;
 mod contender;
 mod course;
 mod crew;
 mod ends;
+mod exchange;
 mod figures;
 mod gate;
 mod machine;
@@ -34,8 +36,11 @@ mod statistics;
 mod stream;
 mod subjects;
 mod table;
+mod targets;
+mod turns;
 
 pub use arguments::Arguments;
+pub use exchange::{Arguments as ExchangeArguments, run_exchange as exchange};
 
 use crate::NAME;
 use contender::Terms;
@@ -50,8 +55,10 @@ use progress::Progress;
 use row::Row;
 use std::fs::File;
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
+use targets::{Extent, Suite, Target};
+use turns::Turns;
 
 /// How long a run measures.
 const RUN: Duration = Duration::from_millis(150);
@@ -71,24 +78,37 @@ pub fn run(arguments: &Arguments) -> Ending {
 
 fn bench(arguments: &Arguments) -> Result<Ending, Ending> {
     let placement = Placement::find(arguments.cores)?;
-    let cases = plan::cases(arguments, &placement)?;
+    let plan = Plan::of(arguments, &placement)?;
     // Found out before minutes are spent.
-    let html = match arguments.html.as_deref() {
-        Some(path) => Some((path, open(path)?)),
-        None => None,
+    let create = |path: &Option<PathBuf>| match path.as_deref() {
+        Some(path) => open(path).map(|file| Some((path.to_owned(), file))),
+        None => Ok(None),
     };
+    let (html, markdown) = (create(&arguments.html)?, create(&arguments.markdown)?);
     let stop = Stop::install()?;
     if arguments.cores.is_none() && placement.cores == Cores::Same {
         complain(NAME, "one core only: both sides share it, and no cache line is probed");
     }
     let rounds = arguments.rounds.unwrap_or(if arguments.quick { QUICK_ROUNDS } else { ROUNDS });
-    let progress = Progress::over(cases.len() as u64 * u64::from(rounds));
-    let outcome = measure(arguments, &placement, &cases, rounds, &stop, &progress);
+    let progress = Progress::over(plan.len() as u64 * u64::from(rounds));
+    let (rows, complaint) = match &plan {
+        Plan::Cases(cases) => measure(arguments, &placement, cases, rounds, &stop, &progress),
+        Plan::Targets(targets) => {
+            let suite = suite(arguments, &placement, rounds, &stop);
+            (suite.measure(targets, &progress), None)
+        }
+    };
     progress.finish();
-    let (rows, complaint) = outcome;
-    print(&if arguments.json { json_array(&rows) } else { table::render(&rows) })?;
+    let table = match plan {
+        Plan::Cases(_) => table::render,
+        Plan::Targets(_) => targets::render,
+    };
+    print(&if arguments.json { json_array(&rows) } else { table(&rows) })?;
     if let Some((path, file)) = html {
-        write(path, file, &rows)?;
+        write(&path, file, report::render(&rows))?;
+    }
+    if let Some((path, file)) = markdown {
+        write(&path, file, Ok(targets::markdown(&rows)))?;
     }
     if let Some(code) = stop.code() {
         return Ok(Ending::Silent(code));
@@ -105,6 +125,48 @@ fn bench(arguments: &Arguments) -> Result<Ending, Ending> {
     Ok(if failed { Ending::Silent(1) } else { Ending::Done })
 }
 
+/// What is measured.
+enum Plan {
+    /// Whatever was asked for.
+    Cases(Vec<Case>),
+    /// What is to be reached.
+    Targets(Vec<Target>),
+}
+
+impl Plan {
+    fn of(arguments: &Arguments, placement: &Placement) -> Result<Self, Ending> {
+        if !arguments.targets {
+            return plan::cases(arguments, placement).map(Plan::Cases);
+        }
+        let extent = if arguments.quick { Extent::Quick } else { Extent::Full };
+        targets::chosen(&arguments.only, extent).map(Plan::Targets)
+    }
+
+    fn len(&self) -> usize {
+        match self {
+            Plan::Cases(cases) => cases.len(),
+            Plan::Targets(targets) => targets.len(),
+        }
+    }
+}
+
+fn terms<'s>(arguments: &Arguments, placement: &Placement, stop: &'s Stop) -> Terms<'s> {
+    let run = if arguments.quick { QUICK_RUN } else { RUN };
+    Terms { placement: placement.clone(), budget: run.as_nanos() as u64, stop }
+}
+
+fn suite<'s>(
+    arguments: &Arguments,
+    placement: &Placement,
+    rounds: u32,
+    stop: &'s Stop,
+) -> Suite<'s> {
+    let begun = Instant::now();
+    // Of so many targets none is repeated: the minute is for each of them once.
+    let deadlines = arguments.quick.then(|| (begun, begun + QUICK_CASES));
+    Suite { terms: terms(arguments, placement, stop), rounds, deadlines }
+}
+
 /// The rows so far when it ends, and why it ended early if no signal did it.
 fn measure(
     arguments: &Arguments,
@@ -115,8 +177,7 @@ fn measure(
     progress: &Progress,
 ) -> (Vec<Row>, Option<String>) {
     let begun = Instant::now();
-    let run = if arguments.quick { QUICK_RUN } else { RUN };
-    let terms = Terms { placement: placement.clone(), budget: run.as_nanos() as u64, stop };
+    let terms = terms(arguments, placement, stop);
     let mut rows = Vec::new();
     let mut unfit = None;
     let rings = [Reference::Copying, Reference::InPlace];
@@ -132,7 +193,8 @@ fn measure(
         }
     }
     let deadline = arguments.quick.then(|| begun + QUICK_REPEATS);
-    let course = Course { terms: &terms, rounds, deadline, unfit };
+    let turns = Turns { placement: placement.clone(), rounds, deadline, stop };
+    let course = Course { terms: &terms, turns, unfit };
     for (done, case) in cases.iter().enumerate() {
         if arguments.quick && begun.elapsed() > QUICK_CASES {
             let left = cases.len() - done;
@@ -156,10 +218,14 @@ fn open(path: &Path) -> Result<File, Ending> {
         .map_err(|error| Ending::BadInput(format!("cannot write '{}': {error}", path.display())))
 }
 
-fn write(path: &Path, mut file: File, rows: &[Row]) -> Result<(), Ending> {
+fn write(
+    path: &Path,
+    mut file: File,
+    page: Result<String, Box<dyn std::error::Error>>,
+) -> Result<(), Ending> {
     let failed = |error: &dyn std::fmt::Display| {
         Ending::Failure(format!("cannot write '{}': {error}", path.display()))
     };
-    let page = report::render(rows).map_err(|error| failed(&error))?;
+    let page = page.map_err(|error| failed(&error))?;
     file.write_all(page.as_bytes()).map_err(|error| failed(&error))
 }

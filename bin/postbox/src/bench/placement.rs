@@ -49,6 +49,11 @@ impl Placement {
         Ok(Placement { cpus, cores })
     }
 
+    /// The same processors, used in that way.
+    pub fn on(&self, cores: Cores) -> Self {
+        Placement { cores, ..self.clone() }
+    }
+
     /// The processors of the two sides.
     pub fn pair(&self) -> line::Cores {
         let here = self.cpus[0];

@@ -58,7 +58,7 @@ impl Case {
 }
 
 /// As many messages as share a cache of some megabytes, within reason.
-fn roomy(payload: usize) -> u32 {
+pub fn roomy(payload: usize) -> u32 {
     ((8 << 20) / payload).clamp(4, 256) as u32
 }
 
@@ -160,7 +160,7 @@ fn producers(arguments: &Arguments, metric: Metric, payload: usize) -> Vec<u32> 
 }
 
 /// The capacity of ours, and how many messages the bare object then holds.
-fn depth(
+pub fn depth(
     mechanism: Mechanism,
     payload: usize,
     asked: Option<Capacity>,

@@ -5,6 +5,7 @@ use super::machine;
 use super::plot::{self, Curve, Plot};
 use super::row::Row;
 use super::table::{figure, line, ratio};
+use super::targets;
 use std::error::Error;
 use std::fmt::Write;
 
@@ -26,6 +27,7 @@ pub fn render(rows: &[Row]) -> Result<String, Box<dyn Error>> {
     for (what, value) in machine::describe() {
         writeln!(page, "<div>{what}: {}</div>", escaped(&value))?;
     }
+    page.push_str(&targets::html(rows));
     for plot in plots(rows) {
         writeln!(page, "<h2>{}</h2>\n{}", plot.title, plot::svg(&plot)?)?;
     }
@@ -37,12 +39,15 @@ pub fn render(rows: &[Row]) -> Result<String, Box<dyn Error>> {
 
 /// Those plots for which there are figures.
 fn plots(rows: &[Row]) -> Vec<Plot> {
+    // The targets are single points, each of something else.
+    let rows: Vec<&Row> = rows.iter().filter(|row| row.name.is_none()).collect();
+    let rows = || rows.iter().copied();
     let of = |title, metric: &'static str, y, value: fn(&Row) -> Option<f64>| Plot {
         title,
         x: "bytes of a message",
         y,
         curves: curves(
-            rows.iter().filter(|row| row.metric == metric && row.producers * row.consumers == 1),
+            rows().filter(|row| row.metric == metric && row.producers * row.consumers == 1),
             |row| row.payload as f64,
             value,
         ),
@@ -52,8 +57,8 @@ fn plots(rows: &[Row]) -> Vec<Plot> {
         of("Median trip against payload", "latency", "p50, ns", |row| row.p50.map(|t| t as f64)),
         of("Throughput against payload", "throughput", "MB/s", |row| megabytes(row, row.value)),
     ];
-    let least = rows.iter().filter(|row| row.producers > 1).map(|row| row.payload).min();
-    let scaled = rows.iter().filter(|row| row.metric == "throughput" && Some(row.payload) == least);
+    let least = rows().filter(|row| row.producers > 1).map(|row| row.payload).min();
+    let scaled = rows().filter(|row| row.metric == "throughput" && Some(row.payload) == least);
     plots.push(Plot {
         title: "Throughput over producers",
         x: "producers",
@@ -149,7 +154,8 @@ fn table(page: &mut String, rows: &[Row]) -> std::fmt::Result {
     Ok(())
 }
 
-fn escaped(text: &str) -> String {
+/// As text within a page.
+pub fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
 

@@ -6,6 +6,9 @@ use serde::Serialize;
 /// Ours against one reference, in one case.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct Row {
+    /// Its name among the targets, where it is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
     /// What was measured.
     pub subject: String,
     /// `pipe`, `socket`, `mqueue` or `shm`.
@@ -53,6 +56,12 @@ pub struct Row {
     pub ratio_low: Option<f64>,
     /// The highest such ratio.
     pub ratio_high: Option<f64>,
+    /// What the ratio is to be, or the value where there is no reference.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub target: Option<String>,
+    /// Whether it is: `met`, `within the spread`, `not met` or `not measured`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub met: Option<&'static str>,
     /// Rounds that count.
     pub rounds: usize,
     /// One way of the cache line in nanoseconds, in the median of the probes.
@@ -74,6 +83,18 @@ pub enum Figure {
     Theirs,
     /// The ratio of both.
     Ratio,
+}
+
+impl Figure {
+    /// What stands in that row, if anything.
+    pub fn of(self, row: &Row) -> Option<Spread> {
+        let (median, low, high) = match self {
+            Figure::Ours => (row.value, row.low, row.high),
+            Figure::Theirs => (row.reference_value, row.reference_low, row.reference_high),
+            Figure::Ratio => (row.ratio, row.ratio_low, row.ratio_high),
+        };
+        Some(Spread { median: median?, low: low?, high: high? })
+    }
 }
 
 impl Row {

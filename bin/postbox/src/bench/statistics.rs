@@ -17,11 +17,12 @@ pub struct Spread {
 }
 
 impl Spread {
-    /// Of those figures; none if there are none, or one of them is no positive number.
+    /// Of those figures; none if there are none, or one of them is
+    /// negative or no number.
     pub fn of(figures: impl IntoIterator<Item = f64>) -> Option<Self> {
         let mut sorted: Vec<f64> = figures.into_iter().collect();
         sorted.sort_by(f64::total_cmp);
-        let good = sorted.iter().all(|figure| figure.is_finite() && *figure > 0.0);
+        let good = sorted.iter().all(|figure| figure.is_finite() && *figure >= 0.0);
         let (low, high) = (*sorted.first()?, *sorted.last()?);
         good.then_some(Spread { median: sorted[sorted.len() / 2], low, high })
     }
@@ -65,7 +66,7 @@ mod tests {
     fn what_is_no_figure_has_no_spread() {
         assert!(Spread::of([]).is_none());
         assert!(Spread::of([1.0, f64::NAN]).is_none());
-        assert!(Spread::of([0.0]).is_none());
+        assert!(Spread::of([-1.0]).is_none());
         assert!(Spread::of_ratios(&[1.0], &[0.0]).is_none());
     }
 

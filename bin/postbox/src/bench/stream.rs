@@ -6,13 +6,19 @@ use postbox_ring::View;
 use postbox_ring::sync::{AtomicU64, Ordering};
 use postbox_sys::clock;
 use std::hint::black_box;
+use std::time::Duration;
 
 /// Messages up to that many bytes are cheap enough that the clock is not looked at for each.
 const CHEAP: usize = 4096;
 
+/// Between two looks whether all producers are there.
+const ARRIVAL: Duration = Duration::from_micros(200);
+
 /// How a producer lets the consumers know that it was the last.
 #[derive(Clone)]
 pub struct Close {
+    /// Counts the producers that are there; 0 at the start.
+    pub there: View<AtomicU64>,
     /// Counts the producers that are done; 0 at the start.
     pub done: View<AtomicU64>,
     /// Which of them sends the stop messages: the one that brings the count there.
@@ -31,6 +37,11 @@ pub fn produce(
     let mut message = vec![7; payload];
     message[0] = MORE;
     let run = if payload <= CHEAP { 64 } else { 1 };
+    // All begin together: what few of them send is not what all of them do.
+    close.there.fetch_add(1, Ordering::AcqRel);
+    while close.there.load(Ordering::Acquire) < close.last {
+        std::thread::sleep(ARRIVAL);
+    }
     // The first ones may have to wait until consumers are there.
     tx.send(&message)?;
     let deadline = clock::now() + budget;

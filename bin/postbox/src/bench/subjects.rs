@@ -35,7 +35,8 @@ pub struct Subject {
 pub type Staged = (Vec<Part<'static>>, Meeting);
 
 impl Subject {
-    fn options(&self) -> Options {
+    /// What its channel is made with.
+    pub fn options(&self) -> Options {
         let options = Options::new(self.mechanism).capacity(self.capacity).wait_strategy(self.wait);
         let alone = self.producers == 1 && self.consumers == 1;
         let options = match self.naming {
@@ -58,20 +59,12 @@ impl Subject {
                 let (ping_tx, ping_rx) = self.options().channel()?;
                 let (pong_tx, pong_rx) = self.options().channel()?;
                 vec![
-                    Part {
-                        cpu: here,
-                        ends: (vec![ping_tx], vec![pong_rx]),
-                        body: Box::new(move |(tx, rx)| {
-                            ping(&mut sender(tx)?, &mut receiver(rx)?, payload, budget)
-                        }),
-                    },
-                    Part {
-                        cpu: there,
-                        ends: (vec![pong_tx], vec![ping_rx]),
-                        body: Box::new(move |(tx, rx)| {
-                            pong(&mut sender(tx)?, &mut receiver(rx)?, payload)
-                        }),
-                    },
+                    Part::with(here, (ping_tx, pong_rx), move |(tx, rx)| {
+                        ping(&mut Ours(tx), &mut Ours(rx), payload, budget)
+                    }),
+                    Part::with(there, (pong_tx, ping_rx), move |(tx, rx)| {
+                        pong(&mut Ours(tx), &mut Ours(rx), payload)
+                    }),
                 ]
             }
             naming => {
@@ -110,43 +103,39 @@ impl Subject {
         let mut parts = Vec::new();
         for index in 0..consumers {
             let way = meeting.way();
-            parts.push(Part {
-                cpu: placement.of(index),
-                ends: (Vec::new(), rx.pop().into_iter().collect()),
-                body: Box::new(move |(_, given)| match naming {
-                    Naming::Channel => consume(&mut receiver(given)?, payload, 1),
-                    Naming::Direct => {
-                        let me = way.join("consumer")?;
-                        consume_links(&me, producers, payload)
-                    }
-                    Naming::Mailbox => {
-                        let me = way.join(&format!("consumer-{index}"))?;
-                        let rx = me.open_mailbox::<Bytes>("stream")?.receiver()?;
-                        consume(&mut Ours(rx), payload, 1)
-                    }
-                }),
-            });
+            let body = move |given: Option<_>| match naming {
+                Naming::Channel => consume(&mut Ours(given.ok_or(NO_END)?), payload, 1),
+                Naming::Direct => {
+                    let me = way.join("consumer")?;
+                    consume_links(&me, producers, payload)
+                }
+                Naming::Mailbox => {
+                    let me = way.join(&format!("consumer-{index}"))?;
+                    let rx = me.open_mailbox::<Bytes>("stream")?.receiver()?;
+                    consume(&mut Ours(rx), payload, 1)
+                }
+            };
+            parts.push(Part::with(placement.of(index), rx.pop(), body));
         }
         for index in 0..producers {
             let (way, close) = (meeting.way(), close.clone());
             let me = move || way.join(&producer(index));
-            parts.push(Part {
-                cpu: placement.of(consumers + index),
-                ends: (tx.pop().into_iter().collect(), Vec::new()),
-                body: Box::new(move |(given, _)| match naming {
-                    Naming::Channel => produce(&mut sender(given)?, payload, budget, &close),
-                    Naming::Direct => {
-                        let me = me()?;
-                        let tx = me.sender_to::<Bytes>("consumer")?;
-                        produce(&mut Ours(tx), payload, budget, &close)
-                    }
-                    Naming::Mailbox => {
-                        let me = me()?;
-                        let tx = me.open_mailbox::<Bytes>("stream")?.sender()?;
-                        produce(&mut Ours(tx), payload, budget, &close)
-                    }
-                }),
-            });
+            let body = move |given: Option<_>| match naming {
+                Naming::Channel => {
+                    produce(&mut Ours(given.ok_or(NO_END)?), payload, budget, &close)
+                }
+                Naming::Direct => {
+                    let me = me()?;
+                    let tx = me.sender_to::<Bytes>("consumer")?;
+                    produce(&mut Ours(tx), payload, budget, &close)
+                }
+                Naming::Mailbox => {
+                    let me = me()?;
+                    let tx = me.open_mailbox::<Bytes>("stream")?.sender()?;
+                    produce(&mut Ours(tx), payload, budget, &close)
+                }
+            };
+            parts.push(Part::with(placement.of(consumers + index), tx.pop(), body));
         }
         Ok((parts, meeting))
     }
@@ -179,15 +168,10 @@ fn meet(naming: Naming, way: &Way, own: &str, other: &str) -> Outcome<Ends> {
 }
 
 /// An end of ours.
-struct Ours<E>(E);
+pub struct Ours<E>(pub E);
 
-fn sender(given: Vec<Sender<Bytes>>) -> Outcome<Ours<Sender<Bytes>>> {
-    Ok(Ours(given.into_iter().next().ok_or("no end to send to")?))
-}
-
-fn receiver(given: Vec<Receiver<Bytes>>) -> Outcome<Ours<Receiver<Bytes>>> {
-    Ok(Ours(given.into_iter().next().ok_or("no end to receive from")?))
-}
+/// As many ends were made as there are processes; a process without one says so.
+const NO_END: &str = "no end was passed on";
 
 impl Sending for Ours<Sender<Bytes>> {
     #[inline]

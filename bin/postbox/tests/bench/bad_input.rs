@@ -38,8 +38,27 @@ fn what_does_not_go_together_is_refused_with_a_remedy() {
 }
 
 #[test]
+fn targets_have_names_and_go_with_nothing_else() {
+    let said = refused(&["--targets", "--only=latency,beauty"]);
+    assert!(
+        said.contains("'beauty'") && said.contains("stream") && said.contains("idle"),
+        "{said}"
+    );
+    assert!(refused(&["--targets", "--only=latency/"]).contains("'latency/'"));
+    assert!(refused(&["--only=latency"]).contains("--targets"));
+    assert!(refused(&["--markdown=targets.md"]).contains("--targets"));
+    for other in
+        ["--payload=64", "--mechanism=pipe", "--cores=same", "--producers=2", "--wait=spin"]
+    {
+        assert!(refused(&["--targets", other]).contains("--targets"), "{other}");
+    }
+}
+
+#[test]
 fn a_report_that_cannot_be_written_is_told_first() {
     assert!(refused(&["--html=/no/such/directory/report.html"]).contains("/no/such/directory"));
+    let said = refused(&["--targets", "--markdown=/no/such/directory/targets.md"]);
+    assert!(said.contains("/no/such/directory"), "{said}");
 }
 
 #[test]

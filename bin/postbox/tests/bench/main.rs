@@ -1,6 +1,8 @@
 //! `postbox bench` as its users meet it: real processes, real signals, bounded by a watchdog.
 
 mod bad_input;
+mod exchange;
 mod results;
 mod stopping;
 mod support;
+mod targets;

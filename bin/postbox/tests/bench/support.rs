@@ -21,8 +21,13 @@ pub struct Run {
 impl Run {
     /// Starts `postbox bench` with those arguments.
     pub fn start(arguments: &[&str]) -> Self {
+        Run::start_command("bench", arguments)
+    }
+
+    /// Starts another command of `postbox`.
+    pub fn start_command(name: &str, arguments: &[&str]) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_postbox"));
-        command.arg("bench").args(arguments);
+        command.arg(name).args(arguments);
         Run::of(&mut command)
     }
 
@@ -42,9 +47,14 @@ impl Run {
 
     /// Waits until it has a process of a run.
     pub fn await_processes(&self) {
+        self.await_children(1);
+    }
+
+    /// Waits until it has that many.
+    pub fn await_children(&self, count: usize) {
         let deadline = Instant::now() + PATIENCE;
         let children = format!("/proc/{0}/task/{0}/children", self.group);
-        while fs::read_to_string(&children).unwrap_or_default().is_empty() {
+        while fs::read_to_string(&children).unwrap_or_default().split_whitespace().count() < count {
             assert!(Instant::now() < deadline, "it never forked");
             thread::sleep(Duration::from_millis(1));
         }

@@ -1,0 +1,127 @@
+//! Contenders take turns, with a look at where the cores are in between.
+
+use super::crew::Trouble;
+use super::figures::{Measured, Trips};
+use super::placement::{Cores, Placement};
+use super::progress::Progress;
+use super::references::line;
+use super::row::{Figure, Row};
+use super::statistics::{Spread, has_moved, rounds_of_one_placement};
+use postbox_program::stop::Stop;
+use std::time::Instant;
+
+/// How often all is measured at most, if the cores move.
+const ATTEMPTS: usize = 3;
+
+/// How turns are taken.
+#[derive(Debug, Clone)]
+pub struct Turns<'t> {
+    /// Whose line is probed.
+    pub placement: Placement,
+    /// How often each contender has its turn.
+    pub rounds: u32,
+    /// After that nothing is repeated.
+    pub deadline: Option<Instant>,
+    /// What ends it early.
+    pub stop: &'t Stop,
+}
+
+/// What one attempt brought.
+#[derive(Debug, Default)]
+pub struct Attempt {
+    /// One more than there are rounds; none on one core.
+    probes: Vec<f64>,
+    /// By contender, ours the first, then by round.
+    runs: Vec<Vec<Measured>>,
+}
+
+impl Turns<'_> {
+    /// So many contenders take turns; `run` runs one of them.
+    ///
+    /// # Errors
+    ///
+    /// The first run that failed, or [`Trouble::Stopped`].
+    pub fn take(
+        &self,
+        contenders: usize,
+        mut run: impl FnMut(usize) -> Result<Measured, Trouble>,
+        progress: &Progress,
+    ) -> Result<Attempt, Trouble> {
+        let mut attempt = self.attempt(contenders, &mut run, progress)?;
+        for _ in 1..ATTEMPTS {
+            let late = self.deadline.is_some_and(|deadline| Instant::now() > deadline);
+            if late || !has_moved(&attempt.probes) {
+                break;
+            }
+            progress.again(self.rounds);
+            attempt = self.attempt(contenders, &mut run, progress)?;
+        }
+        Ok(attempt)
+    }
+
+    fn attempt(
+        &self,
+        contenders: usize,
+        run: &mut impl FnMut(usize) -> Result<Measured, Trouble>,
+        progress: &Progress,
+    ) -> Result<Attempt, Trouble> {
+        let mut attempt = Attempt { runs: vec![Vec::new(); contenders], ..Attempt::default() };
+        attempt.probes.extend(self.probe()?);
+        for round in 0..self.rounds as usize {
+            // Whoever begins has a neighbour that the others do not have.
+            for turn in 0..contenders {
+                let contender = (round + turn) % contenders;
+                attempt.runs[contender].push(run(contender)?);
+            }
+            attempt.probes.extend(self.probe()?);
+            progress.round();
+        }
+        Ok(attempt)
+    }
+
+    /// On one core there is no line to bounce.
+    fn probe(&self) -> Result<Option<f64>, Trouble> {
+        match self.placement.cores {
+            Cores::Same => Ok(None),
+            Cores::Different => line::probe(self.placement.pair(), self.stop).map(Some),
+        }
+    }
+}
+
+impl Attempt {
+    /// The rounds of one placement.
+    fn kept(&self) -> Vec<usize> {
+        match &self.probes[..] {
+            [] => (0..self.runs.first().map_or(0, Vec::len)).collect(),
+            probes => rounds_of_one_placement(probes),
+        }
+    }
+
+    fn values(&self, contender: usize) -> Vec<f64> {
+        self.kept().into_iter().map(|round| self.runs[contender][round].value).collect()
+    }
+
+    /// Puts what ours reached, and where the cores were, into a row.
+    pub fn tell_ours(&self, row: &mut Row) {
+        let kept = self.kept();
+        let mut trips = Trips::new();
+        kept.iter().for_each(|&round| trips.merge(&self.runs[0][round].counts));
+        let quantile = |share| Some(trips.quantile(share)).filter(|&time| time > 0);
+        (row.p50, row.p99, row.p999) = (quantile(0.5), quantile(0.99), quantile(0.999));
+        row.rounds = kept.len();
+        row.line = Spread::of(self.probes.iter().copied()).map(|spread| spread.median);
+        row.moved = has_moved(&self.probes);
+        row.note = self.runs[0].iter().find_map(|run| run.short.clone());
+        row.set(Figure::Ours, Spread::of(self.values(0)));
+    }
+
+    /// Puts what another contender reached into a row; the ratio unless it would mean nothing.
+    pub fn tell_theirs(&self, contender: usize, row: &mut Row, meaningless: Option<&String>) {
+        let theirs = self.values(contender);
+        row.set(Figure::Theirs, Spread::of(theirs.iter().copied()));
+        match meaningless {
+            Some(reason) => row.note = Some(reason.clone()),
+            None => row.set(Figure::Ratio, Spread::of_ratios(&self.values(0), &theirs)),
+        }
+    }
+}
