@@ -4,6 +4,7 @@ use super::arguments::bytes;
 use super::contender::{Terms, name};
 use super::crew::Trouble;
 use super::figures::{Measured, Trips};
+use super::peers::{self, Guest, Peers};
 use super::placement::Cores;
 use super::plan::{Case, Reference};
 use super::progress::Progress;
@@ -27,6 +28,8 @@ pub struct Course<'t> {
     pub deadline: Option<Instant>,
     /// Why the rings are no reference, if so.
     pub unfit: Option<String>,
+    /// Other libraries, which take turns, too.
+    pub peers: Peers,
 }
 
 /// What one attempt brought.
@@ -36,6 +39,7 @@ struct Attempt {
     ours: Vec<Measured>,
     /// By reference, then by round.
     theirs: Vec<Vec<f64>>,
+    guests: Vec<Guest>,
 }
 
 impl Course<'_> {
@@ -44,7 +48,7 @@ impl Course<'_> {
     /// # Errors
     ///
     /// Only [`Trouble::Stopped`].
-    pub fn run(&self, case: &Case, progress: &Progress) -> Result<Vec<Row>, Trouble> {
+    pub fn run(&mut self, case: &Case, progress: &Progress) -> Result<Vec<Row>, Trouble> {
         match self.measure(case, progress) {
             Ok(attempt) => Ok(self.rows(case, &attempt)),
             Err(Trouble::Stopped) => Err(Trouble::Stopped),
@@ -52,29 +56,41 @@ impl Course<'_> {
         }
     }
 
-    fn measure(&self, case: &Case, progress: &Progress) -> Result<Attempt, Trouble> {
-        let mut attempt = self.attempt(case, progress)?;
+    fn measure(&mut self, case: &Case, progress: &Progress) -> Result<Attempt, Trouble> {
+        let guests = self.peers.beside(case);
+        let mut attempt = self.attempt(case, progress, guests)?;
         for _ in 1..ATTEMPTS {
             let late = self.deadline.is_some_and(|deadline| Instant::now() > deadline);
             if late || !has_moved(&attempt.probes) {
                 break;
             }
             progress.again(self.rounds);
-            attempt = self.attempt(case, progress)?;
+            attempt = self.attempt(case, progress, attempt.guests)?;
         }
         Ok(attempt)
     }
 
-    fn attempt(&self, case: &Case, progress: &Progress) -> Result<Attempt, Trouble> {
-        let contenders = 1 + case.references.len();
-        let mut attempt =
-            Attempt { theirs: vec![Vec::new(); contenders - 1], ..Attempt::default() };
+    fn attempt(
+        &mut self,
+        case: &Case,
+        progress: &Progress,
+        mut guests: Vec<Guest>,
+    ) -> Result<Attempt, Trouble> {
+        guests.iter_mut().for_each(Guest::again);
+        let references = case.references.len();
+        let contenders = 1 + references + guests.len();
+        let theirs = vec![Vec::new(); references];
+        let mut attempt = Attempt { theirs, guests, ..Attempt::default() };
         attempt.probes.extend(self.probe()?);
         for round in 0..self.rounds as usize {
             // Whoever begins has a neighbour that the others do not have.
             for turn in 0..contenders {
                 match (round + turn) % contenders {
                     0 => attempt.ours.push(self.terms.subject(case)?),
+                    other if other > references => {
+                        let guest = &mut attempt.guests[other - references - 1];
+                        peers::turn(&mut self.peers, guest, case, self.terms)?;
+                    }
                     other => {
                         let reference = case.references[other - 1];
                         let figure = self.terms.reference(case, reference)?.value;
@@ -131,7 +147,8 @@ impl Course<'_> {
             }
             row
         };
-        case.references.iter().enumerate().map(against).collect()
+        let beside = attempt.guests.iter().map(|guest| guest.row(&shared, &kept, &ours));
+        case.references.iter().enumerate().map(against).chain(beside).collect()
     }
 }
 

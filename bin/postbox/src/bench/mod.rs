@@ -10,8 +10,8 @@
 //! Every run is processes of its own, forked and pinned. In reading order: [`arguments`], [`plan`]
 //! and [`placement`] (what is run, and where), [`ends`], [`ping_pong`] and [`stream`] (the work),
 //! [`subjects`] and [`meeting`] (ours), [`references`] (the others), [`crew`] and [`contender`] (one
-//! run), [`figures`] and [`statistics`] (what becomes of it), [`gate`] and [`course`] (one case),
-//! [`row`], [`table`], [`report`], [`plot`] and [`machine`] (what is shown).
+//! run), [`peers`] (other libraries), [`figures`] and [`statistics`] (what becomes of it), [`gate`] and
+//! [`course`] (one case), [`row`], [`table`], [`report`], [`plot`] and [`machine`] (what is shown).
 
 mod arguments;
 mod contender;
@@ -22,6 +22,7 @@ mod figures;
 mod gate;
 mod machine;
 mod meeting;
+mod peers;
 mod ping_pong;
 mod placement;
 mod plan;
@@ -41,6 +42,7 @@ use crate::NAME;
 use contender::Terms;
 use course::{Course, label};
 use crew::Trouble;
+use peers::Peers;
 use placement::{Cores, Placement};
 use plan::{Case, Reference};
 use postbox_program::ending::{Ending, complain, print};
@@ -50,7 +52,7 @@ use progress::Progress;
 use row::Row;
 use std::fs::File;
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 /// How long a run measures.
@@ -72,6 +74,7 @@ pub fn run(arguments: &Arguments) -> Ending {
 fn bench(arguments: &Arguments) -> Result<Ending, Ending> {
     let placement = Placement::find(arguments.cores)?;
     let cases = plan::cases(arguments, &placement)?;
+    let programs = peers::find(&arguments.peers)?;
     // Found out before minutes are spent.
     let html = match arguments.html.as_deref() {
         Some(path) => Some((path, open(path)?)),
@@ -83,7 +86,7 @@ fn bench(arguments: &Arguments) -> Result<Ending, Ending> {
     }
     let rounds = arguments.rounds.unwrap_or(if arguments.quick { QUICK_ROUNDS } else { ROUNDS });
     let progress = Progress::over(cases.len() as u64 * u64::from(rounds));
-    let outcome = measure(arguments, &placement, &cases, rounds, &stop, &progress);
+    let outcome = measure(arguments, &placement, &cases, &programs, rounds, &stop, &progress);
     progress.finish();
     let (rows, complaint) = outcome;
     print(&if arguments.json { json_array(&rows) } else { table::render(&rows) })?;
@@ -95,7 +98,7 @@ fn bench(arguments: &Arguments) -> Result<Ending, Ending> {
     }
     for row in &rows {
         if let Some(error) = &row.error {
-            complain(NAME, &format!("{} {} {}: {error}", row.subject, row.metric, row.payload));
+            complain(NAME, &format!("{}: {error}", row.case()));
         }
     }
     if let Some(complaint) = complaint {
@@ -110,6 +113,7 @@ fn measure(
     arguments: &Arguments,
     placement: &Placement,
     cases: &[Case],
+    programs: &[PathBuf],
     rounds: u32,
     stop: &Stop,
     progress: &Progress,
@@ -132,7 +136,16 @@ fn measure(
         }
     }
     let deadline = arguments.quick.then(|| begun + QUICK_REPEATS);
-    let course = Course { terms: &terms, rounds, deadline, unfit };
+    let patience = Duration::from_secs(arguments.peer_patience);
+    let peers = match Peers::meet(programs, &arguments.mechanisms, patience, stop) {
+        Ok((peers, strangers)) => {
+            rows.extend(strangers);
+            peers
+        }
+        // Only a signal.
+        Err(_) => return (rows, None),
+    };
+    let mut course = Course { terms: &terms, rounds, deadline, unfit, peers };
     for (done, case) in cases.iter().enumerate() {
         if arguments.quick && begun.elapsed() > QUICK_CASES {
             let left = cases.len() - done;

@@ -2,6 +2,7 @@
 
 use super::arguments::bytes;
 use super::machine;
+use super::peers::PEER;
 use super::plot::{self, Curve, Plot};
 use super::row::Row;
 use super::table::{figure, line, ratio};
@@ -85,6 +86,10 @@ fn curves<'r>(
         }
     };
     for row in rows {
+        if row.mechanism == PEER {
+            add(row.subject.clone(), x(row), y(row));
+            continue; // what it is compared with is ours, which has rows of its own
+        }
         add(format!("{}, {}", row.subject, row.wait), x(row), y(row));
         if let Some(reference) = &row.reference {
             // Its slots are told in the table; here they would make a curve of each point.

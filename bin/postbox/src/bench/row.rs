@@ -77,6 +77,14 @@ pub enum Figure {
 }
 
 impl Row {
+    /// The subject and what was measured of it, if it came to that.
+    pub fn case(&self) -> String {
+        match self.metric {
+            "" => self.subject.clone(),
+            metric => format!("{} {metric} {}", self.subject, self.payload),
+        }
+    }
+
     /// Puts a figure and its spread in.
     pub fn set(&mut self, figure: Figure, spread: Option<Spread>) {
         let Some(Spread { median, low, high }) = spread else { return };

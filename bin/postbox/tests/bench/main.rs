@@ -1,6 +1,7 @@
 //! `postbox bench` as its users meet it: real processes, real signals, bounded by a watchdog.
 
 mod bad_input;
+mod peers;
 mod results;
 mod stopping;
 mod support;
