@@ -4,7 +4,7 @@ use super::arguments::bytes;
 use super::contender::{Terms, name};
 use super::crew::Trouble;
 use super::figures::{Measured, Trips};
-use super::peers::{self, Guest, Peers};
+use super::peers::{Guest, Peers};
 use super::placement::Cores;
 use super::plan::{Case, Reference};
 use super::progress::Progress;
@@ -89,7 +89,7 @@ impl Course<'_> {
                     0 => attempt.ours.push(self.terms.subject(case)?),
                     other if other > references => {
                         let guest = &mut attempt.guests[other - references - 1];
-                        peers::turn(&mut self.peers, guest, case, self.terms)?;
+                        self.peers.turn(guest, case, self.terms)?;
                     }
                     other => {
                         let reference = case.references[other - 1];

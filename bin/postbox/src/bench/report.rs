@@ -185,6 +185,14 @@ mod tests {
     }
 
     #[test]
+    fn a_peer_is_a_curve_and_ours_beside_it_none() {
+        let peer = Row { mechanism: PEER, subject: "x 1.0, a".into(), ..row(64, 1) };
+        let curves = plots(&[peer]).swap_remove(0).curves;
+        let names: Vec<&str> = curves.iter().map(|curve| curve.name.as_str()).collect();
+        assert_eq!(names, ["x 1.0, a"]);
+    }
+
+    #[test]
     fn a_case_with_two_references_is_one_point() {
         let curves = plots(&[row(64, 1), row(64, 1)]).swap_remove(0).curves;
         assert_eq!(curves.len(), 2);

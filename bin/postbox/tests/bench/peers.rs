@@ -13,7 +13,8 @@ use tempfile::TempDir;
 const CASE: [&str; 6] =
     ["--quick", "--json", "--mechanism=shm", "--metric=latency", "--cores=same", "--payload=64"];
 /// Answers as it should, and notes who was asked.
-const GOOD: &str = "echo $subject >>\"$0.asked\"; echo \"latency $id mean=1000 trips=900:3,1100:1\"";
+const GOOD: &str =
+    "echo $subject >>\"$0.asked\"; echo \"latency $id mean=1000 trips=900:3,1100:1\"";
 
 /// A directory of peers.
 struct Peers(TempDir);
@@ -160,7 +161,7 @@ fn nonsense_is_told_and_never_believed() {
         ("echo latency $id mean=1 trips=1:18446744073709551615", "are impossible"),
         ("echo latency $id mean=1 trips=", "no TIME:COUNT"),
         ("echo throughput $id first=1 last=2 count=3", "it answers 'throughput"),
-        ("echo refused $id a; echo refused $id b", "more than was asked"),
+        ("printf \"refused $id a\\nrefused $id b\\n\"", "more than was asked"),
         ("yes | tr -d '\\n'", "more than 262144 bytes"),
         ("printf '\\377\\n'", "no UTF-8"),
         ("exec >&-; sleep 1000", "it closed its input or output"),
@@ -211,7 +212,8 @@ fn where_there_is_no_peer_it_says_so() {
     let empty = Peers::new();
     fs::write(empty.path().join("postbox-peer-notes.txt"), "not a program").unwrap();
     let said = |path: &Path| {
-        let ended = Run::start(&[&CASE[..], &["--peers", path.to_str().unwrap()]].concat()).finish();
+        let ended =
+            Run::start(&[&CASE[..], &["--peers", path.to_str().unwrap()]].concat()).finish();
         assert_eq!((ended.code(), ended.out()), (Some(2), String::new()), "{ended:?}");
         ended.err()
     };

@@ -31,7 +31,7 @@ use super::row::Row;
 use postbox::{Capacity, Mechanism};
 use postbox_program::ending::Ending;
 use postbox_program::stop::Stop;
-use program::{Heard, Program};
+use program::Program;
 use protocol::Request;
 use std::fs;
 use std::io;
@@ -110,18 +110,26 @@ impl Peers {
         guests
     }
 
-    /// One run of one of them.
+    /// One run of a guest, who notes what came of it.
     ///
     /// # Errors
     ///
-    /// Only [`Trouble::Stopped`]: what goes wrong with a peer is what was heard.
-    pub fn run(&mut self, seat: Seat, case: &Case, terms: &Terms<'_>) -> Result<Heard, Trouble> {
+    /// Only [`Trouble::Stopped`]: what goes wrong with a peer is its own affair.
+    pub fn turn(
+        &mut self,
+        guest: &mut Guest,
+        case: &Case,
+        terms: &Terms<'_>,
+    ) -> Result<(), Trouble> {
+        if guest.is_gone() {
+            return Ok(());
+        }
         self.asked += 1;
         let (near, far) = terms.placement.pair();
-        let program = &mut self.programs[seat.program];
+        let program = &mut self.programs[guest.seat.program];
         let request = Request {
             id: self.asked,
-            subject: program.hello().subjects[seat.subject].clone(),
+            subject: program.hello().subjects[guest.seat.subject].clone(),
             metric: case.metric,
             payload: case.subject.payload,
             depth: case.slots(),
@@ -129,23 +137,9 @@ impl Peers {
             far,
             nanoseconds: terms.budget,
         };
-        program.run(&request, terms.stop)
+        guest.note(program.run(&request, terms.stop)?);
+        Ok(())
     }
-}
-
-/// One run of a guest, noted there.
-pub fn turn(
-    peers: &mut Peers,
-    guest: &mut Guest,
-    case: &Case,
-    terms: &Terms<'_>,
-) -> Result<(), Trouble> {
-    if guest.is_gone() {
-        return Ok(());
-    }
-    let heard: Heard = peers.run(guest.seat, case, terms)?;
-    guest.note(heard);
-    Ok(())
 }
 
 /// The programs that those paths name: a directory stands for those in it that are called
