@@ -30,7 +30,7 @@ impl Peer for ZeroMq {
 
     fn prepare(run: &Run) -> Outcome<(Self::Prepared, Invitation)> {
         let words = format!("ipc://@postbox-peer-{}", process::id());
-        let ends = ends(run, &words, run.there(), true, Socket::bind)?;
+        let ends = ends(run, Socket::bind, there(run, &words), Some(back(&words)))?;
         Ok((ends, Invitation { words, ..Invitation::default() }))
     }
 
@@ -39,32 +39,39 @@ impl Peer for ZeroMq {
     }
 
     fn far(invitation: Invitation, run: &Run) -> Outcome<Ends<Push, Pull>> {
-        ends(run, &invitation.words, true, run.there(), Socket::connect)
+        let words = &invitation.words;
+        ends(run, Socket::connect, Some(back(words)), there(run, words))
     }
 }
 
-/// What one half needs; the near one is a context, and binds.
+/// The endpoint of messages from the near half to the far one, if there are any.
+fn there(run: &Run, words: &str) -> Option<String> {
+    run.there().then(|| format!("{words}-there"))
+}
+
+/// The endpoint of those from the far half to the near one.
+fn back(words: &str) -> String {
+    format!("{words}-back")
+}
+
+/// What one half needs to send to one endpoint and to receive from another.
 fn ends(
     run: &Run,
-    endpoint: &str,
-    sends: bool,
-    receives: bool,
     join: fn(&Socket, &str) -> zmq::Result<()>,
+    to: Option<String>,
+    from: Option<String>,
 ) -> Outcome<Ends<Push, Pull>> {
     let context = Context::new();
-    let near = process::id().to_string();
-    let from_near = endpoint.ends_with(&format!("-{near}"));
     let waiting = USUAL.min(MOST / run.payload).max(run.depth);
-    let open = |kind: SocketType, there: bool| -> Outcome<Socket> {
+    let open = |kind: SocketType, endpoint: String| -> Outcome<Socket> {
         let socket = context.socket(kind)?;
         socket.set_sndhwm(waiting.try_into()?)?;
         socket.set_rcvhwm(waiting.try_into()?)?;
-        let way = if there { "there" } else { "back" };
-        join(&socket, &format!("{endpoint}-{way}"))?;
+        join(&socket, &endpoint)?;
         Ok(socket)
     };
-    let tx = sends.then(|| open(zmq::PUSH, from_near)).transpose()?;
-    let rx = receives.then(|| open(zmq::PULL, !from_near)).transpose()?;
+    let tx = to.map(|endpoint| open(zmq::PUSH, endpoint)).transpose()?;
+    let rx = from.map(|endpoint| open(zmq::PULL, endpoint)).transpose()?;
     Ok(Ends { tx: tx.map(Push), rx: rx.map(|socket| Pull { socket, payload: run.payload }) })
 }
 
