@@ -33,6 +33,14 @@ ping-pong over kernel objects with both sides asleep in between, on one core (bl
 (block-apart); batches of 64; what a synchronous send takes; links of which one is busy; processes
 that only wait. No verdict changes the exit code.
 
+Peers are other libraries, each in a program that --peers finds (scripts/peers.sh builds some;
+bin/peers/README.md says what a program has to answer). They take turns with ours in shared memory,
+or in what --mechanism names without it, where there is one producer and one consumer; their
+processes are pinned to the same cores. In a peer's row the reference is ours, and the ratio is ours
+divided by the peer, as in all rows. What a peer refuses is noted. One that dies, hangs or talks
+nonsense is left out of that case, and after the second time out of all others; then the exit code
+is 1.
+
 --json prints an array of objects, one for each reference of a case: subject, metric, payload
 (bytes), value, unit, reference, ratio, and more; for targets also name, target and met.";
 
@@ -81,7 +89,7 @@ pub struct Arguments {
     /// whether it does; some ten minutes, with --quick one
     #[arg(long, conflicts_with_all = [
         "metrics", "mechanisms", "payloads", "namings", "capacities", "waits", "producers",
-        "consumers", "cores",
+        "consumers", "cores", "peers",
     ])]
     pub targets: bool,
     /// Of the targets those of that group or name; may be repeated [default: all]
@@ -90,6 +98,13 @@ pub struct Arguments {
     /// How often each case is measured [default: 7; with --quick 3]
     #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub rounds: Option<u32>,
+    /// Measure other libraries beside ours: a directory with programs called postbox-peer-NAME, or
+    /// one such program by whatever name; may be repeated
+    #[arg(long, value_name = "PATH")]
+    pub peers: Vec<PathBuf>,
+    /// Seconds after which a peer's program that has not answered counts as hung
+    #[arg(long, value_name = "SECONDS", allow_negative_numbers = true, default_value_t = 15, value_parser = clap::value_parser!(u64).range(1..=600))]
+    pub peer_patience: u64,
     /// Print one JSON array of objects instead of the table
     #[arg(long)]
     pub json: bool,

@@ -3,6 +3,7 @@
 use super::arguments::bytes;
 use super::contender::{Terms, name};
 use super::crew::Trouble;
+use super::peers::{Guest, Peers};
 use super::plan::{Case, Reference};
 use super::progress::Progress;
 use super::row::Row;
@@ -18,6 +19,8 @@ pub struct Course<'t> {
     pub turns: Turns<'t>,
     /// Why the rings are no reference, if so.
     pub unfit: Option<String>,
+    /// Other libraries, which take turns, too.
+    pub peers: Peers,
 }
 
 impl Course<'_> {
@@ -26,19 +29,32 @@ impl Course<'_> {
     /// # Errors
     ///
     /// Only [`Trouble::Stopped`].
-    pub fn run(&self, case: &Case, progress: &Progress) -> Result<Vec<Row>, Trouble> {
-        let run = |contender| match contender {
-            0 => self.terms.subject(case),
-            other => self.terms.reference(case, case.references[other - 1]),
+    pub fn run(&mut self, case: &Case, progress: &Progress) -> Result<Vec<Row>, Trouble> {
+        let Course { terms, turns, peers, .. } = self;
+        let mut guests = peers.beside(case);
+        let references = case.references.len();
+        let count = 1 + references + guests.len();
+        let run = |round, contender| match contender {
+            0 => terms.subject(case).map(Some),
+            other if other <= references => {
+                terms.reference(case, case.references[other - 1]).map(Some)
+            }
+            other => {
+                let guest = &mut guests[other - references - 1];
+                if round == 0 {
+                    guest.again();
+                }
+                peers.turn(guest, case, terms).map(|()| None)
+            }
         };
-        match self.turns.take(1 + case.references.len(), run, progress) {
-            Ok(attempt) => Ok(self.rows(case, &attempt)),
+        match turns.take(count, run, progress) {
+            Ok(attempt) => Ok(self.rows(case, &attempt, &guests)),
             Err(Trouble::Stopped) => Err(Trouble::Stopped),
             Err(Trouble::Failed(reason)) => Ok(vec![Row { error: Some(reason), ..row(case) }]),
         }
     }
 
-    fn rows(&self, case: &Case, attempt: &Attempt) -> Vec<Row> {
+    fn rows(&self, case: &Case, attempt: &Attempt, guests: &[Guest]) -> Vec<Row> {
         let mut shared = row(case);
         attempt.tell_ours(&mut shared);
         let against = |(place, &reference): (usize, &Reference)| {
@@ -49,7 +65,9 @@ impl Course<'_> {
             attempt.tell_theirs(place + 1, &mut row, self.unfit.as_ref().filter(|_| ring));
             row
         };
-        case.references.iter().enumerate().map(against).collect()
+        let (kept, ours) = (attempt.kept(), attempt.values(0));
+        let beside = guests.iter().map(|guest| guest.row(&shared, &kept, &ours));
+        case.references.iter().enumerate().map(against).chain(beside).collect()
     }
 }
 

@@ -10,7 +10,7 @@
 //! Every run is processes of its own, forked and pinned. In reading order: [`arguments`], [`plan`]
 //! and [`placement`] (what is run, and where), [`ends`], [`ping_pong`] and [`stream`] (the work),
 //! [`subjects`] and [`meeting`] (ours), [`references`] (the others), [`crew`] and [`contender`] (one
-//! run), [`figures`] and [`statistics`] (what becomes of it), [`turns`], [`gate`] and [`course`] (one
+//! run), [`peers`] (other libraries), [`figures`] and [`statistics`] (what becomes of it), [`turns`], [`gate`] and [`course`] (one
 //! case), [`targets`] (what is to be reached), [`exchange`] (work
 //! without a clock), [`row`], [`table`], [`report`], [`plot`] and [`machine`] (what is shown).
 
@@ -24,6 +24,7 @@ mod figures;
 mod gate;
 mod machine;
 mod meeting;
+mod peers;
 mod ping_pong;
 mod placement;
 mod plan;
@@ -46,6 +47,7 @@ use crate::NAME;
 use contender::Terms;
 use course::{Course, label};
 use crew::Trouble;
+use peers::Peers;
 use placement::{Cores, Placement};
 use plan::{Case, Reference};
 use postbox_program::ending::{Ending, complain, print};
@@ -79,6 +81,7 @@ pub fn run(arguments: &Arguments) -> Ending {
 fn bench(arguments: &Arguments) -> Result<Ending, Ending> {
     let placement = Placement::find(arguments.cores)?;
     let plan = Plan::of(arguments, &placement)?;
+    let programs = peers::find(&arguments.peers)?;
     // Found out before minutes are spent.
     let create = |path: &Option<PathBuf>| match path.as_deref() {
         Some(path) => open(path).map(|file| Some((path.to_owned(), file))),
@@ -92,7 +95,9 @@ fn bench(arguments: &Arguments) -> Result<Ending, Ending> {
     let rounds = arguments.rounds.unwrap_or(if arguments.quick { QUICK_ROUNDS } else { ROUNDS });
     let progress = Progress::over(plan.len() as u64 * u64::from(rounds));
     let (rows, complaint) = match &plan {
-        Plan::Cases(cases) => measure(arguments, &placement, cases, rounds, &stop, &progress),
+        Plan::Cases(cases) => {
+            measure(arguments, &placement, cases, &programs, rounds, &stop, &progress)
+        }
         Plan::Targets(targets) => {
             let suite = suite(arguments, &placement, rounds, &stop);
             (suite.measure(targets, &progress), None)
@@ -115,7 +120,7 @@ fn bench(arguments: &Arguments) -> Result<Ending, Ending> {
     }
     for row in &rows {
         if let Some(error) = &row.error {
-            complain(NAME, &format!("{} {} {}: {error}", row.subject, row.metric, row.payload));
+            complain(NAME, &format!("{}: {error}", row.case()));
         }
     }
     if let Some(complaint) = complaint {
@@ -172,6 +177,7 @@ fn measure(
     arguments: &Arguments,
     placement: &Placement,
     cases: &[Case],
+    programs: &[PathBuf],
     rounds: u32,
     stop: &Stop,
     progress: &Progress,
@@ -194,7 +200,16 @@ fn measure(
     }
     let deadline = arguments.quick.then(|| begun + QUICK_REPEATS);
     let turns = Turns { placement: placement.clone(), rounds, deadline, stop };
-    let course = Course { terms: &terms, turns, unfit };
+    let patience = Duration::from_secs(arguments.peer_patience);
+    let peers = match Peers::meet(programs, &arguments.mechanisms, patience, stop) {
+        Ok((peers, strangers)) => {
+            rows.extend(strangers);
+            peers
+        }
+        // Only a signal.
+        Err(_) => return (rows, None),
+    };
+    let mut course = Course { terms: &terms, turns, unfit, peers };
     for (done, case) in cases.iter().enumerate() {
         if arguments.quick && begun.elapsed() > QUICK_CASES {
             let left = cases.len() - done;

@@ -2,6 +2,7 @@
 
 use super::arguments::bytes;
 use super::machine;
+use super::peers::PEER;
 use super::plot::{self, Curve, Plot};
 use super::row::Row;
 use super::table::{figure, line, ratio};
@@ -90,6 +91,10 @@ fn curves<'r>(
         }
     };
     for row in rows {
+        if row.mechanism == PEER {
+            add(row.subject.clone(), x(row), y(row));
+            continue; // what it is compared with is ours, which has rows of its own
+        }
         add(format!("{}, {}", row.subject, row.wait), x(row), y(row));
         if let Some(reference) = &row.reference {
             // Its slots are told in the table; here they would make a curve of each point.
@@ -183,6 +188,14 @@ mod tests {
         assert_eq!(page.matches("<svg").count(), 2, "throughput against payload, and scaling");
         assert!(page.contains("postbox &lt;shm&gt;") && !page.contains("<shm>"));
         assert_eq!(render(&[]).unwrap().matches("<svg").count(), 0);
+    }
+
+    #[test]
+    fn a_peer_is_a_curve_and_ours_beside_it_none() {
+        let peer = Row { mechanism: PEER, subject: "x 1.0, a".into(), ..row(64, 1) };
+        let curves = plots(&[peer]).swap_remove(0).curves;
+        let names: Vec<&str> = curves.iter().map(|curve| curve.name.as_str()).collect();
+        assert_eq!(names, ["x 1.0, a"]);
     }
 
     #[test]

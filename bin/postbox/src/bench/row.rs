@@ -98,6 +98,14 @@ impl Figure {
 }
 
 impl Row {
+    /// The subject and what was measured of it, if it came to that.
+    pub fn case(&self) -> String {
+        match self.metric {
+            "" => self.subject.clone(),
+            metric => format!("{} {metric} {}", self.subject, self.payload),
+        }
+    }
+
     /// Puts a figure and its spread in.
     pub fn set(&mut self, figure: Figure, spread: Option<Spread>) {
         let Some(Spread { median, low, high }) = spread else { return };

@@ -36,7 +36,8 @@ pub struct Attempt {
 }
 
 impl Turns<'_> {
-    /// So many contenders take turns; `run` runs one of them.
+    /// So many contenders take turns; `run` runs one of them in that round of an attempt. It returns
+    /// nothing for one that keeps its figures itself.
     ///
     /// # Errors
     ///
@@ -44,7 +45,7 @@ impl Turns<'_> {
     pub fn take(
         &self,
         contenders: usize,
-        mut run: impl FnMut(usize) -> Result<Measured, Trouble>,
+        mut run: impl FnMut(usize, usize) -> Result<Option<Measured>, Trouble>,
         progress: &Progress,
     ) -> Result<Attempt, Trouble> {
         let mut attempt = self.attempt(contenders, &mut run, progress)?;
@@ -62,7 +63,7 @@ impl Turns<'_> {
     fn attempt(
         &self,
         contenders: usize,
-        run: &mut impl FnMut(usize) -> Result<Measured, Trouble>,
+        run: &mut impl FnMut(usize, usize) -> Result<Option<Measured>, Trouble>,
         progress: &Progress,
     ) -> Result<Attempt, Trouble> {
         let mut attempt = Attempt { runs: vec![Vec::new(); contenders], ..Attempt::default() };
@@ -71,7 +72,7 @@ impl Turns<'_> {
             // Whoever begins has a neighbour that the others do not have.
             for turn in 0..contenders {
                 let contender = (round + turn) % contenders;
-                attempt.runs[contender].push(run(contender)?);
+                attempt.runs[contender].extend(run(round, contender)?);
             }
             attempt.probes.extend(self.probe()?);
             progress.round();
@@ -90,14 +91,15 @@ impl Turns<'_> {
 
 impl Attempt {
     /// The rounds of one placement.
-    fn kept(&self) -> Vec<usize> {
+    pub fn kept(&self) -> Vec<usize> {
         match &self.probes[..] {
             [] => (0..self.runs.first().map_or(0, Vec::len)).collect(),
             probes => rounds_of_one_placement(probes),
         }
     }
 
-    fn values(&self, contender: usize) -> Vec<f64> {
+    /// What that contender reached in them.
+    pub fn values(&self, contender: usize) -> Vec<f64> {
         self.kept().into_iter().map(|round| self.runs[contender][round].value).collect()
     }
 

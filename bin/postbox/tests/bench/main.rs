@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod exchange;
+mod peers;
 mod results;
 mod stopping;
 mod support;

@@ -5,6 +5,7 @@ use nix::unistd::Pid;
 use serde_json::Value;
 use std::fs;
 use std::os::unix::process::CommandExt;
+use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -56,6 +57,15 @@ impl Run {
         let children = format!("/proc/{0}/task/{0}/children", self.group);
         while fs::read_to_string(&children).unwrap_or_default().split_whitespace().count() < count {
             assert!(Instant::now() < deadline, "it never forked");
+            thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    /// Waits until somebody has made that file.
+    pub fn await_file(&self, path: &Path) {
+        let deadline = Instant::now() + PATIENCE;
+        while !path.exists() {
+            assert!(Instant::now() < deadline, "nobody made {}", path.display());
             thread::sleep(Duration::from_millis(1));
         }
     }

@@ -170,9 +170,9 @@ impl Suite<'_> {
             deadline: self.deadlines.map(|(first, _)| first),
             stop: terms.stop,
         };
-        let run = |contender| match contender {
-            0 => (contest.ours)(&terms),
-            other => (contest.against[other - 1].run)(&terms),
+        let run = |_round, contender| match contender {
+            0 => (contest.ours)(&terms).map(Some),
+            other => (contest.against[other - 1].run)(&terms).map(Some),
         };
         let attempt = turns.take(1 + contest.against.len(), run, progress)?;
         Ok(contest.rows(&target.name, &attempt, fitness))
