@@ -13,7 +13,7 @@ use postbox::Capacity;
 use std::fmt;
 
 /// How long a death may go unnoticed, in nanoseconds.
-const NOTICE: u64 = 200_000_000;
+pub const NOTICE: u64 = 200_000_000;
 
 /// A message that was sent and did not come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

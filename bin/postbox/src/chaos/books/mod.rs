@@ -307,18 +307,20 @@ impl Books {
         Ok(())
     }
 
-    /// Judges the whole, while nothing is under way: every living victim rests. The losses that
-    /// killed receivers explain; then the books are empty.
+    /// Judges the whole at that time, while nothing is under way: every living victim rests. The losses
+    /// that killed receivers explain; then the books are empty, but for receivers whose death need not
+    /// have been noticed yet: by name, what is sent to one of them in the next moment is lost with
+    /// the link, too.
     ///
     /// # Errors
     ///
     /// What is wrong with it.
-    pub fn settle(&mut self) -> Result<Vec<Loss>, Violation> {
+    pub fn settle(&mut self, now: u64) -> Result<Vec<Loss>, Violation> {
         self.crowd.judge(self.receivers.len())?;
         let missing = self.senders.missing()?;
         let losses =
             losses::explain(&missing, self.receivers.killed_ones(), self.capacity, self.direct)?;
-        self.clear();
+        self.clear(if self.direct { now.saturating_sub(losses::NOTICE) } else { u64::MAX });
         Ok(losses)
     }
 
@@ -331,13 +333,13 @@ impl Books {
     pub fn close(&mut self) -> Judged {
         self.crowd.judge(self.receivers.len())?;
         self.senders.missing()?;
-        self.clear();
+        self.clear(u64::MAX);
         Ok(())
     }
 
-    fn clear(&mut self) {
+    fn clear(&mut self, noticed: u64) {
         self.senders.clear();
-        self.receivers.clear();
+        self.receivers.clear(noticed);
         self.receivers.forget(|sender| self.senders.is_gone(sender));
     }
 }

@@ -91,9 +91,13 @@ impl Receivers {
         killed
     }
 
-    /// The dead are forgotten. What the living had last is not: order holds for as long as they live.
-    pub fn clear(&mut self) {
-        self.pages.retain(|_, page| page.died.is_none());
+    /// Those that died before that are forgotten, and of the other dead what they had in hand. What the
+    /// living had last is not: order holds for as long as they live.
+    pub fn clear(&mut self, noticed: u64) {
+        self.pages.retain(|_, page| page.died.is_none_or(|died| died > noticed));
+        for page in self.pages.values_mut().filter(|page| page.died.is_some()) {
+            page.call = None;
+        }
     }
 
     /// Those senders are gone, and all that they sent.

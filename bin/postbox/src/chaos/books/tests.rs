@@ -96,7 +96,7 @@ impl Story {
 
     fn settled(mut self) -> Result<Vec<Loss>, Violation> {
         self.heard?;
-        self.books.settle()
+        self.books.settle(u64::MAX)
     }
 
     /// Nothing is wrong with it, and that many losses are explained.
@@ -169,7 +169,7 @@ fn messages_out_of_order_are_found_for_each_receiver() {
 fn order_holds_beyond_a_settling() {
     let mut story = Story::new().sent(0, 1, 0).sent(1, 2, 5).received(0, 3, receiver(), 5);
     story = story.received(0, 3, other(), 0);
-    story.books.settle().unwrap();
+    story.books.settle(u64::MAX).unwrap();
     story.received(4, 5, receiver(), 2).breaks(Rule::OutOfOrder, &["message 2", "after its 5"]);
 }
 
@@ -233,6 +233,20 @@ fn a_receipt_of_a_receiver_that_did_not_die_explains_no_loss() {
     };
     story().killed(5, other()).breaks(Rule::Lost, &["message 0", "names process 1002"]);
     story().killed(5, receiver()).explains(1);
+}
+
+#[test]
+fn what_is_sent_to_the_dead_after_a_settling_is_explained_until_the_death_must_be_known() {
+    let story = |sent: u64| {
+        let mut story = Story::over(Capacity::Bounded(1), true).asks(0, receiver(), 1);
+        story = story.killed(10, receiver());
+        story.books.settle(20 * MS).unwrap();
+        story.sent(sent, sent + 1, 0)
+    };
+    story(30).explains(1);
+    story(300).breaks(Rule::Lost, &["message 0"]);
+    // What it had in hand has been settled: the link alone is left.
+    story(30).sent(32, 33, 1).breaks(Rule::Lost, &["message"]);
 }
 
 #[test]
@@ -314,7 +328,7 @@ fn a_call_that_fails_is_told_in_its_own_words() {
 #[test]
 fn the_books_are_empty_after_settling_and_the_dead_forgotten() {
     let mut story = Story::new().sent(0, 1, 0).asks(0, receiver(), 1).killed(2, receiver());
-    assert_eq!(story.books.settle().map(|losses| losses.len()), Ok(1));
+    assert_eq!(story.books.settle(u64::MAX).map(|losses| losses.len()), Ok(1));
     // It has explained one loss, and explains no other.
     story.sent(3, 4, 1).breaks(Rule::Lost, &["no receiver was killed"]);
 }

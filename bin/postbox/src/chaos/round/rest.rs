@@ -60,7 +60,7 @@ impl Round<'_> {
     pub(super) fn settle(&mut self) -> Result<(), Trouble> {
         // What was written before the last one rested.
         self.listen(Duration::ZERO)?;
-        let losses = self.books.settle()?;
+        let losses = self.books.settle(clock::now())?;
         self.findings.losses.extend(losses);
         Ok(())
     }
