@@ -588,10 +588,20 @@ fn all_ended_well(survivors: &mut [Survivor]) -> Result<bool, Failure> {
     Ok(over)
 }
 
+/// What a process is at: the state letter of `proc(5)`; none if there is no such process.
+fn state(pid: u32) -> Option<char> {
+    let stat = read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    stat.rsplit_once(')')?.1.trim_start().chars().next()
+}
+
 /// Whether a process is stopped by a signal.
 fn is_stopped(pid: u32) -> bool {
-    let stat = read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    stat.rsplit_once(')').is_some_and(|(_, rest)| rest.trim_start().starts_with('T'))
+    state(pid) == Some('T')
+}
+
+/// Whether it is dead, mourned or not.
+pub fn is_dead(pid: u32) -> bool {
+    matches!(state(pid), None | Some('Z' | 'X'))
 }
 
 /// Stops a process, and waits until it stands still.
@@ -608,8 +618,7 @@ pub fn resume(pid: u32) -> Outcome {
 
 /// Whether it is, or will never be.
 pub fn is_stopped_or_dead(pid: u32) -> bool {
-    let stat = read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    stat.rsplit_once(')').is_none_or(|(_, rest)| rest.trim_start().starts_with(['T', 'Z', 'X']))
+    is_stopped(pid) || is_dead(pid)
 }
 
 /// Adds to the summary of the whole walk, where one is asked for.

@@ -74,7 +74,7 @@ pub(crate) struct MemberInfo {
 }
 
 impl Member {
-    /// Writes an end's card; by whoever has claimed the record.
+    /// Writes an end's card; by nobody but the end itself.
     pub(crate) fn write_card(&self, generation: u32, owner: Identity, card: &Card) {
         self.card.store(0, Relaxed);
         // Orders the store before those that follow; pairs with the fence in `card_of`.
@@ -105,9 +105,11 @@ impl Member {
         user.checked_sub(1).and_then(|uid| u32::try_from(uid).ok())
     }
 
-    /// The name and user of the end whose record this is now.
+    /// The name and user of the end whose record this is now. Until the taker of an end has said who it is,
+    /// it has the giver's user and no name.
     pub(crate) fn own_card(&self) -> Card {
-        self.owner().and_then(|owner| self.card_of(owner.pid())).unwrap_or_default()
+        let card = self.owner().and_then(|owner| self.card_of(owner.pid()));
+        card.unwrap_or_else(|| Card { name: None, uid: self.card_user() })
     }
 }
 
