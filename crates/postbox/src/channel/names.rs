@@ -259,4 +259,18 @@ mod tests {
         assert!(member.card_of(own.pid()).is_none());
         assert!(member.card_of(other.pid()).unwrap().name.is_none());
     }
+    #[test]
+    fn an_end_that_is_passed_on_keeps_its_user_and_no_name_until_its_taker_tells() {
+        let block = ControlBlock::on_heap();
+        let (own, other) = (Identity::own(), Identity::from_word(4711).unwrap());
+        let card = Card { name: Some(Name::new("first").unwrap()), uid: Some(7) };
+        let seat = block.join(Role::Sender, own, &card).unwrap();
+        assert!(block.transfer(seat, own, other));
+        let member = block.member(seat);
+        assert_eq!(member.own_card().uid, Some(7));
+        assert!(member.own_card().name.is_none());
+        // The card itself is not the giver's to change any more.
+        assert_eq!(member.card_of(own.pid()).unwrap().name, card.name);
+        assert!(member.card_of(other.pid()).is_none());
+    }
 }
