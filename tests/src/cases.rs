@@ -9,7 +9,7 @@ use std::io::{Read, Seek};
 use std::os::unix::process::CommandExt;
 use std::process::{Command, ExitCode, Stdio};
 use std::sync::mpsc::{RecvTimeoutError, channel};
-use std::thread;
+use std::thread::{self, available_parallelism};
 use std::time::Duration;
 
 /// Names the case that this process is to run.
@@ -36,13 +36,20 @@ impl Case {
 
 /// The `main` of a test program.
 pub fn run(cases: Vec<Case>) -> ExitCode {
-    run_by(cases, watch)
+    run_by(cases, Arguments::from_args, watch)
 }
 
 /// The same for cases of thousands of short scenes with time limits, on whose order the scheduler has a
-/// say: one that fails is run once more, what it said is shown, and the second time counts.
+/// say: one that fails is run once more, what it said is shown, and the second time counts. Half of their
+/// time they wait, so twice as many are run at a time.
 pub fn run_twice(cases: Vec<Case>) -> ExitCode {
-    run_by(cases, |name| {
+    let arguments = || {
+        let mut arguments = Arguments::from_args();
+        let processors = available_parallelism().map_or(1, usize::from);
+        arguments.test_threads.get_or_insert(2 * processors);
+        arguments
+    };
+    run_by(cases, arguments, |name| {
         watch(name).or_else(|failed| {
             let said = failed.message().unwrap_or_default();
             eprintln!("'{name}' failed, and is run once more: {said}");
@@ -51,16 +58,19 @@ pub fn run_twice(cases: Vec<Case>) -> ExitCode {
     })
 }
 
-fn run_by(cases: Vec<Case>, watch: fn(&str) -> Result<(), Failed>) -> ExitCode {
+fn run_by(
+    cases: Vec<Case>,
+    arguments: fn() -> Arguments,
+    watch: fn(&str) -> Result<(), Failed>,
+) -> ExitCode {
     match std::env::var(CASE) {
         Ok(name) => prove(&cases, &name),
         Err(_) => {
-            let arguments = Arguments::from_args();
             let trials = cases
                 .into_iter()
                 .map(|case| Trial::test(case.name.clone(), move || watch(&case.name)))
                 .collect();
-            libtest_mimic::run(&arguments, trials).exit_code()
+            libtest_mimic::run(&arguments(), trials).exit_code()
         }
     }
 }
