@@ -61,6 +61,6 @@ fn a_victim_that_ends_by_itself_fails_the_run_with_an_account_and_the_command_to
         assert!(repeat.contains(part), "{repeat}");
     }
     let said: Vec<String> = ended.err().lines().map(str::to_owned).collect();
-    assert_eq!(said[1], "postbox: shm channel 3: a call failed");
+    assert_eq!(said[1], "postbox: shm channel: a call failed");
     assert_eq!(said[2..], [format!("postbox: {account}"), format!("postbox: {repeat}")]);
 }
