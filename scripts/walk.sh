@@ -8,7 +8,8 @@ cd "$(dirname "$0")/.."
 
 tally=$(mktemp)
 trap 'rm -f "$tally"' EXIT
-export POSTBOX_WALK=all POSTBOX_WALK_TALLY=$tally
+# Six times as much as a case has by default, and so much time it may take.
+export POSTBOX_WALK=all POSTBOX_WALK_TALLY=$tally POSTBOX_PATIENCE=${POSTBOX_PATIENCE:-900}
 cargo test --package postbox-tests --test steps -- "$@"
 awk -F'[: ]+' '{ for (i = 1; i < NF; i++) if ($(i + 1) == "fates") fates += $i; plays++ }
     END { printf "%d fates in %d plays\n", fates, plays }' "$tally"

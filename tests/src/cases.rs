@@ -9,13 +9,14 @@ use std::io::{Read, Seek};
 use std::os::unix::process::CommandExt;
 use std::process::{Command, ExitCode, Stdio};
 use std::sync::mpsc::{RecvTimeoutError, channel};
-use std::thread;
+use std::thread::{self, available_parallelism};
 use std::time::Duration;
 
 /// Names the case that this process is to run.
 const CASE: &str = "POSTBOX_CASE";
-/// How long a case may take on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(120);
+/// How many seconds a case may take, where it is not what it is by default: enough on a busy machine.
+const PATIENCE: &str = "POSTBOX_PATIENCE";
+const SECONDS: u64 = 120;
 
 /// One test: a sentence and what proves it.
 pub struct Case {
@@ -35,13 +36,20 @@ impl Case {
 
 /// The `main` of a test program.
 pub fn run(cases: Vec<Case>) -> ExitCode {
-    run_by(cases, watch)
+    run_by(cases, Arguments::from_args, watch)
 }
 
 /// The same for cases of thousands of short scenes with time limits, on whose order the scheduler has a
-/// say: one that fails is run once more, what it said is shown, and the second time counts.
+/// say: one that fails is run once more, what it said is shown, and the second time counts. Half of their
+/// time they wait, so twice as many are run at a time.
 pub fn run_twice(cases: Vec<Case>) -> ExitCode {
-    run_by(cases, |name| {
+    let arguments = || {
+        let mut arguments = Arguments::from_args();
+        let processors = available_parallelism().map_or(1, usize::from);
+        arguments.test_threads.get_or_insert(2 * processors);
+        arguments
+    };
+    run_by(cases, arguments, |name| {
         watch(name).or_else(|failed| {
             let said = failed.message().unwrap_or_default();
             eprintln!("'{name}' failed, and is run once more: {said}");
@@ -50,16 +58,19 @@ pub fn run_twice(cases: Vec<Case>) -> ExitCode {
     })
 }
 
-fn run_by(cases: Vec<Case>, watch: fn(&str) -> Result<(), Failed>) -> ExitCode {
+fn run_by(
+    cases: Vec<Case>,
+    arguments: fn() -> Arguments,
+    watch: fn(&str) -> Result<(), Failed>,
+) -> ExitCode {
     match std::env::var(CASE) {
         Ok(name) => prove(&cases, &name),
         Err(_) => {
-            let arguments = Arguments::from_args();
             let trials = cases
                 .into_iter()
                 .map(|case| Trial::test(case.name.clone(), move || watch(&case.name)))
                 .collect();
-            libtest_mimic::run(&arguments, trials).exit_code()
+            libtest_mimic::run(&arguments(), trials).exit_code()
         }
     }
 }
@@ -85,6 +96,8 @@ fn prove(cases: &[Case], name: &str) -> ExitCode {
 
 /// Runs one case in a process group of its own, for as long as our patience lasts.
 fn watch(name: &str) -> Result<(), Failed> {
+    let asked = std::env::var(PATIENCE).ok().map(|seconds| seconds.parse());
+    let patience = Duration::from_secs(asked.transpose()?.unwrap_or(SECONDS));
     let mut output = tempfile::tempfile()?;
     let mut child = Command::new(std::env::current_exe()?)
         .env(CASE, name)
@@ -96,7 +109,7 @@ fn watch(name: &str) -> Result<(), Failed> {
     let group = Pid::from_raw(child.id() as i32);
     let (ended, end) = channel();
     let waiter = thread::spawn(move || ended.send(child.wait()));
-    let status = match end.recv_timeout(PATIENCE) {
+    let status = match end.recv_timeout(patience) {
         Ok(status) => Some(status?),
         Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => None,
     };
@@ -107,7 +120,7 @@ fn watch(name: &str) -> Result<(), Failed> {
     output.rewind()?;
     output.read_to_string(&mut said)?;
     match status {
-        None => Err(format!("stuck for {PATIENCE:?}; it said: {said}").into()),
+        None => Err(format!("stuck for {patience:?}; it said: {said}").into()),
         Some(status) if !status.success() => Err(format!("{status}; it said: {said}").into()),
         Some(_) if leftovers => Err("it left processes behind".into()),
         Some(_) => Ok(()),

@@ -1,7 +1,7 @@
 //! Every step of the algorithms, and a death at each.
 //!
 //! A normal build has no steps that could be armed. So this program builds itself anew with the
-//! feature `armed-steps`, in a target folder of its own, and runs what comes out of it.
+//! feature `armed-steps`, and runs what comes out of it.
 
 #[cfg(feature = "armed-steps")]
 mod naming;
@@ -24,10 +24,11 @@ fn main() -> ExitCode {
 
     let package = Path::new(env!("CARGO_MANIFEST_DIR"));
     let own = std::env::current_exe().expect("the path of this program");
-    // target/debug/deps/steps-…: the folder beside `debug` serves.
-    let target = own.ancestors().nth(3).unwrap_or(package).join("armed-steps");
+    // target/debug/deps/steps-…: there all is built already that knows nothing of steps.
+    let target = own.ancestors().nth(3).unwrap_or(package);
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or("cargo".into()));
-    cargo.args(["test", "--quiet", "--package", "postbox-tests", "--features", "armed-steps"]);
+    // The whole workspace, or what others have in common with it would be built with other features.
+    cargo.args(["test", "--quiet", "--workspace", "--features", "postbox-tests/armed-steps"]);
     if !cfg!(debug_assertions) {
         cargo.arg("--release");
     }

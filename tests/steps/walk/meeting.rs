@@ -134,9 +134,15 @@ fn swapping(stage: &Stage) -> Outcome {
     if stands.is_ok() {
         resume(victim.pid())?;
     }
-    stage.see_out(victim, || resume(other.pid()))?;
+    let mut more = vec![];
+    stage.see_out(victim, || {
+        // While the victim stands still, this one may take all that there is; the victim waits on.
+        resume(other.pid())?;
+        more.push(stage.sender_until_over(&tx)?);
+        Ok(())
+    })?;
     resume(other.pid())?;
-    stage.go_on(extra)?;
+    stage.go_on([extra, more].into_iter().flatten().collect())?;
     stage.stop(&tx, vec![other])?;
     stage.settle(&tx, &rx, ZERO)
 }

@@ -1,10 +1,11 @@
 //! The victim passes an end on, or is given one.
 
 use super::Play;
-use super::stage::{Stage, is_stopped_or_dead, resume};
+use super::stage::{Stage, is_dead, is_stopped_or_dead, resume};
 use postbox::{Capacity, Spawn, Wait, fork};
 use postbox_steps::{Fate, Step, arm_also};
 use postbox_tests::{Gate, Outcome, eventually};
+use std::os::unix::process::ExitStatusExt;
 use std::time::Duration;
 
 pub const PLAYS: &[Play] = &[
@@ -17,6 +18,15 @@ pub const PLAYS: &[Play] = &[
     }),
     Play::new("the undertaker of a giver dies after the heir gave up", |stage| {
         inheriting(stage, Heir::GivesUp)
+    }),
+    Play::new("the undertaker of a giver dies after the heir settled in", |stage| {
+        inheriting(stage, Heir::HasIt)
+    }),
+    Play::new("an heir dies of leaving while its giver stands still", |stage| {
+        preceding(stage, Precedes::Leaves)
+    }),
+    Play::new("an heir comes back and dies while its giver stands still", |stage| {
+        preceding(stage, Precedes::ComesBack)
     }),
 ];
 
@@ -81,6 +91,8 @@ enum Heir {
     InTime,
     /// The undertaker stands still behind that mark for longer than the heir waits.
     GivesUp,
+    /// It has the end, and has seen that it is not marked, before the undertaker marks it all the same.
+    HasIt,
 }
 
 /// The giver dies as soon as it has forked. The victim marks its ends as those of the dead, and the heir
@@ -88,6 +100,7 @@ enum Heir {
 fn inheriting(stage: &Stage, heir: Heir) -> Outcome {
     let (tx, rx) = stage.options(CAPACITY).channel()?;
     let (there, enough) = (Gate::new()?, Gate::new()?);
+    let (settled, looked_at) = (Gate::new()?, Gate::new()?);
     let giver = stage.doomed_with(
         || (),
         tx.clone(),
@@ -95,8 +108,14 @@ fn inheriting(stage: &Stage, heir: Heir) -> Outcome {
             // Now that it has its own end.
             arm_also(Step::ChildForked, 1, Fate::Dies);
             arm_also(Step::ChildBegun, 1, Fate::Stops);
-            arm_also(Step::SeatTransferred, 1, Fate::Stops);
+            if heir != Heir::HasIt {
+                arm_also(Step::SeatTransferred, 1, Fate::Stops);
+            }
             let child = fork(tx, |tx| {
+                if heir == Heir::HasIt {
+                    settled.open()?;
+                    looked_at.pass()?;
+                }
                 // Whether it has the end is told by whether that is all free later.
                 drop(tx);
                 there.open()?;
@@ -128,7 +147,10 @@ fn inheriting(stage: &Stage, heir: Heir) -> Outcome {
     // The undertaker has seen the giver's record; now it becomes the heir's, and then it is marked.
     stands(victim.pid());
     heirs_go_on()?;
-    heirs.iter().for_each(|pid| stands(*pid));
+    match heir {
+        Heir::HasIt => settled.pass()?,
+        Heir::InTime | Heir::GivesUp => heirs.iter().for_each(|pid| stands(*pid)),
+    }
     resume(victim.pid())?;
     if heir == Heir::GivesUp {
         stands(victim.pid());
@@ -137,10 +159,78 @@ fn inheriting(stage: &Stage, heir: Heir) -> Outcome {
         resume(victim.pid())?;
     }
     stage.see_out(victim, || Ok(()))?;
+    if heir == Heir::HasIt {
+        // With its end, which is nobody's that is dead.
+        stage.clear(&rx, 3)?;
+        looked_at.open()?;
+    }
     heirs_go_on()?;
     // While the heir lives.
     stage.clear(&rx, 2)?;
     enough.open()?;
     stage.reap();
+    stage.settle(&tx, &rx, CAPACITY)
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Precedes {
+    /// The heir leaves, and dies of it: its record says that it is nobody's, and still has its owner.
+    Leaves,
+    /// It leaves, comes back under the same record, and dies with it.
+    ComesBack,
+}
+
+/// The giver stands still right after having made its end over. When it goes on, the heir has come, done
+/// what it had to and gone, and the victim is to clear up after it.
+fn preceding(stage: &Stage, heir: Precedes) -> Outcome {
+    let (tx, rx) = stage.options(CAPACITY).channel()?;
+    let enough = Gate::new()?;
+    let ends = (tx.clone(), tx.clone());
+    let giver = stage.doomed_with(
+        || (),
+        ends,
+        |ends| {
+            arm_also(Step::ChildBegun, 1, Fate::Stops);
+            arm_also(Step::SeatTransferred, 1, Fate::Stops);
+            let mut child = fork(ends, |(tx, other)| {
+                if heir == Precedes::Leaves {
+                    arm_also(Step::SeatVacant, 1, Fate::Dies);
+                }
+                drop(tx);
+                arm_also(Step::StatisticsKept, 1, Fate::Dies);
+                drop(other.clone());
+                Ok(())
+            })?;
+            // It lives on, or what it had made over would be cleared up together with it.
+            enough.pass()?;
+            match child.wait_status()?.signal() {
+                Some(9) => Ok(()),
+                _ => Err("the heir did not die where it was to".into()),
+            }
+        },
+    )?;
+    let children = format!("/proc/{pid}/task/{pid}/children", pid = giver.pid());
+    let heir: u32 = eventually("the heir to stand still", || {
+        let pid = std::fs::read_to_string(&children).ok()?.trim().parse().ok()?;
+        is_stopped_or_dead(pid).then_some(pid)
+    });
+    stage.until_stopped(&giver);
+    eventually("the heir's death", || {
+        // It stands still once more where it takes over the end that the giver has not come to.
+        resume(heir).ok()?;
+        is_dead(heir).then_some(())
+    });
+    resume(giver.pid())?;
+    let victim = stage.victim((tx.clone(), rx.clone()), |(tx, rx)| {
+        match rx.receive_with(&Wait::timeout(Duration::from_millis(1))) {
+            Err(error) if error.is_timeout() => {}
+            other => return Err(format!("not nothing but {other:?}").into()),
+        }
+        stage.itself().send(&tx, 0, 10)
+    })?;
+    stage.see_out(victim, || Ok(()))?;
+    stage.clear(&rx, 2)?;
+    enough.open()?;
+    giver.wait()?;
     stage.settle(&tx, &rx, CAPACITY)
 }

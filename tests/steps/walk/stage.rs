@@ -431,7 +431,7 @@ impl Stage {
     /// Takes the rest until nothing is in use but `members` records.
     pub fn clear(&self, rx: &Receiver<Numbered>, members: usize) -> Outcome {
         let judge = self.judge();
-        let begin = Instant::now();
+        let mut begin = Instant::now();
         let mut starved = Duration::ZERO;
         let mut free = Inspection { members, ..Inspection::default() };
         loop {
@@ -439,6 +439,8 @@ impl Stage {
             match rx.receive_with(&Wait::timeout(GLANCE)) {
                 Ok(delivery) => {
                     judge.note(&delivery)?;
+                    // Who always finds something notices no death, and a megabyte takes its time.
+                    begin = Instant::now();
                     continue;
                 }
                 Err(error) if error.is_timeout() => {}
@@ -588,10 +590,20 @@ fn all_ended_well(survivors: &mut [Survivor]) -> Result<bool, Failure> {
     Ok(over)
 }
 
+/// What a process is at: the state letter of `proc(5)`; none if there is no such process.
+fn state(pid: u32) -> Option<char> {
+    let stat = read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    stat.rsplit_once(')')?.1.trim_start().chars().next()
+}
+
 /// Whether a process is stopped by a signal.
 fn is_stopped(pid: u32) -> bool {
-    let stat = read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    stat.rsplit_once(')').is_some_and(|(_, rest)| rest.trim_start().starts_with('T'))
+    state(pid) == Some('T')
+}
+
+/// Whether it is dead, mourned or not.
+pub fn is_dead(pid: u32) -> bool {
+    matches!(state(pid), None | Some('Z' | 'X'))
 }
 
 /// Stops a process, and waits until it stands still.
@@ -608,8 +620,7 @@ pub fn resume(pid: u32) -> Outcome {
 
 /// Whether it is, or will never be.
 pub fn is_stopped_or_dead(pid: u32) -> bool {
-    let stat = read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    stat.rsplit_once(')').is_none_or(|(_, rest)| rest.trim_start().starts_with(['T', 'Z', 'X']))
+    is_stopped(pid) || is_dead(pid)
 }
 
 /// Adds to the summary of the whole walk, where one is asked for.

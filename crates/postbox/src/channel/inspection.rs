@@ -1,5 +1,6 @@
 //! What of a channel's memory is in use: for the tests that walk over all steps, and for nobody else.
 
+use super::members::Life;
 use super::{Carrier, Channel, Receiver};
 use crate::mechanism::Form;
 use crate::message::Message;
@@ -10,6 +11,8 @@ use postbox_ring::sync::Ordering::Acquire;
 pub struct Inspection {
     /// Records of members that are not free.
     pub members: usize,
+    /// Records of those that are dead, or taken for dead.
+    pub marked: usize,
     /// Receipt cells with an offer, or about to have one.
     pub cells: usize,
     /// Offers that count as lying in the queue.
@@ -31,6 +34,10 @@ impl Channel {
         let (block, control) = (&self.block, &self.block.control);
         Inspection {
             members: block.records().filter(|(_, member)| member.owner().is_some()).count(),
+            marked: block
+                .records()
+                .filter(|(_, member)| member.status().life() == Life::Dead)
+                .count(),
             cells: block.cells.iter().filter(|cell| cell.words().is_in_use()).count(),
             offers: control.offers.load(Acquire),
             overflow: self.overflow.units_in_use(),

@@ -36,7 +36,7 @@ pub(crate) enum Life {
     Dead = 2,
 }
 
-/// How often a taker looks whether a mark of death is taken back from its end.
+/// How often one looks whether a mark of death is taken back from its end.
 const LOOKS: usize = 1000;
 
 /// An end's own record.
@@ -60,6 +60,10 @@ pub(crate) struct Status(u64);
 impl Status {
     fn new(generation: u32, role: Role, life: Life) -> Self {
         Status(u64::from(generation) << 8 | (role as u64) << 4 | life as u64)
+    }
+
+    fn with(self, life: Life) -> Self {
+        Status::new(self.generation(), self.role(), life)
     }
 
     pub(crate) fn generation(self) -> u32 {
@@ -128,6 +132,25 @@ impl Member {
             _ => Doing::Busy,
         };
         (op >> 2, doing)
+    }
+
+    /// Whether that seat is a live end. While it is `owner`'s, a mark of death may be meant for the one
+    /// who had it before, and is given some time to be taken back.
+    fn is_live_of(&self, owner: Identity, seat: Seat) -> bool {
+        for _ in 0..LOOKS {
+            let status = self.status();
+            if status.generation() != seat.generation || status.life() == Life::Free {
+                return false;
+            }
+            if status.life() == Life::Live {
+                return true;
+            }
+            if self.owner() != Some(owner) {
+                return false;
+            }
+            std::thread::yield_now();
+        }
+        false
     }
 
     /// Adds to one of the statistics, which this end alone writes.
@@ -221,74 +244,63 @@ impl ControlBlock {
         self.control.roster_changed();
     }
 
-    /// Hands the record to another process; true if it is `to`'s now.
+    /// Hands the record to another process, which both the giver and the taker do: whoever is first.
+    /// True if it became `to`'s.
     pub(crate) fn transfer(&self, seat: Seat, from: Identity, to: Identity) -> bool {
         let member = self.member(seat);
-        let status = member.status();
-        if status.generation() != seat.generation || status.life() != Life::Live {
+        if !member.is_live_of(from, seat) {
             return false;
         }
-        match member.owner.compare_exchange(from.to_word(), to.to_word(), AcqRel, Acquire) {
-            Ok(_) => {
-                at(Step::SeatTransferred);
-                // The taker has not joined the domain under the giver's name.
-                let uid = member.card_user();
-                member.write_card(seat.generation, to, &Card { name: None, uid });
-                self.control.roster_changed();
-                // Whoever buries the giver marks first and then looks at the owner: one of us sees
-                // the other. The mark is taken back as soon as it does.
-                fence(SeqCst);
-                let live = || {
-                    let now = member.status();
-                    now.generation() == seat.generation && now.life() == Life::Live
-                };
-                let taken = (0..LOOKS).any(|_| {
-                    live() || {
-                        std::thread::yield_now();
-                        false
-                    }
-                });
-                if !taken {
-                    // It stays the giver's, with whom it is buried. Else it would be a live end that
-                    // nobody has as soon as the mark is taken back.
-                    let _ = member.owner.compare_exchange(
-                        to.to_word(),
-                        from.to_word(),
-                        AcqRel,
-                        Acquire,
-                    );
-                    // The undertaker may be dead: whoever looks anew finds the giver.
-                    self.control.roster_changed();
-                }
-                taken
-            }
-            Err(owner) => owner == to.to_word(),
+        let by_taker = to == Identity::own();
+        let claim = member.owner.compare_exchange(from.to_word(), to.to_word(), AcqRel, Acquire);
+        let became = claim.is_ok() || claim == Err(to.to_word());
+        if claim.is_ok() {
+            at(Step::SeatTransferred);
+        }
+        if became && by_taker {
+            // Not by the giver: by the time that it gets to it, the record may be somebody else's.
+            // The taker has not joined the domain under the giver's name.
+            let uid = member.card_user();
+            member.write_card(seat.generation, to, &Card { name: None, uid });
+        }
+        // A giver that lives is buried by nobody, so what it made over is the taker's, whatever has become
+        // of it by now. A taker that made it over to itself may have a giver that is being buried.
+        let for_certain = !by_taker || claim.is_err();
+        let taken = became && (for_certain || self.settle_in(seat, from, to));
+        // Each of the two, as either may have died or stand still before it came to this.
+        self.control.roster_changed();
+        taken
+    }
+
+    /// Whether the record, just taken over, is not cleared away together with its giver.
+    fn settle_in(&self, seat: Seat, from: Identity, to: Identity) -> bool {
+        let member = self.member(seat);
+        // Whoever buries the giver marks first and then looks at the owner: one of us sees the other.
+        // The mark is taken back as soon as it does.
+        fence(SeqCst);
+        let settled = member.is_live_of(to, seat);
+        if !settled {
+            // It stays the giver's, with whom it is buried. Else it would be a live end that nobody
+            // has as soon as the mark is taken back. The undertaker may be dead: whoever looks anew
+            // finds the giver.
+            let _ = member.owner.compare_exchange(to.to_word(), from.to_word(), AcqRel, Acquire);
+        }
+        settled
+    }
+
+    /// Marks the record of a dead process, as it was seen to be.
+    pub(crate) fn mark_dead(&self, member: &Member, seen: Status) {
+        if seen.life() == Life::Live {
+            let _ =
+                member.status.compare_exchange(seen.0, seen.with(Life::Dead).0, AcqRel, Acquire);
+            at(Step::MarkedDead);
         }
     }
 
-    /// Marks a live record of a dead process; true if it is dead now, by whomever.
-    pub(crate) fn mark_dead(&self, member: &Member) -> bool {
-        let status = member.status();
-        match status.life() {
-            Life::Free => false,
-            Life::Dead => true,
-            Life::Live => {
-                let dead = Status::new(status.generation(), status.role(), Life::Dead);
-                let marked = member.status.compare_exchange(status.0, dead.0, AcqRel, Acquire);
-                at(Step::MarkedDead);
-                marked.is_ok() || member.status().life() == Life::Dead
-            }
-        }
-    }
-
-    /// Takes the mark back from an end that was passed on in the last moment.
-    pub(crate) fn unmark_dead(&self, member: &Member) {
-        let status = member.status();
-        if status.life() == Life::Dead {
-            let live = Status::new(status.generation(), status.role(), Life::Live);
-            let _ = member.status.compare_exchange(status.0, live.0, AcqRel, Acquire);
-            at(Step::MarkTakenBack);
-        }
+    /// Takes the mark back from an end that was passed on in the last moment; by its reaper alone.
+    pub(crate) fn unmark_dead(&self, member: &Member, seen: Status) {
+        let _ = member.status.compare_exchange(seen.0, seen.with(Life::Live).0, AcqRel, Acquire);
+        at(Step::MarkTakenBack);
     }
 
     /// Frees a record whose traces are gone, keeping what it counted.
@@ -317,13 +329,17 @@ impl ControlBlock {
         at(Step::SeatFree);
     }
 
-    /// How many live ends face this way.
+    /// How many live ends face this way, those included that are marked dead together with who had them
+    /// before.
     pub(crate) fn live(&self, role: Role) -> usize {
+        let lives = |member: &Member, life| match life {
+            Life::Free => false,
+            Life::Live => true,
+            Life::Dead => member.owner().is_some_and(|owner| !owner.is_dead()),
+        };
         self.records()
-            .filter(|(_, member)| {
-                let status = member.status();
-                status.life() == Life::Live && status.role() == role
-            })
+            .map(|(_, member)| (member, member.status()))
+            .filter(|(member, status)| status.role() == role && lives(member, status.life()))
             .count()
     }
 

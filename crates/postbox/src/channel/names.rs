@@ -74,7 +74,7 @@ pub(crate) struct MemberInfo {
 }
 
 impl Member {
-    /// Writes an end's card; by whoever has claimed the record.
+    /// Writes an end's card; by nobody but the end itself.
     pub(crate) fn write_card(&self, generation: u32, owner: Identity, card: &Card) {
         self.card.store(0, Relaxed);
         // Orders the store before those that follow; pairs with the fence in `card_of`.
@@ -105,9 +105,11 @@ impl Member {
         user.checked_sub(1).and_then(|uid| u32::try_from(uid).ok())
     }
 
-    /// The name and user of the end whose record this is now.
+    /// The name and user of the end whose record this is now. Until the taker of an end has said who it is,
+    /// it has the giver's user and no name.
     pub(crate) fn own_card(&self) -> Card {
-        self.owner().and_then(|owner| self.card_of(owner.pid())).unwrap_or_default()
+        let card = self.owner().and_then(|owner| self.card_of(owner.pid()));
+        card.unwrap_or_else(|| Card { name: None, uid: self.card_user() })
     }
 }
 
@@ -256,5 +258,19 @@ mod tests {
         assert_eq!(next.index, seat.index);
         assert!(member.card_of(own.pid()).is_none());
         assert!(member.card_of(other.pid()).unwrap().name.is_none());
+    }
+    #[test]
+    fn an_end_that_is_passed_on_keeps_its_user_and_no_name_until_its_taker_tells() {
+        let block = ControlBlock::on_heap();
+        let (own, other) = (Identity::own(), Identity::from_word(4711).unwrap());
+        let card = Card { name: Some(Name::new("first").unwrap()), uid: Some(7) };
+        let seat = block.join(Role::Sender, own, &card).unwrap();
+        assert!(block.transfer(seat, own, other));
+        let member = block.member(seat);
+        assert_eq!(member.own_card().uid, Some(7));
+        assert!(member.own_card().name.is_none());
+        // The card itself is not the giver's to change any more.
+        assert_eq!(member.card_of(own.pid()).unwrap().name, card.name);
+        assert!(member.card_of(other.pid()).is_none());
     }
 }

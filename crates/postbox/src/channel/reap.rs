@@ -20,49 +20,23 @@ impl Channel {
     /// Buries every end of `dead`, and what it had itself begun to bury. A mailbox that it owned is
     /// destroyed.
     pub(crate) fn bury(&self, dead: Identity, by: Seat) {
-        let own = Identity::own().to_word();
         let mut buried = false;
         for (index, member) in self.block.records() {
-            // Pairs with the compare-and-swap below.
-            let reaper = member.reaper.load(Acquire);
-            let its_own = member.owner() == Some(dead);
-            if its_own && member.status().life() == Life::Free {
-                // It died while joining or leaving: nothing but the claim is left. Should it have left
-                // without a word, the others are to look.
-                let freed = member.owner.compare_exchange(dead.to_word(), 0, AcqRel, Acquire);
-                buried |= freed.is_ok();
-                at(Step::ClaimOfTheDeadFreed);
-                continue;
-            }
-            if its_own {
-                at(Step::DeadRecordFound);
-            }
-            if its_own && !self.block.mark_dead(member) {
-                continue;
-            }
-            // Whoever passes an end on looks at the mark after the owner: one of us sees the other.
-            fence(SeqCst);
-            if its_own && reaper == 0 && member.owner().is_some_and(|owner| owner != dead) {
-                self.block.unmark_dead(member);
-                continue;
-            }
+            // Before the owner: should the record pass to somebody else meanwhile, it is not marked.
             let status = member.status();
-            let abandoned = reaper == dead.to_word();
-            if status.life() == Life::Dead
-                && (its_own && reaper == 0 || abandoned)
-                && member.reaper.compare_exchange(reaper, own, AcqRel, Acquire).is_ok()
-            {
-                // Freed since it was judged, and perhaps somebody else's by now? The status has the
-                // generation, so it tells.
-                if member.status() != status {
-                    let _ = member.reaper.compare_exchange(own, 0, AcqRel, Acquire);
-                    self.block.control.roster_changed();
+            if member.owner() == Some(dead) {
+                if status.life() == Life::Free {
+                    // It died while joining or leaving: nothing but the claim is left. Should it have left
+                    // without a word, the others are to look.
+                    let freed = member.owner.compare_exchange(dead.to_word(), 0, AcqRel, Acquire);
+                    buried |= freed.is_ok();
+                    at(Step::ClaimOfTheDeadFreed);
                     continue;
                 }
-                at(Step::ReaperEntered);
-                self.clear(index, member, by);
-                buried = true;
+                at(Step::DeadRecordFound);
+                self.block.mark_dead(member, status);
             }
+            buried |= self.undertake(index, member, dead, by);
         }
         self.mend();
         self.owner_died(dead);
@@ -71,6 +45,40 @@ impl Channel {
             self.block.control.roster_changed();
             self.left();
         }
+    }
+
+    /// Clears a record that is marked dead, unless somebody else is at it who has not died of it; true if it
+    /// was cleared.
+    fn undertake(&self, index: u16, member: &Member, dead: Identity, by: Seat) -> bool {
+        let own = Identity::own().to_word();
+        // Pairs with the compare-and-swap below.
+        let reaper = member.reaper.load(Acquire);
+        let status = member.status();
+        let unattended = reaper == 0 || reaper == dead.to_word();
+        if status.life() != Life::Dead
+            || !unattended
+            || member.reaper.compare_exchange(reaper, own, AcqRel, Acquire).is_err()
+        {
+            return false;
+        }
+        at(Step::ReaperEntered);
+        // Who takes an end over looks at the mark after having become its owner, and we at the owner
+        // after the mark: one of us sees the other. Nobody but the reaper takes a mark back, so an heir
+        // that comes too late finds it there until the record is free.
+        fence(SeqCst);
+        let passed_on = member.owner().is_some_and(|owner| owner != dead && !owner.is_dead());
+        if passed_on {
+            self.block.unmark_dead(member, status);
+        }
+        // Freed since it was judged, and perhaps somebody else's by now? The status has the generation,
+        // so it tells.
+        if passed_on || member.status() != status {
+            let _ = member.reaper.compare_exchange(own, 0, AcqRel, Acquire);
+            self.block.control.roster_changed();
+            return false;
+        }
+        self.clear(index, member, by);
+        true
     }
 
     /// Clears the traces of a dead record and frees it.

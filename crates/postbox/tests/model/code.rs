@@ -65,7 +65,7 @@ const LINES: &[(&str, &str, &str)] = &[
     ("counts the message as gone", OPEN, "self.gone(end, envelope.epoch.into());"),
     ("is idle, the application sees the message", KERNEL, "member.end(Doing::Idle);"),
     // After a death: `Channel::bury`.
-    ("notices a death", REAP, "self.block.mark_dead(member)"),
+    ("notices a death", REAP, "self.block.mark_dead(member, status)"),
     ("reports the death", REAP, "self.block.report_death();"),
     ("buries the dead", REAP, "self.block.bury_offers(index);"),
     // Repair: `ControlBlock::pump`.

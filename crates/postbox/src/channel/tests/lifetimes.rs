@@ -122,6 +122,23 @@ fn destruction_ends_every_call() {
 }
 
 #[test]
+fn who_is_taken_for_dead_and_lives_is_there() {
+    for mechanism in Mechanism::ALL {
+        let (tx, rx) = Options::new(mechanism).channel::<u64>().unwrap();
+        let (block, member) = (&tx.end().channel.block, tx.end().member());
+        // As when its end was passed on while somebody was about to bury the giver.
+        block.mark_dead(member, member.status());
+        block.control.roster_changed();
+        assert!(rx.try_receive().unwrap().is_none(), "{mechanism}");
+        block.unmark_dead(member, member.status());
+        tx.send(&1).unwrap();
+        drop(tx);
+        assert_eq!(*rx.receive().unwrap(), 1);
+        assert!(rx.receive().unwrap_err().is_disconnected());
+    }
+}
+
+#[test]
 fn deliveries_and_receipts_name_the_other_side() {
     over_all(|mechanism, capacity| {
         let channel = mailbox(mechanism, capacity, Policy::Any);

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::channel::floor::Floor;
+use crate::channel::members::Life;
 use crate::error::Fault;
 
 #[test]
@@ -270,9 +271,11 @@ fn who_may_yet_turn_out_to_live_keeps_the_floor() {
     let rx = receiver(&channel, "a");
     let floor = Floor::try_take(rx.end()).unwrap();
     // As when its end was passed on while somebody was about to bury the giver.
-    assert!(channel.block.mark_dead(rx.end().member()));
+    let member = rx.end().member();
+    channel.block.mark_dead(member, member.status());
+    assert_eq!(member.status().life(), Life::Dead);
     assert!(!channel.floor_is_free());
-    channel.block.unmark_dead(rx.end().member());
+    channel.block.unmark_dead(member, member.status());
     assert!(!channel.floor_is_free());
     drop(floor);
     assert!(channel.floor_is_free());

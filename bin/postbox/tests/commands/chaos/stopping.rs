@@ -1,6 +1,7 @@
 //! Ends that come early.
 
-use super::support::{Run, living};
+use super::support::{await_victims, start};
+use crate::run::{Run, living};
 use nix::sys::signal::Signal;
 use std::time::{Duration, Instant};
 
@@ -8,8 +9,8 @@ use std::time::{Duration, Instant};
 const LONG: [&str; 4] = ["--seconds=600", "--mechanism=pipe", "--naming=mailbox", "--json"];
 
 fn stopped_by(signal: Signal, send: fn(&Run, Signal), code: i32) {
-    let run = Run::start(&LONG);
-    run.await_victims(9);
+    let run = start(&LONG);
+    await_victims(&run, 9);
     send(&run, signal);
     let ended = run.finish();
     assert_eq!((ended.code(), ended.err().lines().count()), (Some(code), 1), "{ended:?}");
@@ -32,11 +33,11 @@ fn sigterm_ends_it_with_143() {
 
 #[test]
 fn victims_do_not_outlive_a_ledger_that_is_killed() {
-    let run = Run::start(&LONG);
-    run.await_victims(9);
+    let run = start(&LONG);
+    await_victims(&run, 9);
     run.signal(Signal::SIGKILL);
     let deadline = Instant::now() + Duration::from_secs(30);
-    while !living(run.group()).is_empty() && Instant::now() < deadline {
+    while !living(run.pid()).is_empty() && Instant::now() < deadline {
         std::thread::yield_now();
     }
     assert_eq!(run.finish().code(), None);
@@ -45,10 +46,10 @@ fn victims_do_not_outlive_a_ledger_that_is_killed() {
 #[test]
 fn a_victim_that_ends_by_itself_fails_the_run_with_an_account_and_the_command_to_repeat_it() {
     let what = ["--mechanism=shm", "--naming=channel", "--capacity=3", "--seconds=2", "--seed=5"];
-    let run = Run::start(&[&what[..], &["--kills=0", "--stops=0", "--json"]].concat());
-    run.await_victims(8);
-    let group = run.group().as_raw();
-    let victim = living(run.group()).into_iter().find(|&pid| pid != group).unwrap();
+    let run = start(&[&what[..], &["--kills=0", "--stops=0", "--json"]].concat());
+    await_victims(&run, 8);
+    let group = run.pid().as_raw();
+    let victim = living(run.pid()).into_iter().find(|&pid| pid != group).unwrap();
     nix::sys::signal::kill(nix::unistd::Pid::from_raw(victim), Signal::SIGKILL).unwrap();
     let ended = run.finish();
     assert_eq!(ended.code(), Some(1), "{ended:?}");
@@ -60,6 +61,6 @@ fn a_victim_that_ends_by_itself_fails_the_run_with_an_account_and_the_command_to
         assert!(repeat.contains(part), "{repeat}");
     }
     let said: Vec<String> = ended.err().lines().map(str::to_owned).collect();
-    assert_eq!(said[1], "postbox: shm channel 3: a call failed");
+    assert_eq!(said[1], "postbox: shm channel: a call failed");
     assert_eq!(said[2..], [format!("postbox: {account}"), format!("postbox: {repeat}")]);
 }

@@ -1,6 +1,6 @@
 //! Memory does not grow with the file.
 
-use super::support::{Run, file};
+use super::support::{file, good_rows, start};
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::fs;
@@ -18,7 +18,7 @@ fn a_file_of_64_mib_takes_a_fraction_of_that() {
     let line = [&[b'm'; 4095][..], b"\n"].concat();
     let file = file(&line.repeat(size / line.len()));
     let path = file.path().to_str().unwrap();
-    let run = Run::start(["--json", path, "--producers=2", "--consumers=2"]);
+    let run = start(["--json", path, "--producers=2", "--consumers=2"]);
     let mut peaks = BTreeMap::new();
     let ended = run.finish_watched(|processes| {
         for &process in processes {
@@ -27,7 +27,7 @@ fn a_file_of_64_mib_takes_a_fraction_of_that() {
             }
         }
     });
-    for row in ended.good_rows() {
+    for row in good_rows(&ended) {
         assert_eq!(row["messages"], json!(size / line.len()), "{row}");
     }
     assert!(peaks.len() > 4, "{peaks:?}");

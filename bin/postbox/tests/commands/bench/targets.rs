@@ -1,6 +1,7 @@
 //! What is to be reached: rows with every key, a verdict for each, and names that can be chosen.
 
-use super::support::{Ended, Run};
+use super::support::{start, start_on_one_core};
+use crate::run::Ended;
 use nix::sys::signal::Signal;
 use serde_json::Value;
 use std::fs;
@@ -16,7 +17,7 @@ fn two_cores() -> bool {
 
 fn run(only: &str, more: &[&str]) -> Vec<Value> {
     let arguments = ["--targets", "--quick", "--rounds=2", "--json", "--only", only];
-    good(&Run::start(&[&arguments, more].concat()).finish())
+    good(&start(&[&arguments, more].concat()).finish())
 }
 
 /// The rows of a run in which nothing failed. What is not met is no failure.
@@ -128,7 +129,7 @@ fn the_idle_are_measured_by_themselves() {
 fn on_one_core_what_takes_two_says_so() {
     let arguments =
         ["--targets", "--quick", "--rounds=1", "--json", "--only=block-same/mqueue,typed"];
-    let ended = Run::start_on_one_core(&arguments).finish();
+    let ended = start_on_one_core(&arguments).finish();
     assert_eq!(ended.code(), Some(0), "{ended:?}");
     let rows = ended.rows();
     assert!(rows[0]["ratio"].as_f64() > Some(0.0), "{rows:?}");
@@ -143,8 +144,8 @@ fn an_interrupted_suite_shows_what_there_is() {
     for json in [true, false] {
         let mut arguments = vec!["--targets", "--rounds=500", "--only=senders,idle"];
         arguments.extend(json.then_some("--json"));
-        let run = Run::start(&arguments);
-        run.await_processes();
+        let run = start(&arguments);
+        run.await_children("processes of a run", |children| !children.is_empty());
         run.signal_all(Signal::SIGINT);
         let ended = run.finish();
         assert_eq!((ended.code(), ended.err()), (Some(130), String::new()), "{ended:?}");
@@ -158,8 +159,8 @@ fn an_interrupted_suite_shows_what_there_is() {
 
 #[test]
 fn a_crowd_that_waits_is_gone_with_the_bench() {
-    let run = Run::start(&["--targets", "--only=idle/pipe", "--json"]);
-    run.await_children(20);
+    let run = start(&["--targets", "--only=idle/pipe", "--json"]);
+    run.await_children("processes of a run", |children| children.len() >= 20);
     run.signal(Signal::SIGTERM);
     let ended = run.finish();
     assert_eq!((ended.code(), ended.err()), (Some(143), String::new()), "{ended:?}");

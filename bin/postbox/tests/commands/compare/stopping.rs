@@ -1,6 +1,7 @@
 //! Ends that come early: signals, deaths, a reader that leaves.
 
-use super::support::{Run, file, lines, living};
+use super::support::{await_workers, file, lines, start, with};
+use crate::run::{Run, living};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::collections::BTreeSet;
@@ -12,15 +13,15 @@ use std::time::{Duration, Instant};
 const SLOW: [&str; 3] = ["--capacity=0", "--producers=2", "--consumers=2"];
 
 fn slow(path: &str) -> Run {
-    Run::start([&SLOW[..], &["--json", path]].concat())
+    start([&SLOW[..], &["--json", path]].concat())
 }
 
 /// Signals a run in its second row: it ends with `code`, and shows what it has.
 fn stopped_by(signal: Signal, send: fn(&Run, Signal), code: i32) {
     let file = file(&lines(20_000).0);
     let run = slow(file.path().to_str().unwrap());
-    let first = run.await_workers(4, &BTreeSet::new());
-    run.await_workers(4, &first);
+    let first = await_workers(&run, 4, &BTreeSet::new());
+    await_workers(&run, 4, &first);
     send(&run, signal);
     let ended = run.finish();
     assert_eq!((ended.code(), ended.err()), (Some(code), String::new()), "{ended:?}");
@@ -48,7 +49,7 @@ fn sigterm_ends_it_with_143() {
 
 #[test]
 fn ctrl_c_while_standard_input_is_awaited_ends_it() {
-    let mut run = Run::with(["-"], Stdio::piped(), Stdio::piped());
+    let mut run = with(["-"], Stdio::piped(), Stdio::piped());
     // Held open: the program never sees its end.
     let input = run.input();
     // Once its second thread reads, the handlers stand.
@@ -67,7 +68,7 @@ fn a_killed_worker_fails_its_row_and_no_other() {
     let file = file(&lines(5_000).0);
     for which in 0..4 {
         let run = slow(file.path().to_str().unwrap());
-        let workers = run.await_workers(4, &BTreeSet::new());
+        let workers = await_workers(&run, 4, &BTreeSet::new());
         let victim = *workers.iter().nth(which).unwrap();
         kill(Pid::from_raw(victim), Signal::SIGKILL).unwrap();
         let ended = run.finish();
@@ -88,7 +89,7 @@ fn a_killed_worker_fails_its_row_and_no_other() {
 fn workers_do_not_outlive_a_program_that_is_killed() {
     let file = file(&lines(20_000).0);
     let run = slow(file.path().to_str().unwrap());
-    run.await_workers(4, &BTreeSet::new());
+    await_workers(&run, 4, &BTreeSet::new());
     run.signal(Signal::SIGKILL);
     let deadline = Instant::now() + Duration::from_secs(30);
     while !living(run.pid()).is_empty() && Instant::now() < deadline {
@@ -104,7 +105,7 @@ fn a_reader_that_has_left_ends_it_quietly() {
         let (reader, writer) = std::io::pipe().unwrap();
         drop(reader);
         let arguments = [form, file.path().to_str().unwrap()];
-        let ended = Run::with(arguments, Stdio::null(), writer.into()).finish();
+        let ended = with(arguments, Stdio::null(), writer.into()).finish();
         assert_eq!((ended.code(), ended.err()), (Some(0), String::new()));
     }
 }
@@ -113,6 +114,6 @@ fn a_reader_that_has_left_ends_it_quietly() {
 fn a_full_disk_is_an_error() {
     let file = file(b"line\n");
     let full = File::options().write(true).open("/dev/full").unwrap();
-    let ended = Run::with([file.path()], Stdio::null(), full.into()).finish();
+    let ended = with([file.path()], Stdio::null(), full.into()).finish();
     assert_eq!((ended.code(), ended.err().lines().count()), (Some(1), 1));
 }

@@ -1,6 +1,7 @@
 //! Peers that are scripts: what the bench makes of their answers, and that none of them holds it up.
 
-use super::support::{Ended, Run};
+use super::support::start;
+use crate::run::{Ended, Run};
 use nix::sys::signal::Signal;
 use serde_json::Value;
 use std::fs;
@@ -52,7 +53,7 @@ impl Peers {
 
     fn start(&self, more: &[&str]) -> Run {
         let peers = format!("--peers={}", self.path().display());
-        Run::start(&[&CASE[..], &[&peers], more].concat())
+        start(&[&CASE[..], &[&peers], more].concat())
     }
 
     fn run(&self) -> Ended {
@@ -104,7 +105,7 @@ fn its_subjects_take_turns_and_have_rows_with_the_ratio_to_ours() {
 fn a_program_by_another_name_is_run_when_it_is_named_itself() {
     let peers = Peers::new().with("mine", "echo hello 1 fake 1.0 a", GOOD);
     let path = format!("--peers={}", peers.path().join("mine").display());
-    let ended = Run::start(&[&CASE[..], &[&path, "--rounds=1"]].concat()).finish();
+    let ended = start(&[&CASE[..], &[&path, "--rounds=1"]].concat()).finish();
     assert_eq!((ended.code(), rows(&ended.rows(), "fake 1.0, a").len()), (Some(0), 1), "{ended:?}");
 }
 
@@ -212,8 +213,7 @@ fn where_there_is_no_peer_it_says_so() {
     let empty = Peers::new();
     fs::write(empty.path().join("postbox-peer-notes.txt"), "not a program").unwrap();
     let said = |path: &Path| {
-        let ended =
-            Run::start(&[&CASE[..], &["--peers", path.to_str().unwrap()]].concat()).finish();
+        let ended = start(&[&CASE[..], &["--peers", path.to_str().unwrap()]].concat()).finish();
         assert_eq!((ended.code(), ended.out()), (Some(2), String::new()), "{ended:?}");
         ended.err()
     };

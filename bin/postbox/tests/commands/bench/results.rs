@@ -1,6 +1,7 @@
 //! What it finds: rows with every key, and figures that are figures.
 
-use super::support::{Ended, Run};
+use super::support::{start, start_on_one_core};
+use crate::run::Ended;
 use serde_json::Value;
 use std::fs;
 
@@ -32,7 +33,7 @@ fn positive(figure: &Value) {
 }
 
 fn run(arguments: &[&str]) -> Vec<Value> {
-    let ended = Run::start(&[&["--quick", "--json", "--rounds=2"], arguments].concat()).finish();
+    let ended = start(&[&["--quick", "--json", "--rounds=2"], arguments].concat()).finish();
     good(&ended)
 }
 
@@ -104,7 +105,7 @@ fn a_rendezvous_and_a_queue_without_bounds_can_be_measured() {
 #[test]
 fn one_core_says_what_it_cannot_do() {
     let arguments = ["--quick", "--rounds=1", "--mechanism=pipe", "--payload=64", "--json"];
-    let ended = Run::start_on_one_core(&arguments).finish();
+    let ended = start_on_one_core(&arguments).finish();
     good(&ended);
     assert!(ended.err().contains("one core only"), "{ended:?}");
 }

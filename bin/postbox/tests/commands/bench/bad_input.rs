@@ -1,10 +1,11 @@
 //! Bad input: one line that says what is wrong, exit code 2.
 
-use super::support::Run;
+use super::support::{start, start_on_one_core};
+use crate::run::Run;
 
 /// The one line on standard error.
 fn refused(arguments: &[&str]) -> String {
-    one_line(Run::start(arguments))
+    one_line(start(arguments))
 }
 
 fn one_line(run: Run) -> String {
@@ -63,6 +64,6 @@ fn a_report_that_cannot_be_written_is_told_first() {
 
 #[test]
 fn one_core_cannot_be_two() {
-    let said = one_line(Run::start_on_one_core(&["--cores=different"]));
+    let said = one_line(start_on_one_core(&["--cores=different"]));
     assert!(said.contains("--cores same"), "{said}");
 }

@@ -1,12 +1,12 @@
 //! Bad input: one line that says what is wrong, exit code 2, nothing left running.
 
-use super::support::{Run, file};
+use super::support::{file, start, with};
 use std::fs::File;
 use std::process::Stdio;
 
 /// The one line on standard error.
 fn refused<const N: usize>(arguments: [&str; N]) -> String {
-    let ended = Run::start(arguments).finish();
+    let ended = start(arguments).finish();
     assert_eq!((ended.code(), ended.out()), (Some(2), String::new()), "{ended:?}");
     let said = ended.err();
     assert!(said.starts_with("postbox: ") && said.ends_with('\n'), "{said}");
@@ -26,7 +26,7 @@ fn a_file_that_cannot_be_read_is_named() {
 #[test]
 fn a_directory_is_no_standard_input() {
     let root = Stdio::from(File::open("/").unwrap());
-    let ended = Run::with(["-"], root, Stdio::piped()).finish();
+    let ended = with(["-"], root, Stdio::piped()).finish();
     assert_eq!(ended.code(), Some(2), "{ended:?}");
     assert_eq!(ended.err().lines().count(), 1);
 }

@@ -1,9 +1,9 @@
 //! A number of messages and nothing else, as `scripts/calls.sh` has them counted.
 
-use super::support::Run;
+use crate::run::{Run, postbox};
 
 fn exchange(arguments: &[&str]) -> (Option<i32>, String, String) {
-    let ended = Run::start_command("exchange", arguments).finish();
+    let ended = Run::of(postbox().arg("exchange").args(arguments)).finish();
     (ended.code(), ended.out(), ended.err())
 }
 

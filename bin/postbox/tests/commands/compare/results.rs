@@ -1,6 +1,6 @@
 //! What comes out when all goes well.
 
-use super::support::{Run, file, lines};
+use super::support::{file, good_rows, lines, start, started, with};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::io::Write;
@@ -14,7 +14,7 @@ const ROWS: usize = 4 * NAMINGS.len() + 1;
 
 fn compare(path: &Path, arguments: &[&str]) -> Vec<Value> {
     let path = path.to_str().unwrap();
-    Run::start([&["--json", path], arguments].concat()).finish().good_rows()
+    good_rows(&start([&["--json", path], arguments].concat()).finish())
 }
 
 #[test]
@@ -96,7 +96,7 @@ fn no_domain_is_left_behind() {
     let directory = tempfile::tempdir().unwrap();
     let file = file(&lines(50).0);
     let arguments = ["--mechanism=shm", file.path().to_str().unwrap()];
-    Run::started(&arguments, &[("TMPDIR", directory.path())]).finish();
+    started(&arguments, &[("TMPDIR", directory.path())]).finish();
     assert_eq!(directory.path().read_dir().unwrap().count(), 0);
 }
 
@@ -156,11 +156,11 @@ fn an_empty_file_is_no_message_and_verified() {
 #[test]
 fn standard_input_is_read_once_and_sent_every_time() {
     let (text, bytes) = lines(300);
-    let mut run = Run::with(["--json", "-"], Stdio::piped(), Stdio::piped());
+    let mut run = with(["--json", "-"], Stdio::piped(), Stdio::piped());
     let mut input = run.input();
     input.write_all(&text).unwrap();
     drop(input);
-    let rows = run.finish().good_rows();
+    let rows = good_rows(&run.finish());
     assert_eq!(rows.len(), ROWS);
     for row in rows {
         assert_eq!((&row["messages"], &row["bytes"]), (&json!(301), &json!(bytes)));
@@ -170,7 +170,7 @@ fn standard_input_is_read_once_and_sent_every_time() {
 #[test]
 fn the_table_is_for_people() {
     let file = file(&lines(100).0);
-    let ended = Run::start([file.path()]).finish();
+    let ended = start([file.path()]).finish();
     assert_eq!((ended.code(), ended.err()), (Some(0), String::new()));
     let table = ended.out();
     for word in ["mechanism", "P×M", "p99 µs", "pipe", "mqueue", "buffer", "1×1", "yes"] {

@@ -1,9 +1,9 @@
 //! What cannot be asked for.
 
-use super::support::Run;
+use super::support::start;
 
 fn is_refused(arguments: &[&str], named: &str) {
-    let ended = Run::start(arguments).finish();
+    let ended = start(arguments).finish();
     let said = ended.err();
     assert_eq!((ended.code(), said.lines().count()), (Some(2), 1), "{ended:?}");
     assert!(said.contains(named) && ended.out().is_empty(), "{ended:?}");

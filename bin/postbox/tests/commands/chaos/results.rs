@@ -1,6 +1,6 @@
 //! What comes of it.
 
-use super::support::Run;
+use super::support::{good_rows, start};
 use serde_json::Value;
 
 /// Few processes, for a short while, with many blows.
@@ -14,7 +14,7 @@ fn number(row: &Value, name: &str) -> u64 {
 fn is_kept_over(mechanism: &str) {
     let mechanism = ["--mechanism", mechanism];
     let sizes = ["--seconds=2", "--capacity=0", "--capacity=3"];
-    let rows = Run::start(&[&SHORT[..], &mechanism, &sizes].concat()).finish().good_rows();
+    let rows = good_rows(&start(&[&SHORT[..], &mechanism, &sizes].concat()).finish());
     let namings: Vec<&str> = rows.iter().map(|row| row["naming"].as_str().unwrap()).collect();
     assert_eq!(namings, ["channel", "direct", "mailbox", "keeper"]);
     for row in &rows {
@@ -63,9 +63,9 @@ fn the_contract_is_kept_over_shared_memory() {
 fn the_same_seed_strikes_as_often_and_is_told() {
     let run = |seed: &str| {
         let what = ["--mechanism=pipe", "--naming=channel", "--capacity=1", "--seconds=1"];
-        let ended = Run::start(&[&SHORT[..], &what, &["--seed", seed]].concat()).finish();
+        let ended = start(&[&SHORT[..], &what, &["--seed", seed]].concat()).finish();
         assert_eq!(ended.err(), format!("postbox: chaos with seed {seed}\n"));
-        let row = ended.good_rows().remove(0);
+        let row = good_rows(&ended).remove(0);
         assert_eq!(row["seed"].to_string(), seed);
         (number(&row, "kills"), number(&row, "stops"))
     };
@@ -75,7 +75,7 @@ fn the_same_seed_strikes_as_often_and_is_told() {
 #[test]
 fn every_pass_adds_to_the_same_rows() {
     let what = ["--mechanism=shm", "--naming=channel", "--capacity=2", "--seconds=0.2"];
-    let rows = Run::start(&[&SHORT[..], &what, &["--passes=3"]].concat()).finish().good_rows();
+    let rows = good_rows(&start(&[&SHORT[..], &what, &["--passes=3"]].concat()).finish());
     assert_eq!(rows.len(), 1);
     assert!((rows[0]["seconds"].as_f64().unwrap() - 0.6).abs() < 1e-6, "{rows:?}");
     assert_eq!(rows[0]["capacities"], serde_json::json!(["2"]));
@@ -84,7 +84,7 @@ fn every_pass_adds_to_the_same_rows() {
 #[test]
 fn the_table_has_a_row_for_each_and_a_verdict() {
     let what = ["--mechanism=shm", "--naming=channel", "--naming=mailbox", "--capacity=4"];
-    let ended = Run::start(&[&what[..], &["--seconds=0.4", "--producers=1"]].concat()).finish();
+    let ended = start(&[&what[..], &["--seconds=0.4", "--producers=1"]].concat()).finish();
     assert_eq!(ended.code(), Some(0), "{ended:?}");
     let table = ended.out();
     let verdicts = table.lines().filter(|line| line.contains("kept")).count();

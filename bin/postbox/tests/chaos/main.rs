@@ -1,6 +1,0 @@
-//! `postbox chaos` as its users meet it: real processes, real signals, bounded by a watchdog.
-
-mod bad_input;
-mod results;
-mod stopping;
-mod support;

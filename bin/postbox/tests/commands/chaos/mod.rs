@@ -1,0 +1,6 @@
+//! `postbox chaos`.
+
+mod bad_input;
+mod results;
+mod stopping;
+mod support;

@@ -1,7 +1,0 @@
-//! `postbox compare` as its users meet it: real processes, real signals, bounded by a watchdog.
-
-mod bad_input;
-mod memory;
-mod results;
-mod stopping;
-mod support;
