@@ -7,7 +7,7 @@
 
 use super::carry::{Gathered, Popped, Went};
 use super::floor::Floor;
-use super::{Carrier, Delivery, Receiver, Sender};
+use super::{Carrier, Channel, Delivery, Receiver, Sender};
 use crate::error::{ReceiveError, SendBatchError, SendError, TooLarge, TrySendError};
 use crate::mechanism::{Capacity, WaitStrategy};
 use crate::message::{Bytes, Message};
@@ -101,6 +101,25 @@ impl Batch {
             Some((last, same)) if *same == peer => *last = until,
             _ => self.senders.push((until, peer)),
         }
+    }
+}
+
+/// Messages in a ring of which no receiver was told; they are when this is dropped, whatever the
+/// iterator does.
+struct Untold<'c> {
+    channel: &'c Channel,
+    count: u64,
+}
+
+impl Untold<'_> {
+    fn tell(&mut self) {
+        self.channel.tell(std::mem::take(&mut self.count));
+    }
+}
+
+impl Drop for Untold<'_> {
+    fn drop(&mut self) {
+        self.tell();
     }
 }
 
@@ -217,38 +236,24 @@ impl<T: Message> Sender<T> {
     where
         T::Borrowed: 'm,
     {
-        let mut untold = 0;
-        let outcome = self.publish_untold(messages, wait, sent, &mut untold);
-        self.end.channel.tell(untold);
-        outcome
-    }
-
-    fn publish_untold<'m>(
-        &self,
-        messages: impl Iterator<Item = &'m T::Borrowed>,
-        wait: Option<&Wait>,
-        sent: &mut usize,
-        untold: &mut u64,
-    ) -> Result<(), SendError>
-    where
-        T::Borrowed: 'm,
-    {
+        let channel = &self.end.channel;
+        let mut untold = Untold { channel, count: 0 };
         for message in messages {
-            if *untold == 0 {
+            if untold.count == 0 {
                 self.end.check()?;
                 self.end.look_around()?;
             }
             self.end.partners()?;
             let went = self.with_bytes(message, |bytes| {
-                let pushed = self.end.channel.push_untold(&self.end, &self.outbox, bytes).is_ok();
+                let pushed = channel.push_untold(&self.end, &self.outbox, bytes).is_ok();
                 if pushed {
                     self.end.count_message(bytes.len());
                 }
                 pushed
             })?;
-            *untold += u64::from(went);
-            if !went || *untold == MOST_UNTOLD {
-                self.end.channel.tell(std::mem::take(untold));
+            untold.count += u64::from(went);
+            if !went || untold.count == MOST_UNTOLD {
+                untold.tell();
             }
             // Why not, and whether to wait, is told by itself.
             if !went && !self.send_one(message, wait)? {
