@@ -16,6 +16,7 @@
 //! [`packet`], and [`held`] for what that one then holds.
 
 mod express;
+mod front;
 mod held;
 mod kernel;
 mod open;
