@@ -211,6 +211,7 @@ impl Channel {
         if let Some(entry) = inbox.stray.take() {
             let one = self.open_entry(end, inbox, &entry, into, engagement);
             end.says_it_holds(Held::NONE);
+            end.holds.set(false);
             end.mend();
             if let One::Message(popped) = one? {
                 return Ok(Some(popped));
