@@ -370,7 +370,7 @@ mod tests {
                     let body: &[u8] = if envelope.body.is_none() { b"hello" } else { b"" };
                     [[&entry[..at], body].concat(), slot[..len].to_vec()]
                 })
-                .chain([packet(&[b"hello", b"", b"again"]), packet(&[b""; 128])])
+                .chain([packet(&[b"hello", b"", b"again"]), packet(&[&b""[..]; 128])])
                 .collect(),
         );
 

@@ -106,8 +106,8 @@ fn a_packet_that_makes_no_sense_is_none_and_one_that_does_is_held() {
         (2, &[b"one"]),
         (1, &[b"one", b"two"]),
         (2, &[b"one", b"longer"]),
-        (u32::MAX, &[b""; 200]),
-        (129, &[b""; 129]),
+        (u32::MAX, &[&b""[..]; 200]),
+        (129, &[&b""[..]; 129]),
     ];
     for (count, bodies) in refused {
         put(count, bodies);
