@@ -48,8 +48,8 @@ fn room(mechanism: Mechanism) -> Outcome {
     let (tx, rx) = options(mechanism, N).channel::<Bytes>()?;
     let texts = texts(300);
     assert_eq!(tx.try_send_batch(slices(&texts))?, N as usize);
-    let mut next = N as usize;
     for (i, text) in texts.iter().take(150).enumerate() {
+        let next = N as usize + i;
         assert_eq!((tx.len(), rx.len()), (N as usize, N as usize));
         assert!(tx.try_send(b"too much").unwrap_err().is_full());
         assert_eq!(tx.try_send_batch(slices(&texts[next..]))?, 0);
@@ -60,7 +60,6 @@ fn room(mechanism: Mechanism) -> Outcome {
             0 => assert_eq!(tx.try_send_batch(slices(&texts[next..]))?, 1),
             _ => tx.try_send(&texts[next])?,
         }
-        next += 1;
     }
     let rest = rx.try_receive_batch(usize::MAX)?;
     assert_eq!(rest.len(), N as usize);
