@@ -4,7 +4,7 @@
 #![allow(unsafe_code, reason = "an allocator is unsafe to implement")]
 
 use postbox::{
-    Bytes, Capacity, Form, Mechanism, Options, Receiver, Sender, Wait, WaitStrategy, fork,
+    Batch, Bytes, Capacity, Form, Mechanism, Options, Receiver, Sender, Wait, WaitStrategy, fork,
 };
 use postbox_tests::{Case, Outcome, over_capacities, run, soon};
 use std::alloc::{GlobalAlloc, Layout, System};
@@ -52,6 +52,7 @@ fn main() -> ExitCode {
     let all = [Capacity::Zero, Capacity::Bounded(1), Capacity::Bounded(64), Capacity::Unbounded];
     let parts = [
         over_capacities("nothing is allocated per message within a process", &waiting, alone),
+        over_capacities("nothing is allocated per message of a batch", &waiting, batched),
         over_capacities("nothing is allocated per message between processes", &all, between),
         over_capacities("nothing is allocated per message by ends that sleep", &all, asleep),
         over_capacities("nothing is allocated by waits that are in vain", &all, in_vain),
@@ -92,6 +93,27 @@ fn alone(mechanism: Mechanism, capacity: Capacity) -> Outcome {
         })?;
         assert_eq!(count, 0, "allocations for {COUNT} messages, {form:?}");
     }
+    Ok(())
+}
+
+fn batched(mechanism: Mechanism, capacity: Capacity) -> Outcome {
+    let (tx, rx) = Options::new(mechanism).capacity(capacity).channel::<Bytes>()?;
+    let message = vec![1; 100_000];
+    let messages = || LENGTHS.iter().cycle().take(30).map(|len| &message[..*len]);
+    let mut batch = Batch::new();
+    let count = allocated(|| {
+        for _ in 0..COUNT / 30 {
+            let mut taken = 0;
+            let sent = tx.try_send_batch(messages())?;
+            while taken < sent {
+                assert!(rx.receive_batch_into(&mut batch, 20)? > 0);
+                assert!(batch.iter().eq(messages().skip(taken).take(batch.len())));
+                taken += batch.len();
+            }
+        }
+        Ok(())
+    })?;
+    assert_eq!(count, 0, "allocations for {COUNT} messages");
     Ok(())
 }
 

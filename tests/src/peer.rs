@@ -22,6 +22,7 @@ fn main() -> ExitCode {
         ["numbers"] => numbers(),
         ["mistakes"] => mistakes(),
         ["payloads", mechanism, count, len] => payloads(mechanism, count, len),
+        ["batches", mechanism, count] => batches(mechanism, count),
         ["traffic", count, warm_up] => traffic(count, warm_up),
         _ => Err(format!("no task {arguments:?}").into()),
     };
@@ -51,6 +52,21 @@ fn hold(names: &[&str]) -> Outcome {
     loop {
         nix::unistd::pause();
     }
+}
+
+/// Sends and receives so many batches, for somebody who counts its system calls.
+fn batches(mechanism: &str, count: &str) -> Outcome {
+    let (tx, rx) = postbox::channel::<Bytes>(mechanism.parse()?, Capacity::Bounded(128))?;
+    let messages = [[7; 64]; 64];
+    let mut batch = postbox::Batch::new();
+    eprintln!("the batches begin");
+    for _ in 0..count.parse()? {
+        assert_eq!(tx.send_batch(messages.iter().map(|message| &message[..]))?, messages.len());
+        assert_eq!(rx.receive_batch_into(&mut batch, messages.len())?, messages.len());
+        assert!(batch.iter().eq(messages.iter().map(|message| &message[..])));
+    }
+    // Without what follows: descriptors are closed, and nobody is told.
+    std::process::exit(0)
 }
 
 /// Sends on to `out` what comes from `in`.

@@ -50,6 +50,19 @@ impl Channel {
         Some(ticket)
     }
 
+    /// As many as there is room for, up to `most`.
+    fn admit_many(&self, most: u64) -> u64 {
+        let taken = self.words().admit_many(Some(self.window), &Cell::new(0), most);
+        let Some((first, count)) = taken else { return 0 };
+        let mut judge = self.judge.lock().unwrap();
+        judge.inside += count;
+        assert!(judge.inside <= self.window, "{} inside", judge.inside);
+        for number in first.number..first.number + count {
+            assert!(judge.tickets.insert(number), "ticket {number} twice");
+        }
+        count
+    }
+
     /// It was taken.
     fn leave(&self, ticket: Ticket) {
         self.leave_by(ticket, None);
@@ -109,6 +122,26 @@ fn never_more_than_n_are_inside_and_each_ticket_is_given_out_once() {
         assert!((1..=2).contains(&admitted), "there was room for one at least");
         assert_eq!(channel.room(), 2 - admitted as u64);
         assert_eq!(channel.words().inside(), admitted as u64);
+    });
+}
+
+#[test]
+fn ranges_of_tickets_never_overlap_and_are_never_longer_than_there_is_room() {
+    explore(3, || {
+        let channel = Channel::new(3);
+        let first = channel.admit(&Cell::new(0)).unwrap();
+        let packer = {
+            let channel = channel.clone();
+            thread::spawn(move || channel.admit_many(2))
+        };
+        let single = {
+            let channel = channel.clone();
+            thread::spawn(move || u64::from(channel.admit(&Cell::new(0)).is_some()))
+        };
+        channel.leave(first);
+        let (packed, alone) = (packer.join().unwrap(), single.join().unwrap());
+        assert!(packed >= 1 && packed + alone >= 2, "there was room for two at least");
+        assert_eq!(channel.room(), 3 - packed - alone);
     });
 }
 

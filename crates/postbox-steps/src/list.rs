@@ -23,6 +23,8 @@ steps! {
     // Admission, and the kernel object.
     /// A ticket counts as admitted, and no entry has it yet.
     TicketTaken,
+    /// The tickets of a whole packet count as admitted, and no entry has them yet.
+    TicketsTaken,
     /// The cell of an offer knows the epoch of its ticket, and no entry has either yet.
     CellDated,
     /// An entry is in the kernel object; its sender still counts as busy.
@@ -35,6 +37,29 @@ steps! {
     TicketNoted,
     /// A message is copied out, and still counts as in the channel.
     MessageCopied,
+    // Packets.
+    /// A packet is in the kernel object; its sender still counts as busy.
+    PacketPushed,
+    /// The messages of a packet are held by its popper, and its record says so.
+    PacketOpened,
+    /// Messages that were held are copied out, and still count as in the channel.
+    HeldCopied,
+    /// They count no more, and the record of whoever held them does not say so yet.
+    HeldCounted,
+    /// No more packets are to be sent; some may be on their way.
+    PackingStopped,
+    /// None is on its way any more; some are in the kernel object.
+    PackersPassed,
+    /// An entry lies in front of the kernel object, and others of its packet are still held.
+    EntryPutInFront,
+    /// All that was in the kernel object lies in front of it, message by message.
+    PacketsOpened,
+    /// A receiver is about to take what lies in front of the kernel object, and says so.
+    FrontBegun,
+    /// It has taken an entry from there.
+    FrontTaken,
+    /// The entry is opened and its place free, and the record does not say so yet.
+    FrontFreed,
     /// A ticketed message counts no more, and nobody is woken for its room.
     MessageGone,
     // What a member is in the middle of.

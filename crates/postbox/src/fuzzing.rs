@@ -4,7 +4,7 @@
 //! of its own encoding as it was, what was let through keeps within its limits. `tests/fuzz` has the
 //! targets and their first inputs; the tests below throw those and variations of them.
 
-use crate::channel::envelope::Envelope;
+use crate::channel::envelope::{Envelope, PacketHeader};
 use crate::channel::{Channel, End, Role};
 use crate::direct::LinkOptions;
 use crate::domain::links::LinkTerms;
@@ -22,7 +22,7 @@ use std::os::unix::fs::FileExt;
 use std::str::FromStr;
 use std::sync::Arc;
 
-/// The header of an entry of a kernel object, and that of a slot.
+/// The header of an entry of a kernel object, that of a slot, and a packet.
 pub fn envelope(bytes: &[u8]) {
     if let Some((envelope, at)) = Envelope::from_entry(bytes) {
         let (header, len) = envelope.for_entry();
@@ -34,6 +34,21 @@ pub fn envelope(bytes: &[u8]) {
         let (header, len) = envelope.for_slot();
         assert_eq!(len, at);
         assert_eq!(Envelope::from_slot(&header[..len]), Some((envelope, at)));
+    }
+    const LONGEST: usize = 40;
+    if let Some(header) = PacketHeader::read(bytes, |len| len <= LONGEST) {
+        assert!((1..=PacketHeader::MOST as u32).contains(&header.count));
+        assert_eq!(Envelope::from_entry(bytes), None);
+        let mut at = PacketHeader::LEN;
+        for _ in 0..header.count {
+            let message = PacketHeader::message(bytes, at).expect("it is whole");
+            assert!(message.len() <= LONGEST);
+            at = message.end;
+        }
+        assert_eq!(at, bytes.len());
+        let again = [&header.to_bytes()[..], &bytes[PacketHeader::LEN..]].concat();
+        assert_eq!(PacketHeader::read(&again, |_| true), Some(header));
+        assert_eq!(PacketHeader::read(&bytes[..at - 1], |_| true), None);
     }
 }
 
@@ -84,7 +99,7 @@ pub fn terms(bytes: &[u8]) {
     let config = options.config();
     if config.check().is_ok() {
         let layout = config.layout();
-        for log in [&layout.overflow, &layout.bodies] {
+        for log in [&layout.front, &layout.overflow, &layout.bodies] {
             let end = log.bytes_needed().and_then(|bytes| log.offset.checked_add(bytes));
             assert!(end.is_some_and(|end| end <= layout.total));
         }
@@ -127,6 +142,7 @@ pub fn control_block(bytes: &[u8]) {
     let join = |role| End::join(channel.clone(), role, WaitStrategy::Block);
     let (Ok(tx), Ok(rx)) = (join(Role::Sender), join(Role::Receiver)) else { return };
     let (tx, rx) = (Sender::<Bytes>::new(tx), Receiver::<Bytes>::new(rx));
+    let _ = tx.try_send_batch([&[1; 10][..], &[], &[2; 30]]);
     for len in [0, 20, 3000] {
         let _ = tx.try_send(&vec![1; len]);
         if let Ok(Some(message)) = rx.try_receive() {
@@ -334,6 +350,16 @@ mod tests {
             engaging,
             body,
         });
+        let packet = |bodies: &[&[u8]]| {
+            let count = bodies.len() as u32;
+            let header = PacketHeader { epoch: 3, ticket: 77, sender_pid: 4711, count };
+            let mut entry = header.to_bytes().to_vec();
+            for body in bodies {
+                entry.extend_from_slice(&(body.len() as u16).to_le_bytes());
+                entry.extend_from_slice(body);
+            }
+            entry
+        };
         write(
             "envelope",
             envelopes
@@ -344,6 +370,7 @@ mod tests {
                     let body: &[u8] = if envelope.body.is_none() { b"hello" } else { b"" };
                     [[&entry[..at], body].concat(), slot[..len].to_vec()]
                 })
+                .chain([packet(&[b"hello", b"", b"again"]), packet(&[&b""[..]; 128])])
                 .collect(),
         );
 

@@ -342,7 +342,7 @@ pub use bytemuck;
 #[doc(hidden)]
 pub use channel::Inspection;
 pub use channel::{
-    Delivery, Iter, Options, Pollable, Receipt, Receiver, Sender, Statistics, channel,
+    Batch, Delivery, Iter, Options, Pollable, Receipt, Receiver, Sender, Statistics, channel,
 };
 pub use denied::{Denied, Right};
 pub use direct::{

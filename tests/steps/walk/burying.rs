@@ -63,12 +63,14 @@ fn bury(stage: &Stage, step: Step, first: First) -> Outcome {
     let capacity = Capacity::Bounded(3);
     let (tx, rx) = stage.options(capacity).channel()?;
     let judge = stage.judge();
+    // Before there is anything that a clone would put in front of the kernel object.
+    let its = rx.clone();
     if first == First::Receiver {
         judge.send(&tx, 0, LARGE)?;
     }
     let doom = Doom { step, when: 1, fate: Fate::Dies };
     let other = stage.other(FIRST);
-    let dead = stage.doomed(doom, (tx.clone(), rx.clone()), |(tx, rx)| match first {
+    let dead = stage.doomed(doom, (tx.clone(), its), |(tx, rx)| match first {
         First::Sender => other.send(&tx, 0, 10),
         First::LargeSender => other.send(&tx, 0, LARGE),
         First::Deliverer => other.deliver(&tx, 0, LARGE, &soon()),

@@ -10,6 +10,7 @@
 //! `POSTBOX_WALK=all` has it die and stop at the first, the second and the last time everywhere, and
 //! `POSTBOX_WALK=SlotTaken` is for one step alone.
 
+mod batching;
 mod burying;
 mod floor;
 mod meeting;
@@ -55,6 +56,7 @@ pub const KERNEL: &[Mechanism] = &[Mechanism::Pipe, Mechanism::Socket, Mechanism
 fn plays() -> Vec<Play> {
     [
         sending::PLAYS,
+        batching::PLAYS,
         receiving::PLAYS,
         meeting::PLAYS,
         sleeping::PLAYS,

@@ -523,6 +523,23 @@ impl Member<'_> {
         }
     }
 
+    /// Sends so many from `first` on, in one batch.
+    pub fn send_batch(&self, tx: &Sender<Numbered>, first: u64, count: u64) -> Outcome {
+        let messages: Vec<_> = (first..first + count).map(|seq| self.message(seq, 10)).collect();
+        assert_eq!(tx.send_batch_with(&messages, &soon())?, messages.len());
+        Ok((first..first + count)
+            .try_for_each(|seq| self.stage.books.sent.note(self.entry(seq)))?)
+    }
+
+    /// The same as far as there is room; nobody may see the others.
+    pub fn try_send_batch(&self, tx: &Sender<Numbered>, first: u64, count: u64) -> Outcome {
+        let messages: Vec<_> = (first..first + count).map(|seq| self.message(seq, 10)).collect();
+        let went = first + tx.try_send_batch(&messages)? as u64;
+        let books = &self.stage.books;
+        (first..went).try_for_each(|seq| books.sent.note(self.entry(seq)))?;
+        Ok((went..first + count).try_for_each(|seq| books.refused.note(self.entry(seq)))?)
+    }
+
     /// Tries, with one number after another, until one goes; the number after it.
     pub fn try_until_sent(&self, tx: &Sender<Numbered>, mut seq: u64) -> Result<u64, Failure> {
         let deadline = Instant::now() + postbox_tests::PATIENCE;

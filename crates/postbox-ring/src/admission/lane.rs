@@ -63,8 +63,14 @@ impl OwnLane {
     /// A plain store: a barrier is still to come before the look at the sleepers.
     #[inline(always)]
     pub fn count_gone(self, gone: &AtomicU64) {
+        self.count_many_gone(gone, 1);
+    }
+
+    /// As [`count_gone`](Self::count_gone), of as many messages of one epoch.
+    #[inline(always)]
+    pub fn count_many_gone(self, gone: &AtomicU64, count: u64) {
         // Only the owner writes. Release: pairs with the load in `Admission::gone`.
-        gone.store(gone.load(Relaxed).wrapping_add(1), Release);
+        gone.store(gone.load(Relaxed).wrapping_add(count), Release);
         at(Step::MessageGone);
     }
 }

@@ -82,6 +82,50 @@ impl Admission<'_> {
         }
     }
 
+    /// Takes consecutive tickets of one epoch, as many as there is room for and at most `most`; the
+    /// first, and how many. None where there is no room.
+    ///
+    /// As [`admit`](Self::admit), whose pairings are its own: a range is taken by one exchange, so
+    /// neither a flip nor a mark ever falls in the middle of it.
+    pub fn admit_many(
+        self,
+        window: Option<u64>,
+        seen: &Cell<u64>,
+        most: u64,
+    ) -> Option<(Ticket, u64)> {
+        let mut word = self.so_far();
+        loop {
+            let mut count = most;
+            if let Some(window) = window {
+                // Read again as soon as what was seen last is not room for all.
+                if word.number().saturating_add(most) > seen.get() {
+                    seen.set(self.limit(window));
+                }
+                count = most.min(seen.get().saturating_sub(word.number()));
+            }
+            if count == 0 {
+                return None;
+            }
+            let next = Dated::new(word.epoch(), word.number() + count);
+            match self.admit.compare_exchange_weak(word.0, next.0, AcqRel, Acquire) {
+                Ok(_) => {
+                    at(Step::TicketsTaken);
+                    return Some((word.ticket(), count));
+                }
+                Err(now) => word = Dated(now),
+            }
+        }
+    }
+
+    /// How many tickets there are to be had now; `u64::MAX` without a window.
+    pub fn room(self, window: Option<u64>) -> u64 {
+        window.map_or(u64::MAX, |window| {
+            // The tickets first: then the limit may be newer, which errs on the side of room.
+            let taken = self.so_far().number();
+            self.limit(window).saturating_sub(taken)
+        })
+    }
+
     /// As [`admit`](Self::admit), for the only sender that there can be, by a plain store.
     ///
     /// An epoch is ended when somebody has died. Where there are but two, either that was the sender,
@@ -118,13 +162,19 @@ impl Admission<'_> {
     /// A message of that epoch counts no more: it was taken, withdrawn, declined, or never sent.
     #[inline(always)]
     pub fn count_gone(self, epoch: u16, lane: Option<OwnLane>) {
+        self.count_many_gone(epoch, 1, lane);
+    }
+
+    /// As [`count_gone`](Self::count_gone), of as many messages of one epoch.
+    #[inline(always)]
+    pub fn count_many_gone(self, epoch: u16, count: u64, lane: Option<OwnLane>) {
         let parity = usize::from(epoch & 1);
         match lane {
-            Some(lane) => lane.count_gone(&self.0.lanes[lane.index()].gone[parity]),
+            Some(lane) => lane.count_many_gone(&self.0.lanes[lane.index()].gone[parity], count),
             // SeqCst: also orders the count before the look at the sleepers; pairs with the load in
             // `limit` by a sender that has announced its sleep.
             None => {
-                self.gone[parity].fetch_add(1, SeqCst);
+                self.gone[parity].fetch_add(count, SeqCst);
                 at(Step::MessageGone);
             }
         }

@@ -27,6 +27,25 @@ fn exactly_n_are_admitted_and_one_more_for_each_that_is_gone() {
 }
 
 #[test]
+fn a_range_is_as_long_as_there_is_room_and_counts_one_by_one() {
+    let words = Words::on_heap();
+    let (admission, seen) = (Admission(&words), Cell::new(0));
+    let (first, count) = admission.admit_many(Some(5), &seen, 3).unwrap();
+    assert_eq!((first.number, count), (0, 3));
+    let (next, count) = admission.admit_many(Some(5), &seen, 3).unwrap();
+    assert_eq!((next.number, count), (3, 2));
+    assert_eq!(admission.admit_many(Some(5), &seen, 3), None);
+    assert_eq!(admission.room(Some(5)), 0);
+    admission.count_gone(first.epoch, None);
+    assert_eq!(admission.room(Some(5)), 1);
+    assert_eq!(admission.admit_many(Some(5), &seen, 3).map(|(_, count)| count), Some(1));
+    admission.count_many_gone(first.epoch, 5, None);
+    assert_eq!(admission.inside(), 0);
+    assert_eq!(admission.admit_many(None, &seen, 9).map(|(_, count)| count), Some(9));
+    assert_eq!(admission.room(None), u64::MAX);
+}
+
+#[test]
 fn threads_at_full_speed_through_epoch_after_epoch_never_have_more_than_n_inside() {
     let (words, inside, most) = (Words::on_heap(), AtomicU64::new(0), 3);
     thread::scope(|scope| {
@@ -36,12 +55,18 @@ fn threads_at_full_speed_through_epoch_after_epoch_never_have_more_than_n_inside
                 let seen = Cell::new(0);
                 // Two count alone, two share.
                 let lane = (thread % 2 == 0).then(|| Admission(words).own_lane(thread).unwrap());
-                for _ in 0..EACH {
-                    if let Some(ticket) = Admission(words).admit(Some(most), &seen) {
-                        let now = inside.fetch_add(1, Relaxed) + 1;
+                for round in 0..EACH {
+                    // One by one and two at a time.
+                    let admission = Admission(words);
+                    let taken = match round % 2 {
+                        0 => admission.admit(Some(most), &seen).map(|ticket| (ticket, 1)),
+                        _ => admission.admit_many(Some(most), &seen, 2),
+                    };
+                    if let Some((ticket, count)) = taken {
+                        let now = inside.fetch_add(count, Relaxed) + count;
                         assert!(now <= most, "{now} inside");
-                        inside.fetch_sub(1, Relaxed);
-                        Admission(words).count_gone(ticket.epoch, lane);
+                        inside.fetch_sub(count, Relaxed);
+                        admission.count_many_gone(ticket.epoch, count, lane);
                     }
                     thread::yield_now();
                 }

@@ -126,6 +126,25 @@ impl Bells {
         }
     }
 
+    /// Wakes as many sleepers, as far as there are so many that no ring is on its way to.
+    pub(crate) fn ring_many(&self, control: &Control, awaited: Awaited, most: u64) {
+        for _ in 0..most {
+            let count = control.sleepers(awaited).count();
+            if count == 0 {
+                break;
+            }
+            self.ring_one_of(control, awaited, count);
+        }
+    }
+
+    /// As much came free: wakes as many that wait for room.
+    pub(crate) fn ring_many_freed(&self, control: &Control, count: u64) {
+        self.ring_many(control, Awaited::Room, count);
+        if control.sleepers(Awaited::Space).count() > 0 {
+            self.ring_space(control);
+        }
+    }
+
     #[cold]
     fn ring_space(&self, control: &Control) {
         control.sleepers(Awaited::Space).take_all();

@@ -8,6 +8,7 @@
 //!   …        Receipts             a cell is its sender's until the taker settles it by one CAS
 //!   …        Members              a record is its end's, but for `status` and `owner` after a death
 //!   …        SlotRing             shared memory only
+//!   …        front Log            messages of packets that were opened for several receivers
 //!   …        overflow Log         entries that the kernel object had no room for
 //!   …        warm bodies Log      messages larger than an entry, where the cap leaves room for it
 //!   …        bodies Log           such messages, when the warm log has no room
@@ -66,6 +67,8 @@ postbox_ring::shared! {
         pub offers: AtomicU64,
         /// Not 0 once some member cannot take part in barriers: then each message needs its fence.
         pub fenced: AtomicU64,
+        /// Whether messages may share a packet: 0 never again, 1 no more, 2 yes; see `carry::packet`.
+        pub packing: AtomicU64,
         /// Pollable descriptors that exist.
         pub pollables: AtomicU64,
         /// Sleepers that no ring has been promised to: waiting for messages, room, space, receipts, the
@@ -122,6 +125,9 @@ postbox_ring::shared! {
         pub snapshot: AtomicU64,
         /// Receivers: one more than the ticket of the entry popped last; 0 for none.
         pub last_ticket: AtomicU64,
+        /// Receivers: epoch (8 bits) · how many messages of that epoch it holds, of a packet that it has
+        /// opened (32); see `carry::held`. 0 for none.
+        pub held: AtomicU64,
         /// Receivers with capacity zero: 0, waiting, or engaged; see [`postbox_ring::turn`].
         turn: AtomicU64,
         /// The end that is clearing this dead record, plus one.
@@ -143,8 +149,8 @@ postbox_ring::shared! {
     }
 }
 
-/// Names and versions the layout: "postbox" and 4.
-pub(crate) const MAGIC: u64 = u64::from_be_bytes(*b"postbox\x04");
+/// Names and versions the layout: "postbox" and 5.
+pub(crate) const MAGIC: u64 = u64::from_be_bytes(*b"postbox\x05");
 
 /// What a sleeper waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

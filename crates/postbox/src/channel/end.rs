@@ -60,6 +60,8 @@ pub(crate) struct End {
     pub(crate) guarded: bool,
     /// A mailbox's receiver that ends when no sender is left; see `Receiver::until_drained`.
     pub(crate) drains: Cell<bool>,
+    /// Whether it holds messages of a packet; see `carry::held`.
+    pub(crate) holds: Cell<bool>,
     /// Whether a call of this end has the floor.
     pub(crate) has_floor: Cell<bool>,
     /// Whether the end has told the others that it takes no part any more.
@@ -131,6 +133,7 @@ impl End {
             looked: Cell::new(clock::coarse()),
             partners_at: Cell::new(u64::MAX),
             drains: Cell::new(false),
+            holds: Cell::new(false),
             has_floor: Cell::new(false),
             parted: Cell::new(false),
         })
@@ -138,8 +141,13 @@ impl End {
 
     /// One more end of the same kind; one that refuses everything if there can be no more.
     pub(crate) fn another(&self) -> Self {
+        self.another_after(|| Ok(()))
+    }
+
+    /// The same, when the channel has been prepared for it.
+    pub(crate) fn another_after(&self, prepare: impl FnOnce() -> Result<(), Fault>) -> Self {
         let strategy = self.patience.strategy();
-        let joined = self.check().and_then(|()| {
+        let joined = self.check().and_then(|()| prepare()).and_then(|()| {
             let name = self.channel.card(self.seat).name;
             let end = End::join_as(self.channel.clone(), self.role, strategy, name.as_ref())?;
             end.bar_like(self);
@@ -164,6 +172,7 @@ impl End {
             partners_at: Cell::new(u64::MAX),
             guarded: self.guarded,
             drains: self.drains.clone(),
+            holds: Cell::new(false),
             has_floor: Cell::new(false),
             parted: Cell::new(false),
         })
@@ -187,6 +196,12 @@ impl End {
 
     pub(crate) fn pid(&self) -> u32 {
         self.pid.get()
+    }
+
+    /// So many messages, and bytes of theirs, have gone out or come in.
+    pub(crate) fn count_messages(&self, messages: usize, bytes: usize) {
+        self.count(Statistic::Messages, messages as u64);
+        self.count(Statistic::Bytes, bytes as u64);
     }
 
     /// One message of that length has gone out, or come in.

@@ -9,6 +9,9 @@
 //!   …  the body    otherwise
 //! ```
 //!
+//! A packet has a header of its own kind, whose ticket is its first message's and whose length is how
+//! many they are; each follows as [length (16)][the body]. Their tickets are consecutive.
+//!
 //! `cell` is index (16) · generation (27) of a receipt cell, `position` that of a run in the log
 //! of bodies. Whoever reads one trusts nothing in it.
 
@@ -21,6 +24,8 @@ const OFFER: u64 = 1;
 const ELSEWHERE: u64 = 2;
 /// A try_send to capacity zero: whoever takes it is the receiver that was waiting.
 const ENGAGING: u64 = 4;
+/// Several messages, one behind the other.
+const PACKET: u64 = 8;
 /// Says that this is an envelope at all.
 const MARK: u64 = 0x80;
 
@@ -186,6 +191,72 @@ impl Envelope {
     }
 }
 
+/// What precedes the messages of a packet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct PacketHeader {
+    /// The low bits of the epoch of all their tickets.
+    pub epoch: u8,
+    /// The first one's; 48 bits.
+    pub ticket: u64,
+    pub sender_pid: u32,
+    /// How many there are.
+    pub count: u32,
+}
+
+impl PacketHeader {
+    /// Bytes before the first message.
+    pub(crate) const LEN: usize = 16;
+    /// Bytes before each message: its length.
+    pub(crate) const PREFIX: usize = 2;
+    /// A packet has no more messages.
+    pub(crate) const MOST: usize = 128;
+
+    pub(crate) fn to_bytes(self) -> [u8; Self::LEN] {
+        let kind = MARK | PACKET;
+        let first = kind << 56 | u64::from(self.epoch) << 48 | self.ticket & TICKET_MASK;
+        let second = u64::from(self.sender_pid) << 32 | u64::from(self.count);
+        let mut bytes = [0; Self::LEN];
+        bytes[..8].copy_from_slice(&first.to_le_bytes());
+        bytes[8..].copy_from_slice(&second.to_le_bytes());
+        bytes
+    }
+
+    /// Reads the header of a packet all of whose messages are whole, are as long as `allows` says, and
+    /// leave nothing over. `None` if it is none.
+    pub(crate) fn read(entry: &[u8], allows: impl Fn(usize) -> bool) -> Option<PacketHeader> {
+        let first = word(entry, 0)?;
+        let second = word(entry, 8)?;
+        let header = PacketHeader {
+            epoch: (first >> 48) as u8,
+            ticket: first & TICKET_MASK,
+            sender_pid: (second >> 32) as u32,
+            count: second as u32,
+        };
+        let honest =
+            first >> 56 == MARK | PACKET && (1..=Self::MOST as u32).contains(&header.count);
+        if !honest {
+            return None;
+        }
+        let mut at = Self::LEN;
+        for _ in 0..header.count {
+            let message = Self::message(entry, at)?;
+            if !allows(message.len()) {
+                return None;
+            }
+            at = message.end;
+        }
+        (at == entry.len()).then_some(header)
+    }
+
+    /// Where the message lies whose length stands at `at`, if it is whole.
+    pub(crate) fn message(entry: &[u8], at: usize) -> Option<std::ops::Range<usize>> {
+        let prefix = entry.get(at..at + Self::PREFIX)?;
+        let start = at + Self::PREFIX;
+        let end = start + usize::from(u16::from_le_bytes(prefix.try_into().ok()?));
+        (end <= entry.len()).then_some(start..end)
+    }
+}
+
 fn word(bytes: &[u8], at: usize) -> Option<u64> {
     Some(u64::from_le_bytes(bytes.get(at..at + 8)?.try_into().ok()?))
 }
@@ -222,7 +293,35 @@ mod tests {
         }
 
         #[test]
+        fn a_packet_is_read_back_message_by_message(
+            epoch: u8, ticket in 0..=TICKET_MASK, pid in 1u32..1 << PID_BITS,
+            bodies in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..40), 1..9),
+        ) {
+            let header = PacketHeader { epoch, ticket, sender_pid: pid, count: bodies.len() as u32 };
+            let mut entry = header.to_bytes().to_vec();
+            for body in &bodies {
+                entry.extend_from_slice(&(body.len() as u16).to_le_bytes());
+                entry.extend_from_slice(body);
+            }
+            prop_assert_eq!(PacketHeader::read(&entry, |len| len < 40), Some(header));
+            prop_assert_eq!(Envelope::from_entry(&entry), None);
+            let mut at = PacketHeader::LEN;
+            for body in &bodies {
+                let message = PacketHeader::message(&entry, at).unwrap();
+                prop_assert_eq!(&entry[message.clone()], &body[..]);
+                at = message.end;
+            }
+            // Shorter, longer, or with a message that may not be: none.
+            let longest = bodies.iter().map(Vec::len).max().unwrap();
+            prop_assert_eq!(PacketHeader::read(&entry, |len| len < longest), None);
+            prop_assert_eq!(PacketHeader::read(&entry[..entry.len() - 1], |_| true), None);
+            entry.push(0);
+            prop_assert_eq!(PacketHeader::read(&entry, |_| true), None);
+        }
+
+        #[test]
         fn no_bytes_make_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..64)) {
+            let _ = PacketHeader::read(&bytes, |_| true);
             let _ = Envelope::from_entry(&bytes);
             let _ = Envelope::from_slot(&bytes);
         }

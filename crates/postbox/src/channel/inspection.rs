@@ -17,7 +17,7 @@ pub struct Inspection {
     pub cells: usize,
     /// Offers that count as lying in the queue.
     pub offers: u64,
-    /// Units of the overflow that are not free.
+    /// Units of the overflow, and of what lies in front, that are not free.
     pub overflow: u64,
     /// Units of the bodies that are not free.
     pub bodies: u64,
@@ -40,7 +40,7 @@ impl Channel {
                 .count(),
             cells: block.cells.iter().filter(|cell| cell.words().is_in_use()).count(),
             offers: control.offers.load(Acquire),
-            overflow: self.overflow.units_in_use(),
+            overflow: self.overflow.units_in_use() + self.front.units_in_use(),
             bodies: self.bodies.units_in_use(),
             slots: match &self.carrier {
                 // One to one, a slot that was read stays as it is.

@@ -27,6 +27,8 @@ const UNBOUNDED_FRONT: u32 = 1024;
 const WARM_BYTES: u64 = 16 << 20;
 /// Bytes after which it restarts when its start is free.
 const WARM_SOFT_BYTES: u64 = 2 << 20;
+/// Room for what the kernel object holds at most, when its packets are opened for several receivers.
+const FRONT_BYTES: u64 = 16 << 20;
 /// Room after which a log goes back to its start when it can, to stay small and in the cache.
 const LOG_SOFT_BYTES: u64 = 1 << 20;
 /// Chunks of a log that are kept when a burst is over; a chunk is 1 MiB, or more in large logs.
@@ -71,6 +73,8 @@ pub(crate) struct Layout {
     pub cells: usize,
     pub members: usize,
     pub ring: Option<SlotLayout>,
+    /// In front of the kernel object.
+    pub front: LogLayout,
     pub overflow: LogLayout,
     /// None where the cap leaves no room for it.
     pub warm_bodies: Option<LogLayout>,
@@ -169,10 +173,11 @@ impl Config {
             log
         };
         let size = self.byte_cap.next_power_of_two();
+        let front = log(size.min(FRONT_BYTES), LOG_SOFT_BYTES, Restart::WhenEmpty);
         let overflow = log(size, LOG_SOFT_BYTES, Restart::WhenEmpty);
         let warm_bodies = (size / 8 >= WARM_BYTES)
             .then(|| log(WARM_BYTES, WARM_SOFT_BYTES, Restart::WhenStartIsFree));
         let bodies = log(size, LOG_SOFT_BYTES, Restart::WhenEmpty);
-        Layout { warm_bodies, control, cells, members, ring, overflow, bodies, total: end }
+        Layout { warm_bodies, front, control, cells, members, ring, overflow, bodies, total: end }
     }
 }

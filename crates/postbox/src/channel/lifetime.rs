@@ -153,7 +153,7 @@ impl End {
     /// Whether it is over, with nothing left that could be received.
     pub(crate) fn ended(&self) -> Result<(), Over> {
         match self.partners() {
-            Err(Over::Disconnected) if !self.channel.is_drained() => Ok(()),
+            Err(Over::Disconnected) if self.holds.get() || !self.channel.is_drained() => Ok(()),
             other => other,
         }
     }

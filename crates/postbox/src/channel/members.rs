@@ -214,6 +214,7 @@ impl ControlBlock {
             // The sequence goes on: a snapshot of the record's last owner must not fit this one.
             member.end(Doing::Idle);
             member.last_ticket.store(0, Relaxed);
+            member.held.store(0, Relaxed);
             member.turn().end();
             member.reaper.store(0, Relaxed);
             member.barred.store(0, Relaxed);

@@ -8,6 +8,7 @@
 //! 3. [`repair`], [`reap`]: what happens when a process dies
 //! 4. [`bells`], [`wait_set`], [`patience`], [`waiting`]: how a member sleeps and is woken
 //! 5. [`spool`], [`carry`]: how one message goes in and comes out
+//!    ([`batch`]: how many of them share a system call)
 //! 6. [`turn`], [`rendezvous`]: capacity zero
 //! 7. [`sender`], [`receiver`], [`pollable`]: what a user holds
 //! 8. [`lifetime`], [`ownership`], [`revocation`], [`names`], [`pair`], [`floor`]: what only
@@ -20,6 +21,7 @@
 //!                 body larger than an entry ──► bodies
 //! ```
 
+mod batch;
 mod bells;
 mod carry;
 mod control;
@@ -57,6 +59,7 @@ mod waiting;
 #[cfg(test)]
 mod tests;
 
+pub use batch::Batch;
 #[cfg(feature = "armed-steps")]
 pub use inspection::Inspection;
 pub use options::{Options, channel};
@@ -123,6 +126,8 @@ pub(crate) struct Channel {
     pub(crate) config: Config,
     pub(crate) block: ControlBlock,
     pub(crate) carrier: Carrier,
+    /// In front of the kernel object: what packets held when they were opened for several receivers.
+    front: Overflow,
     overflow: Overflow,
     bodies: Bodies,
     pub(crate) bells: Bells,
@@ -207,6 +212,7 @@ impl Channel {
         let express = one_to_one && bounded && !queues && matches!(carrier, Carrier::Ring(_));
         Ok(Channel {
             block: ControlBlock::view(&region, &layout)?,
+            front: Overflow::new(&region, &layout.front)?,
             overflow: Overflow::new(&region, &layout.overflow)?,
             bodies: Bodies::new(&region, &layout)?,
             config,

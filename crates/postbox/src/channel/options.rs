@@ -138,7 +138,8 @@ impl Options {
     pub fn channel<T: Message>(&self) -> Result<(Sender<T>, Receiver<T>), CreateError> {
         let channel = Arc::new(Channel::create(self.config())?);
         let sender = End::join(channel.clone(), Role::Sender, self.wait)?;
-        let receiver = End::join(channel, Role::Receiver, self.wait)?;
+        let receiver = End::join(channel.clone(), Role::Receiver, self.wait)?;
+        channel.starts_packing();
         Ok((Sender::new(sender), Receiver::new(receiver)))
     }
 }

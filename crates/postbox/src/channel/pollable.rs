@@ -88,7 +88,7 @@ impl PollSet {
     pub(crate) fn refresh(&self, end: &End) -> Result<(), Fault> {
         let mut set = self.set.lock().unwrap_or_else(PoisonError::into_inner);
         set.look(&self.channel, end.seat)?;
-        if self.channel.is_receivable() || end.ended().is_err() {
+        if self.channel.is_receivable() || end.holds.get() || end.ended().is_err() {
             self.channel.raise_level();
         } else if self.channel.queues {
             self.channel.lower_level(end);
@@ -170,7 +170,7 @@ impl Channel {
     #[cold]
     fn lower_watched_level(&self, end: &End) {
         // Disconnection stays to be received for ever, and so does destruction.
-        if self.is_receivable() || end.ended().is_err() {
+        if end.holds.get() || self.is_receivable() || end.ended().is_err() {
             return;
         }
         let _ = eventfd::clear(self.bells.level());

@@ -84,7 +84,9 @@ impl Channel {
     /// Clears the traces of a dead record and frees it.
     fn clear(&self, index: u16, member: &Member, by: Seat) {
         let (_, doing) = member.op();
-        if doing != Doing::Idle && matches!(self.carrier, Carrier::Kernel(_)) {
+        // What it held of a packet went down with it. Pairs with the store in `says_it_holds`.
+        let held = member.held.load(Acquire) != 0;
+        if (doing != Doing::Idle || held) && matches!(self.carrier, Carrier::Kernel(_)) {
             self.block.report_death();
             at(Step::DeathReported);
         }
@@ -103,6 +105,7 @@ impl Channel {
                 self.drop_taken(&envelope);
             }
         });
+        self.front.settle(&self.region, index, |_| {});
         at(Step::OverflowBuried);
         self.bodies.settle(index);
         at(Step::BodiesBuried);
@@ -140,7 +143,7 @@ impl Channel {
     /// Does what can be done of a repair now.
     pub(crate) fn mend(&self) {
         let Carrier::Kernel(queue) = &self.carrier else { return };
-        let drained = || queue.is_empty() && self.overflow.is_empty();
+        let drained = || queue.is_empty() && self.overflow.is_empty() && self.front.is_empty();
         let lost = |epoch| {
             if self.block.lose_offers(epoch) {
                 self.bells.ring_receipt();
@@ -150,7 +153,8 @@ impl Channel {
             self.bodies.discard_labelled(epoch as u8);
             self.block.free_lost_cells(epoch);
         };
-        if self.block.pump(&drained, &lost, &release) {
+        let held = |epoch| self.is_held(epoch);
+        if self.block.pump(&drained, &lost, &held, &release) {
             self.bells.ring_news();
         }
     }

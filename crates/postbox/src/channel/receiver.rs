@@ -25,13 +25,13 @@ use std::sync::{Arc, Weak};
 /// `Send` and `Clone`, not `Sync`: each thread has its own. Each message is taken by exactly one
 /// of the clones. Iterate over `&receiver` to receive until the last sender is gone.
 pub struct Receiver<T: Message> {
-    end: End,
-    inbox: Inbox,
+    pub(super) end: End,
+    pub(super) inbox: Inbox,
     bytes: RefCell<Vec<u8>>,
     polled: RefCell<Weak<PollSet>>,
     senders: Senders,
     /// The error that ended a batch: the next call's.
-    pending: RefCell<Option<ReceiveError>>,
+    pub(super) pending: RefCell<Option<ReceiveError>>,
     message: PhantomData<fn() -> T>,
 }
 
@@ -140,59 +140,6 @@ impl<T: Message> Receiver<T> {
         }
     }
 
-    /// Waits for a message, then takes what else is there, up to `most` in all.
-    ///
-    /// # Errors
-    ///
-    /// Those of [`receive`](Self::receive), if not even one came. An error after the first ends
-    /// the batch, and is what the next call returns.
-    pub fn receive_batch(&self, most: usize) -> Result<Vec<Delivery<T>>, ReceiveError> {
-        let mut batch = Vec::new();
-        if most > 0 {
-            self.end.check()?;
-            self.settle_pending()?;
-            // One receive, however many messages.
-            let _floor = Floor::wait(&self.end, &Wait::forever())?;
-            batch.push(self.receive()?);
-            self.fill(&mut batch, most);
-        }
-        Ok(batch)
-    }
-
-    /// Takes what is there, up to `most`; none where there is nothing.
-    ///
-    /// # Errors
-    ///
-    /// Those of [`try_receive`](Self::try_receive), if not even one came.
-    pub fn try_receive_batch(&self, most: usize) -> Result<Vec<Delivery<T>>, ReceiveError> {
-        let mut batch = Vec::new();
-        self.end.check()?;
-        // One receive as well. Without the floor there is nothing, but perhaps an error.
-        let floor = Floor::try_take(&self.end);
-        if most > 0
-            && let Some(first) = self.try_receive()?
-        {
-            batch.push(first);
-            if floor.is_some() {
-                self.fill(&mut batch, most);
-            }
-        }
-        Ok(batch)
-    }
-
-    fn fill(&self, batch: &mut Vec<Delivery<T>>, most: usize) {
-        while batch.len() < most {
-            match self.try_receive() {
-                Ok(Some(next)) => batch.push(next),
-                Ok(None) => break,
-                Err(error) => {
-                    *self.pending.borrow_mut() = Some(error);
-                    break;
-                }
-            }
-        }
-    }
-
     /// Receives until the last sender is gone.
     pub fn iter(&self) -> Iter<'_, T> {
         Iter { receiver: self }
@@ -243,8 +190,12 @@ impl<T: Message> Receiver<T> {
         self.end.channel.statistics()
     }
 
-    pub(crate) fn into_end(self) -> End {
-        self.end
+    /// The end alone, to be passed on to another program; what it holds of a packet goes where that
+    /// finds it.
+    pub(crate) fn into_end(self) -> Result<End, Fault> {
+        self.end.check()?;
+        self.end.channel.put_back(&self.end, &self.inbox)?;
+        Ok(self.end)
     }
 
     pub(crate) fn end(&self) -> &End {
@@ -256,7 +207,7 @@ impl<T: Message> Receiver<T> {
         self.polled.borrow().upgrade().filter(|polled| polled.is_ours())
     }
 
-    fn settle_pending(&self) -> Result<(), ReceiveError> {
+    pub(super) fn settle_pending(&self) -> Result<(), ReceiveError> {
         if self.pending.borrow().is_none() { Ok(()) } else { self.return_pending() }
     }
 
@@ -271,7 +222,7 @@ impl<T: Message> Receiver<T> {
     }
 
     #[inline(always)]
-    fn peer(&self, popped: Popped) -> Peer {
+    pub(super) fn peer(&self, popped: Popped) -> Peer {
         self.senders.peer(&self.end.channel, popped.sender_pid)
     }
 
@@ -286,7 +237,11 @@ impl<T: Message> Receiver<T> {
     }
 
     #[inline(always)]
-    fn wait_into(&self, into: &mut Vec<u8>, wait: &Wait) -> Result<Popped, ReceiveError> {
+    pub(super) fn wait_into(
+        &self,
+        into: &mut Vec<u8>,
+        wait: &Wait,
+    ) -> Result<Popped, ReceiveError> {
         self.end.check()?;
         self.settle_pending()?;
         if let Some(popped) = self.end.channel.receive_express(&self.end, &self.inbox, into) {
@@ -376,7 +331,7 @@ impl<T: Message> Receiver<T> {
         }
     }
 
-    fn try_into(&self, into: &mut Vec<u8>) -> Result<Option<Popped>, ReceiveError> {
+    pub(super) fn try_into(&self, into: &mut Vec<u8>) -> Result<Option<Popped>, ReceiveError> {
         self.end.check()?;
         self.settle_pending()?;
         self.look_at_owner()?;
@@ -469,8 +424,13 @@ impl<'r, T: Message> IntoIterator for &'r Receiver<T> {
 
 impl<T: Message> Clone for Receiver<T> {
     /// One more end. Should the channel have no place for it, every operation on it says so.
+    ///
+    /// The first clone of a channel's receiver ends the sharing of system calls by batches; it waits
+    /// for senders that are in the middle of a push.
     fn clone(&self) -> Self {
-        Receiver { senders: self.senders.clone(), ..Receiver::new(self.end.another()) }
+        let stop_packing = || self.end.channel.stop_packing(&self.end, &self.inbox);
+        let end = self.end.another_after(stop_packing);
+        Receiver { senders: self.senders.clone(), ..Receiver::new(end) }
     }
 }
 

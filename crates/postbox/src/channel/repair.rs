@@ -12,7 +12,7 @@
 //! | flip | what the epoch owes is noted: its tickets, less what is settled | the next epoch begins |
 //! | senders pass | every live member has been at an idle point: older tickets are pushed | |
 //! | drain | a ticket given out after that was popped, or all was seen empty: older entries are popped | offers that are still open have vanished: they are declared lost |
-//! | members pass | every live member has been at an idle point again: they are counted | give back *debt − gone* |
+//! | members pass | every live member has been at an idle point again, and none holds any: they are counted | give back *debt − gone* |
 //!
 //! **The debt**, and how a repair's word moves on: see [`postbox_ring::admission::debt`].
 //!
@@ -67,12 +67,14 @@ impl ControlBlock {
     /// Does what can be done of a repair now; true if one was completed.
     ///
     /// `drained` tells whether kernel object and overflow are both seen empty; `lost` declares the
-    /// open offers of an epoch lost, `release` frees what else its vanished entries held (each may
+    /// open offers of an epoch lost, `held` tells whether somebody has messages of it that are not taken
+    /// yet, `release` frees what else its vanished entries held (each may
     /// run twice).
     pub(crate) fn pump(
         &self,
         drained: &dyn Fn() -> bool,
         lost: &dyn Fn(u16),
+        held: &dyn Fn(u16) -> bool,
         release: &dyn Fn(u16),
     ) -> bool {
         let admission = self.control.admission();
@@ -111,7 +113,8 @@ impl ControlBlock {
                     }
                 }
                 Phase::MembersPass => {
-                    self.all_passed(repair) && {
+                    // Who has passed says by now what it holds of what it popped.
+                    self.all_passed(repair) && !held(epoch) && {
                         release(epoch);
                         at(Step::VanishedReleased);
                         if admission.give_back(repair) {
@@ -130,7 +133,7 @@ impl ControlBlock {
     }
 
     /// A barrier for every member. All are registered for the quick one, but where a kernel could not.
-    fn barrier_of_all(&self) {
+    pub(crate) fn barrier_of_all(&self) {
         if self.control.fenced.load(SeqCst) != 0 || membarrier::registered().is_err() {
             membarrier::all();
         }

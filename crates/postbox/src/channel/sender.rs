@@ -6,7 +6,7 @@ use super::end::End;
 use super::envelope::CellRef;
 use super::members::Doing;
 use super::statistics::Statistics;
-use crate::error::{DeliverError, Fault, SendBatchError, SendError, TooLarge, TrySendError};
+use crate::error::{DeliverError, Fault, SendError, TooLarge, TrySendError};
 use crate::mechanism::{Capacity, Mechanism};
 use crate::message::Message;
 use crate::peer::Peer;
@@ -22,9 +22,9 @@ use std::time::Duration;
 /// `Send` and `Clone`, not `Sync`: each thread has its own. Clones are ends of their own: the
 /// receivers are told of the end of the channel when the last of them is gone, by drop or by death.
 pub struct Sender<T: Message> {
-    end: End,
-    outbox: Outbox,
-    encoded: RefCell<Vec<u8>>,
+    pub(super) end: End,
+    pub(super) outbox: Outbox,
+    pub(super) encoded: RefCell<Vec<u8>>,
     /// The one receiver there can be, on a link.
     partner: Option<Peer>,
     message: PhantomData<fn(T)>,
@@ -142,49 +142,6 @@ impl<T: Message> Sender<T> {
         self.deliver_with(message, &Wait::timeout(Duration::ZERO))
     }
 
-    /// Sends all of them in order, each as by [`send`](Self::send).
-    ///
-    /// # Errors
-    ///
-    /// Says how many went before the one that did not, and why it did not.
-    pub fn send_batch<'m>(
-        &self,
-        messages: impl IntoIterator<Item = &'m T::Borrowed>,
-    ) -> Result<usize, SendBatchError>
-    where
-        T::Borrowed: 'm,
-    {
-        let mut sent = 0;
-        for message in messages {
-            self.send(message).map_err(|reason| SendBatchError { sent, reason })?;
-            sent += 1;
-        }
-        Ok(sent)
-    }
-
-    /// Sends as many of them as there is room for, in order, and says how many.
-    ///
-    /// # Errors
-    ///
-    /// Any reason but a full channel.
-    pub fn try_send_batch<'m>(
-        &self,
-        messages: impl IntoIterator<Item = &'m T::Borrowed>,
-    ) -> Result<usize, SendBatchError>
-    where
-        T::Borrowed: 'm,
-    {
-        let mut sent = 0;
-        for message in messages {
-            match self.try_send(message) {
-                Ok(()) => sent += 1,
-                Err(TrySendError::Full) => break,
-                Err(TrySendError::Send(reason)) => return Err(SendBatchError { sent, reason }),
-            }
-        }
-        Ok(sent)
-    }
-
     /// Messages that wait in the channel now.
     pub fn len(&self) -> usize {
         self.end.channel.len() as usize
@@ -291,7 +248,7 @@ impl<T: Message> Sender<T> {
 
     /// A sender that is shut out while it waits may have been woken in another's place.
     #[inline(always)]
-    fn wait_for_room<R>(
+    pub(super) fn wait_for_room<R>(
         &self,
         wait: &Wait,
         attempt: impl FnMut() -> Result<Option<R>, SendError>,
@@ -327,7 +284,11 @@ impl<T: Message> Sender<T> {
     }
 
     #[cold]
-    fn not_pushed<R>(&self, refused: NotPushed, len: usize) -> Result<Option<R>, SendError> {
+    pub(super) fn not_pushed<R>(
+        &self,
+        refused: NotPushed,
+        len: usize,
+    ) -> Result<Option<R>, SendError> {
         self.end.mend();
         self.refused(refused, len).map(|()| None)
     }

@@ -2,6 +2,7 @@
 
 use crate::buffer::{Consumer, Producer, SharedBuffer};
 use crate::channel::{End, Receiver, Role, Sender};
+use crate::error::Fault;
 use crate::message::Message;
 
 /// Ends of channels, alone or together, to be passed to a child.
@@ -17,7 +18,7 @@ impl<E: sealed::Visit> Ends for E {}
 pub(crate) trait OneEnd: Sized {
     const ROLE: Role;
     fn from_end(end: End) -> Self;
-    fn to_end(self) -> End;
+    fn to_end(self) -> Result<End, Fault>;
 }
 
 impl<T: Message> OneEnd for Sender<T> {
@@ -27,8 +28,8 @@ impl<T: Message> OneEnd for Sender<T> {
         Sender::new(end)
     }
 
-    fn to_end(self) -> End {
-        self.into_end()
+    fn to_end(self) -> Result<End, Fault> {
+        Ok(self.into_end())
     }
 }
 
@@ -39,7 +40,7 @@ impl<T: Message> OneEnd for Receiver<T> {
         Receiver::new(end)
     }
 
-    fn to_end(self) -> End {
+    fn to_end(self) -> Result<End, Fault> {
         self.into_end()
     }
 }

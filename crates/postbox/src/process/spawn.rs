@@ -114,7 +114,7 @@ impl Spawn {
     /// [`SpawnError::Name`], or an end that was not passed to this process.
     #[allow(private_bounds, reason = "senders and receivers alone are ends")]
     pub fn pass<E: OneEnd>(self, name: &str, end: E) -> Result<Self, SpawnError> {
-        let end = end.to_end();
+        let end = end.to_end()?;
         end.check()?;
         self.pass_as(name, Passed::End(Box::new(end)))
     }

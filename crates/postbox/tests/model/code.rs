@@ -4,7 +4,7 @@
 //! is in the file named. Whoever changes such a line looks at the model's step, and the other way round.
 
 use crate::explorer::{Machine, explore};
-use crate::plan::Kind::{Deliver, DeliverTimed, Send};
+use crate::plan::Kind::{Deliver, DeliverTimed, Pair, Second, Send};
 use crate::plan::{Grain, Passage, Plan, Pumping};
 use crate::protocol::{KILLED, Step};
 use crate::state::State;
@@ -13,6 +13,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 const KERNEL: &str = "src/channel/carry/kernel.rs";
 const CARRY: &str = "src/channel/carry/mod.rs";
+const PACKET: &str = "src/channel/carry/packet.rs";
+const HELD: &str = "src/channel/carry/held.rs";
 const OPEN: &str = "src/channel/carry/open.rs";
 const SENDER: &str = "src/channel/sender.rs";
 const SPOOL: &str = "src/channel/spool.rs";
@@ -27,6 +29,17 @@ const LINES: &[(&str, &str, &str)] = &[
     ("is about to send", CARRY, "member.begin();"),
     ("takes a ticket", KERNEL, "admission.admit(self.window, &outbox.limit)"),
     ("announces itself, takes a ticket", KERNEL, "admission.admit(self.window, &outbox.limit)"),
+    (
+        "takes tickets for a packet",
+        PACKET,
+        "admission.admit_many(self.window, &outbox.limit, most as u64)",
+    ),
+    (
+        "announces itself, takes tickets for a packet",
+        PACKET,
+        "admission.admit_many(self.window, &outbox.limit, most as u64)",
+    ),
+    ("pushes a packet into the kernel queue", PACKET, "match queue.push(packet) {"),
     ("looks at the overflow", KERNEL, "if self.overflow.is_empty() {"),
     ("pushes into the kernel queue", KERNEL, "match queue.push(entry) {"),
     (
@@ -61,6 +74,9 @@ const LINES: &[(&str, &str, &str)] = &[
     ("pops from the kernel queue", KERNEL, "match (queue.pop(buffer)?, head) {"),
     ("announces itself, pops from the kernel queue", KERNEL, "match queue.pop(buffer)? {"),
     ("takes the overflow's head", KERNEL, "self.overflow.take_if(head, end.seat.index)"),
+    ("says that it holds a packet", HELD, "end.says_it_holds(rest.held());"),
+    ("takes what it holds, counts it gone", HELD, "self.many_gone(end, rest.epoch.into(), count);"),
+    ("says that it holds less", HELD, "end.says_it_holds(rest.held());"),
     ("settles what it popped", OPEN, "match self.block.settle_offer(offer, taker) {"),
     ("counts the message as gone", OPEN, "self.gone(end, envelope.epoch.into());"),
     ("is idle, the application sees the message", KERNEL, "member.end(Doing::Idle);"),
@@ -91,6 +107,7 @@ const LINES: &[(&str, &str, &str)] = &[
     ("repair: looks at the overflow", REAP, "queue.is_empty() && self.overflow.is_empty()"),
     ("repair: declares an offer lost", REAP, "self.block.lose_offers(epoch)"),
     ("repair: leaves no offer open", REPAIR, "admission.advance(repair, Phase::MembersPass)"),
+    ("repair: looks whether any is held", REPAIR, "self.all_passed(repair) && !held(epoch) && {"),
     ("repair: gives the leak back", REPAIR, "admission.give_back(repair)"),
 ];
 
@@ -131,6 +148,8 @@ pub fn check() {
         Plan { messages: &[(crate::A, Send), (crate::A, Deliver)], ..coarse },
         Plan { messages: &[(crate::A, DeliverTimed)], ..fine },
         Plan { messages: &[(crate::A, Send), (crate::A, Send)], receivers: 1, ..scanned },
+        Plan { messages: &[(crate::A, Pair), (crate::A, Second)], native: 1, ..fine },
+        Plan { messages: &[(crate::A, Pair), (crate::A, Second)], ..coarse },
         // Somebody is popped past the mark while others still wait.
         Plan { capacity: 1, byte_cap: false, ..crate::FUNNEL },
     ] {

@@ -37,19 +37,22 @@ fn inside(plan: &Plan, state: &State) -> u8 {
         let cell = state.members[plan.sender_of(entry.message)].cell;
         entry.turn == 0 || (cell.turn, cell.state) == (entry.turn, CellState::Open)
     };
-    let kernel = state.kernel.items().iter().filter(|entry| live(entry)).count();
+    let entries = state.kernel.items().iter().filter(|entry| live(entry));
+    let kernel: u8 = entries.map(|entry| entry.count()).sum();
     let published = state.overflow.items().iter();
     let published =
         published.filter(|slot| matches!(slot, Slot::Published(entry) if live(entry))).count();
-    let in_hand = state.members.iter().filter(|member| {
-        let Some(entry) = member.hand else { return false };
-        match member.at {
-            At::Place | At::Push | At::Claim | At::Publish | At::Count => true,
+    let in_hand = state.members.iter().filter_map(|member| {
+        let entry = member.hand?;
+        let counts = match member.at {
+            At::Place | At::Push | At::Claim | At::Publish | At::Hold | At::Count => true,
             At::Settle | At::StoreTaken => live(&entry),
             _ => false,
-        }
+        };
+        counts.then_some(entry.count())
     });
-    (kernel + published + in_hand.count()) as u8
+    let held = state.members.iter().filter(|member| member.held.is_some()).count();
+    kernel + published as u8 + in_hand.sum::<u8>() + held as u8
 }
 
 pub fn at_the_end(plan: &Plan, state: &State) -> Result<(), String> {

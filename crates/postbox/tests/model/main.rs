@@ -17,7 +17,7 @@
 //! their receipts and their withdrawal by a sender that times out, or by one that takes its offer back and
 //! offers again; the drop of corpses; death of any member between any two steps, of a repairer and of the one
 //! that takes its place; who notices, reports and buries it; the repair, by any number of helpers, late ones
-//! too. A batch is its messages one by one, as in the code.
+//! too. A batch is its messages one by one, or two of them in a packet, whose second is held by whoever opens it.
 //!
 //! **Not modelled**: shared memory as a mechanism (loom explores its slots, and it has no repair); bodies that
 //! lie elsewhere; capacity zero with its engagements, so nothing is declined or committed; joining and passing
@@ -51,7 +51,7 @@ mod state;
 mod symmetry;
 
 use explorer::explore;
-use plan::Kind::{Deliver, DeliverTimed, Send};
+use plan::Kind::{Deliver, DeliverTimed, Pair, Second, Send};
 use plan::{Broken, Flip, Grain, Passage, Plan, Pumping};
 
 const A: u8 = 0;
@@ -82,6 +82,14 @@ const NARROW: Plan = Plan { senders: 1, messages: &[(A, Send), (A, Send)], death
 
 /// Two senders, one receiver, three messages, one death.
 const FUNNEL: Plan = Plan { receivers: 1, deaths: 1, ..PLAN };
+
+/// A packet of one sender, two messages of the other, one receiver, one death.
+const PACKETS: Plan = Plan {
+    capacity: 2,
+    native: 2,
+    messages: &[(A, Pair), (A, Second), (B, Send), (B, Send)],
+    ..FUNNEL
+};
 
 #[test]
 fn room_is_exact_whoever_dies() {
@@ -143,6 +151,33 @@ fn a_batch_is_its_messages_one_by_one_and_a_death_in_its_middle_costs_no_room() 
     let batch = &[(A, Send), (A, Send), (A, Send), (A, Send)];
     holds(Plan { capacity: 2, native: 1, messages: batch, deaths: 1, ..NARROW });
     holds_at_large(Plan { capacity: 3, native: 2, messages: batch, deaths: 2, ..NARROW });
+}
+
+#[test]
+fn a_packet_is_its_messages_one_by_one_and_what_is_held_is_no_leak() {
+    holds(PACKETS);
+    let fine = Plan { grain: Grain::Fine, passage: Passage::Scan, ..PACKETS };
+    holds(Plan { messages: &[(A, Pair), (A, Second), (B, Send)], ..fine });
+    holds_at_large(Plan { deaths: 2, receivers: 2, ..PACKETS });
+    holds_at_large(Plan { pumpers: 4, pumping: Pumping::AnyTime, receivers: 2, ..PACKETS });
+    holds_at_large(Plan { capacity: 3, native: 1, ..PACKETS });
+    holds_at_large(Plan { messages: &[(A, Pair), (A, Second), (B, DeliverTimed)], ..PACKETS });
+}
+
+#[test]
+fn with_what_is_held_given_back_it_admits_too_many() {
+    breaks(Broken::GiveBackHeld, PACKETS, "room for 2 beside");
+}
+
+#[test]
+fn with_less_said_than_counted_it_comes_back_twice() {
+    breaks(Broken::SayLessFirst, PACKETS, "room for");
+}
+
+#[test]
+fn with_a_holder_taken_as_idle_its_death_loses_the_room() {
+    let two = Plan { receivers: 2, mortals: &[C, D], ..PACKETS };
+    breaks(Broken::HolderIdle, two, "room for 1 at rest");
 }
 
 #[test]

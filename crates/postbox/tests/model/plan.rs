@@ -27,6 +27,10 @@ pub struct Plan {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Kind {
     Send,
+    /// With the next one in a packet, if there is room for both.
+    Pair,
+    /// The next one.
+    Second,
     /// Waits for its receipt for ever.
     Deliver,
     /// May give up at any moment, or withdraw and offer again once.
@@ -111,8 +115,20 @@ pub enum Broken {
     BuryAlone,
     /// A death during a repair is taken to be covered by it.
     ForgetLateDeaths,
+    /// Room is given back although messages of the epoch are held.
+    GiveBackHeld,
+    /// What is held is taken back from the record before it is counted.
+    SayLessFirst,
+    /// A member that only holds something counts as one that leaves nothing behind.
+    HolderIdle,
     /// A finished operation does not look at the repair.
     LeaveWithoutPumping,
+}
+
+impl Kind {
+    pub fn is_offer(self) -> bool {
+        matches!(self, Kind::Deliver | Kind::DeliverTimed)
+    }
 }
 
 impl Plan {

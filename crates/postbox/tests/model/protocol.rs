@@ -109,13 +109,15 @@ impl Turn<'_> {
             }
             let own = act.own(state);
             // An idle member that was helping nobody leaves nothing to repair and no one waiting for it.
-            let harmless = own.operation == Operation::Idle && own.pump == Pump::Off;
+            let idle = own.operation == Operation::Idle && own.says.value == 0;
+            let harmless = idle && own.pump == Pump::Off;
             *own = Member {
                 life: if harmless { Life::Buried } else { Life::Killed },
                 operation: own.operation,
                 cell: own.cell,
                 // Its record keeps what it said of the ticket popped last.
                 last: own.last,
+                says: own.says,
                 ..Default::default()
             };
         });
@@ -125,9 +127,12 @@ impl Turn<'_> {
 /// The judge notes that what a dying receiver had taken is lost with it, as the contract allows.
 fn mark_lost(state: &mut State, member: u8) {
     let own = state.members[usize::from(member)];
+    if let Some(rest) = own.held {
+        state.messages[usize::from(rest.message)].lost = true;
+    }
     if let Some(entry) = own.hand {
-        let taken =
-            matches!(own.at, At::Count | At::Hand) || (own.at == At::Settle && entry.turn == 0);
+        let taken = matches!(own.at, At::Hold | At::Count | At::Hand | At::Unsay)
+            || (own.at == At::Settle && entry.turn == 0);
         state.messages[usize::from(entry.message)].lost |= taken;
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::plan::{Broken, Grain, Plan};
 use crate::protocol::{Act, Turn};
-use crate::state::{At, CellState, Fate, Operation, Outrage, Phase, Slot, State};
+use crate::state::{At, CellState, Fate, Operation, Outrage, Phase, Slot, State, Tagged};
 
 pub fn work(turn: &mut Turn) {
     match turn.own().at {
@@ -23,6 +23,21 @@ pub fn work(turn: &mut Turn) {
                 act.go(state, At::Settle);
             }
         }),
+        At::Hold => turn.step("says that it holds a packet", |state, act| {
+            let own = act.own(state);
+            let epoch = own.held.map_or(0, |rest| rest.epoch);
+            own.says = Tagged { epoch, value: 2 };
+            own.at = At::Settle;
+        }),
+        At::Unsay => turn.step("says that it holds less", |state, act| {
+            if act.plan.is_broken(Broken::SayLessFirst) {
+                count(state, act);
+            } else {
+                say_less(state, act);
+            }
+            show(state, act);
+            act.idle(state, Operation::Idle, At::Rest);
+        }),
         At::Settle => turn.step("settles what it popped", settle),
         At::StoreTaken => turn.step("stores that it took the offer", |state, act| {
             let sender = act.plan.sender_of(act.hand(state).message);
@@ -30,8 +45,11 @@ pub fn work(turn: &mut Turn) {
             act.go(state, At::Count);
         }),
         At::Count => turn.step("counts the message as gone", |state, act| {
-            let epoch = act.hand(state).epoch;
-            state.gone[usize::from(epoch & 1)] += 1;
+            count(state, act);
+            // Nobody looks at its record before it has passed an idle point.
+            if act.own(state).held.is_some() {
+                say_less(state, act);
+            }
             if act.plan.grain == Grain::Coarse {
                 show(state, act);
                 act.idle(state, Operation::Idle, At::Rest);
@@ -47,8 +65,33 @@ pub fn work(turn: &mut Turn) {
     }
 }
 
-/// Nothing to take: it waits, idle.
+fn count(state: &mut State, act: &Act) {
+    let epoch = act.hand(state).epoch;
+    state.gone[usize::from(epoch & 1)] += 1;
+}
+
+fn say_less(state: &mut State, act: &Act) {
+    let own = act.own(state);
+    own.says.value -= 1;
+    if own.says.value == 0 {
+        own.says = Tagged::default();
+    }
+}
+
+/// Nothing to take: it waits, idle. What it holds it takes without a word: its record says enough.
 fn rest(turn: &mut Turn) {
+    if turn.own().held.is_some() {
+        return turn.step("takes what it holds, counts it gone", |state, act| {
+            let own = act.own(state);
+            own.hand = own.held.take();
+            own.at = At::Unsay;
+            if act.plan.is_broken(Broken::SayLessFirst) {
+                say_less(state, act);
+            } else {
+                count(state, act);
+            }
+        });
+    }
     let mut view = *turn.before;
     view.settle_overflow();
     if view.kernel.is_empty() && !matches!(view.overflow.items().first(), Some(Slot::Published(_)))
@@ -85,8 +128,13 @@ fn pop(state: &mut State, act: &mut Act) {
     }
     if let Some(entry) = state.kernel.pop() {
         let own = act.own(state);
-        own.hand = Some(entry);
+        let (first, second) = entry.opened();
+        own.hand = Some(first);
         own.saw_head = false;
+        if entry.more {
+            own.held = Some(second);
+            return act.go(state, At::Hold);
+        }
         act.go(state, At::Settle);
         if act.plan.grain == Grain::Coarse && entry.turn == 0 && !keeps_tickets(act.plan, state) {
             act.go(state, At::Count);
@@ -105,7 +153,7 @@ fn settle(state: &mut State, act: &mut Act) {
     let marked = keeps_tickets(act.plan, state);
     let own = act.own(state);
     if marked {
-        own.last = entry.ticket;
+        own.last = own.held.map_or(entry.ticket, |rest| rest.ticket);
     }
     own.at = At::Count;
     if entry.turn == 0 {

@@ -8,7 +8,8 @@
 //! Mark     mark := (e, ticket) by CAS
 //! Drain    kernel queue seen empty and overflow seen empty, or an entry with ticket >= mark was popped:
 //!          no entry of epoch e is in the channel; offers of epoch e that are still open are lost: CAS each
-//! MembersPass   every live member passed an idle point: every count of epoch e is made, or died with its maker
+//! MembersPass   every live member passed an idle point, and none says that it holds any of epoch e: every
+//!          count of epoch e is made, or died with its maker
 //! Apply    CAS (Apply, e, r) -> (Idle, e + 1, r + debt - gone[parity of e])
 //! ```
 //!
@@ -90,6 +91,13 @@ pub fn pump(turn: &mut Turn) {
                 if state.overflow.is_empty() { Pump::Lose { epoch } } else { Pump::Off };
         }),
         Pump::Lose { epoch } => lose(turn, epoch),
+        Pump::SeeHeld { epoch } => turn.step("repair: looks whether any is held", |state, act| {
+            let held = state.is_held(epoch);
+            if !held && (state.repair.phase, state.repair.epoch) == (Phase::MembersPass, epoch) {
+                move_to(state, act.plan, Phase::Apply);
+            }
+            act.own(state).pump = if held { Pump::Off } else { Pump::Loop };
+        }),
         Pump::Move { epoch, returned } => turn.step("repair: is done", |state, act| {
             if (state.repair.phase, state.repair.epoch, state.repair.returned)
                 == (Phase::Apply, epoch, returned)
@@ -154,8 +162,10 @@ fn next(turn: &mut Turn) {
 fn moves(plan: &Plan, state: &State) -> bool {
     match state.repair.phase {
         Phase::Idle => state.repair_is_active(),
-        Phase::SendersPass | Phase::MembersPass => {
-            plan.passage == Passage::Scan || all_passed(state)
+        Phase::SendersPass => plan.passage == Passage::Scan || all_passed(state),
+        Phase::MembersPass => {
+            let held = state.is_held(state.repair.epoch) && !plan.is_broken(Broken::GiveBackHeld);
+            !held && (plan.passage == Passage::Scan || all_passed(state))
         }
         Phase::Drain => {
             state.kernel.is_empty() || is_beyond_mark(state) || plan.is_broken(Broken::SkipDrain)
@@ -178,7 +188,8 @@ fn report(state: &mut State, plan: &Plan) {
         state.admit.epoch
     };
     if let Some(member) = state.members.iter_mut().find(|member| member.life == Life::Dead) {
-        if member.operation != Operation::Idle {
+        let holds = member.says.value > 0 && !plan.is_broken(Broken::HolderIdle);
+        if member.operation != Operation::Idle || holds {
             state.due = state.due.max(epoch);
         }
         member.life = Life::Reported;
@@ -191,6 +202,7 @@ fn bury(state: &mut State, plan: &Plan) {
     if let Some(member) = state.members.iter_mut().find(|member| member.life == Life::Reported) {
         member.life = Life::Buried;
         member.operation = Operation::Idle;
+        member.says = Tagged::default();
         member.pass = Pass::Unknown;
         if !plan.is_broken(Broken::LeaveCellsOfTheDead) {
             member.cell = Cell { turn: member.cell.turn, ..Cell::default() };
@@ -270,7 +282,8 @@ fn have_passed(state: &mut State, act: &Act, epoch: u8) {
         }
         Phase::SendersPass => move_to(state, act.plan, Phase::Mark),
         _ if late => act.own(state).pump = Pump::Lose { epoch },
-        _ => move_to(state, act.plan, Phase::Apply),
+        _ if act.plan.is_broken(Broken::GiveBackHeld) => move_to(state, act.plan, Phase::Apply),
+        _ => act.own(state).pump = Pump::SeeHeld { epoch },
     }
 }
 

@@ -1,20 +1,22 @@
 //! Send and deliver: admission, then the entry, then (deliver) the receipt.
 
-use crate::plan::{Broken, Grain, Kind};
+use crate::plan::{Broken, Grain, Kind, Plan};
 use crate::protocol::{Act, Turn};
-use crate::state::{At, Cell, CellState, Entry, Fate, Operation, Slot, State};
+use crate::state::{At, Cell, CellState, Entry, Fate, Member, Operation, Slot, State};
 
 pub fn work(turn: &mut Turn) {
     let Some(message) = turn.plan.programme(turn.member, turn.own().next) else { return };
     match turn.own().at {
         At::Rest => rest(turn, message),
-        At::Admit => turn.step("takes a ticket", |state, act| admit(state, act, message)),
+        At::Admit => {
+            turn.step(takes(turn.plan, message).0, |state, act| admit(state, act, message))
+        }
         At::Place => turn.step("looks at the overflow", |state, act| {
             state.settle_overflow();
             let at = if state.overflow.is_empty() { At::Push } else { At::Claim };
             act.go(state, at);
         }),
-        At::Push => turn.step("pushes into the kernel queue", |state, act| {
+        At::Push => turn.step(pushes(turn.own()), |state, act| {
             if state.kernel.items().len() < usize::from(act.plan.native) {
                 let entry = act.hand(state);
                 state.kernel.push(entry);
@@ -40,12 +42,21 @@ pub fn work(turn: &mut Turn) {
             }
         }
         At::Publish => turn.step("publishes in the overflow", |state, act| {
+            // The overflow knows no packets.
             let entry = act.hand(state);
+            let (first, second) = entry.opened();
             let claims = state.overflow.items_mut().iter_mut();
             for slot in claims.filter(|slot| **slot == Slot::Claimed(act.member)) {
-                *slot = Slot::Published(entry);
+                *slot = Slot::Published(first);
             }
             act.go(state, At::Finish);
+            if entry.more {
+                act.fate(state, message, Fate::Completed);
+                let own = act.own(state);
+                own.next += 1;
+                own.hand = Some(second);
+                own.at = At::Claim;
+            }
         }),
         At::Finish => finish(turn, message),
         At::Wait => wait(turn, message),
@@ -88,7 +99,7 @@ fn rest(turn: &mut Turn, message: u8) {
         return turn.step("takes a ticket unannounced", |state, act| admit(state, act, message));
     }
     if turn.plan.grain == Grain::Coarse && !turn.before.admit.frozen {
-        return turn.step("announces itself, takes a ticket", |state, act| {
+        return turn.step(takes(turn.plan, message).1, |state, act| {
             act.busy(state, At::Admit);
             admit(state, act, message);
         });
@@ -104,21 +115,45 @@ fn admit(state: &mut State, act: &Act, message: u8) {
     }
     let epoch = state.admit.epoch;
     let ticket = state.admit.ticket;
-    state.admit.ticket += 1;
+    let more = act.plan.kind_of(message) == Kind::Pair && state.room(act.plan.capacity) > 1;
+    state.admit.ticket += 1 + u8::from(more);
     let own = act.own(state);
     let mut turn = 0;
-    if act.plan.kind_of(message) != Kind::Send {
+    if act.plan.kind_of(message).is_offer() {
         let same = act.plan.is_broken(Broken::KeepGeneration) && own.cell.turn != 0;
         turn = if same { own.cell.turn } else { own.cell.turn + 1 };
         own.cell = Cell { turn, state: CellState::Open, epoch };
     }
-    own.hand = Some(Entry { message, ticket, epoch, turn });
+    own.hand = Some(Entry { message, ticket, epoch, turn, more });
     own.at = At::Place;
 }
 
+/// What it is called, by itself and with the announcement: alone, or with the next one.
+fn takes(plan: &Plan, message: u8) -> (&'static str, &'static str) {
+    match plan.kind_of(message) {
+        Kind::Pair => {
+            ("takes tickets for a packet", "announces itself, takes tickets for a packet")
+        }
+        _ => ("takes a ticket", "announces itself, takes a ticket"),
+    }
+}
+
+fn pushes(own: &Member) -> &'static str {
+    match own.hand {
+        Some(entry) if entry.more => "pushes a packet into the kernel queue",
+        _ => "pushes into the kernel queue",
+    }
+}
+
 fn finish(turn: &mut Turn, message: u8) {
-    if turn.plan.kind_of(message) == Kind::Send {
-        turn.step("has sent", |state, act| complete(state, act, message, Fate::Completed));
+    if !turn.plan.kind_of(message).is_offer() {
+        turn.step("has sent", |state, act| {
+            if act.hand(state).more {
+                act.fate(state, message + 1, Fate::Completed);
+                act.own(state).next += 1;
+            }
+            complete(state, act, message, Fate::Completed)
+        });
     } else {
         turn.step("waits for its receipt", |state, act| {
             act.idle(state, Operation::Offering, At::Wait)

@@ -10,7 +10,7 @@
 //! due       | epoch                      | fetch_max by whoever buries: close all epochs up to this one
 //! cell      | (turn, state, epoch)       | owner: open, withdraw, close; receiver: taken; repair: lost;
 //!           |                            | whoever buries its owner: withdrawn, free
-//! record    | life, operation, last      | its member; life by whoever buries it
+//! record    | life, operation, last, says| its member; life by whoever buries it
 //! ```
 
 use std::fmt;
@@ -78,6 +78,20 @@ pub struct Entry {
     pub epoch: u8,
     /// The cell is the sender's; 0: a plain send, no cell.
     pub turn: u8,
+    /// A packet: the next message of its sender with the next ticket is in it, too.
+    pub more: bool,
+}
+
+impl Entry {
+    /// The two messages of a packet.
+    pub fn opened(self) -> (Entry, Entry) {
+        let first = Entry { more: false, ..self };
+        (first, Entry { message: self.message + 1, ticket: self.ticket + 1, ..first })
+    }
+
+    pub fn count(self) -> u8 {
+        1 + u8::from(self.more)
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
@@ -119,6 +133,10 @@ pub struct Member {
     pub next: u8,
     pub again: u8,
     pub hand: Option<Entry>,
+    /// A receiver: the rest of a packet that it has opened.
+    pub held: Option<Entry>,
+    /// How many messages of a packet its record says that it holds, and of which epoch.
+    pub says: Tagged,
     /// A receiver: the head of the overflow that it saw published is still the head.
     pub saw_head: bool,
     pub pump: Pump,
@@ -179,10 +197,12 @@ pub enum At {
     Look,
     Pop,
     TakeHead,
+    Hold,
     Settle,
     StoreTaken,
     Count,
     Hand,
+    Unsay,
 }
 
 /// The next step of a member's work on the repair, with what it has read so far.
@@ -215,6 +235,9 @@ pub enum Pump {
         epoch: u8,
     },
     Lose {
+        epoch: u8,
+    },
+    SeeHeld {
         epoch: u8,
     },
     Move {
@@ -301,6 +324,14 @@ impl State {
     pub fn is_gone(&self, member: u8) -> bool {
         let life = self.members[usize::from(member)].life;
         matches!(life, Life::Dead | Life::Reported | Life::Buried)
+    }
+
+    /// Whether some record says that messages of `epoch` or of one before are held.
+    pub fn is_held(&self, epoch: u8) -> bool {
+        self.members.iter().any(|member| {
+            let stands = matches!(member.life, Life::Live | Life::Killed);
+            stands && member.says.value > 0 && member.says.epoch <= epoch
+        })
     }
 
     /// The overflow as a look at it finds it: positions of members known to be dead count as skipped.

@@ -19,6 +19,16 @@ impl Channel {
     /// Sends a message if that is plain; it may be that long, and there are partners.
     #[inline(always)]
     pub(crate) fn push_express(&self, end: &End, outbox: &Outbox, message: &[u8]) -> bool {
+        let pushed = self.put_express(end, outbox, message);
+        if pushed {
+            self.published();
+        }
+        pushed
+    }
+
+    /// The same, and nobody is told.
+    #[inline(always)]
+    pub(super) fn put_express(&self, end: &End, outbox: &Outbox, message: &[u8]) -> bool {
         let Ok(mut single) = outbox.single.try_borrow_mut() else { return false };
         let Some(sender) = &mut *single else { return false };
         let Some(claim) = sender.claim_at_once() else { return false };
@@ -38,7 +48,6 @@ impl Channel {
         }
         at(Step::SlotWritten);
         sender.publish(claim);
-        self.published();
         true
     }
 

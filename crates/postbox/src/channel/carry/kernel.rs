@@ -114,7 +114,12 @@ impl Channel {
 
     /// Puts an entry into the kernel object, or behind what overflows; true if it overflowed.
     #[inline(always)]
-    fn put_entry(&self, queue: &KernelQueue, end: &End, entry: &[u8]) -> Result<bool, NotPushed> {
+    pub(super) fn put_entry(
+        &self,
+        queue: &KernelQueue,
+        end: &End,
+        entry: &[u8],
+    ) -> Result<bool, NotPushed> {
         // The overflow is looked at after the ticket was taken: a repair relies on it.
         if self.overflow.is_empty() {
             match queue.push(entry) {
@@ -146,6 +151,11 @@ impl Channel {
         into: &mut Vec<u8>,
         engagement: &Engagement<'_>,
     ) -> Result<Option<Popped>, Fault> {
+        if inbox.ahead.get()
+            && let Some(popped) = self.pop_ahead(end, inbox, into, engagement)?
+        {
+            return Ok(Some(popped));
+        }
         let member = end.member();
         let mut buffer = inbox.entry.borrow_mut();
         if buffer.len() != self.config.entry_limit {
@@ -154,7 +164,7 @@ impl Channel {
         let mut drops = Drops::default();
         loop {
             member.begin();
-            let outcome = self.pop_one(queue, end, &mut buffer, into, engagement);
+            let outcome = self.pop_one(queue, end, inbox, &mut buffer, into, engagement);
             member.end(Doing::Idle);
             end.mend();
             match outcome? {
@@ -170,21 +180,22 @@ impl Channel {
         &self,
         queue: &KernelQueue,
         end: &End,
+        inbox: &Inbox,
         buffer: &mut [u8],
         into: &mut Vec<u8>,
         engagement: &Engagement<'_>,
     ) -> Result<One, Fault> {
         if !self.overflow.is_empty() {
-            return self.pop_overflowing(queue, end, buffer, into, engagement);
+            return self.pop_overflowing(queue, end, inbox, buffer, into, engagement);
         }
         match queue.pop(buffer)? {
             Some(len) => {
                 at(Step::EntryPopped);
-                self.open_entry(end, &buffer[..len], into, engagement)
+                self.open_entry(end, inbox, &buffer[..len], into, engagement)
             }
             None if self.overflow.is_empty() => Ok(One::None),
             // Published just now: look again, in the right order.
-            None => self.pop_overflowing(queue, end, buffer, into, engagement),
+            None => self.pop_overflowing(queue, end, inbox, buffer, into, engagement),
         }
     }
 
@@ -194,6 +205,7 @@ impl Channel {
         &self,
         queue: &KernelQueue,
         end: &End,
+        inbox: &Inbox,
         buffer: &mut [u8],
         into: &mut Vec<u8>,
         engagement: &Engagement<'_>,
@@ -218,7 +230,7 @@ impl Channel {
                 len
             }
         };
-        let one = len.and_then(|len| self.open_entry(end, &buffer[..len], into, engagement));
+        let one = len.and_then(|len| self.open_entry(end, inbox, &buffer[..len], into, engagement));
         if let Some(entry) = taken {
             self.overflow.release(entry);
             at(Step::OverflowFreed);

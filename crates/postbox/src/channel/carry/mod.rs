@@ -11,12 +11,21 @@
 //! object, so a sender's later message is never in front of an earlier one. A receiver takes from
 //! the overflow only entry *h* that it saw published, then found the object empty, and then still
 //! found at the head: whatever the sender of *h* had put into the object before has been taken.
+//!
+//! **Several at a time** share an entry, and so a system call, where there is one receiver: see
+//! [`packet`], and [`held`] for what that one then holds.
 
 mod express;
+mod front;
+mod held;
 mod kernel;
 mod open;
+mod packet;
 mod ring;
 
+pub(crate) use packet::{Gathered, Went};
+
+use self::held::Rest;
 use super::end::End;
 use super::envelope::CellRef;
 use super::members::Doing;
@@ -40,13 +49,45 @@ pub(crate) struct Outbox {
     cache: Cell<ClaimCache>,
     single: RefCell<Option<SpscSender<MappedSlots>>>,
     entry: RefCell<Vec<u8>>,
+    /// Messages that are to share a packet; empty but in the middle of a batch.
+    gathered: RefCell<Gathered>,
+}
+
+impl Outbox {
+    /// For one batch.
+    pub(crate) fn take_gathered(&self) -> Gathered {
+        self.gathered.take()
+    }
+
+    /// For the next one: it keeps its memory.
+    pub(crate) fn keep_gathered(&self, gathered: Gathered) {
+        *self.gathered.borrow_mut() = gathered;
+    }
 }
 
 /// What a receiving end keeps between messages.
-#[derive(Default)]
 pub(crate) struct Inbox {
     single: RefCell<Option<SpscReceiver<MappedSlots>>>,
     entry: RefCell<Vec<u8>>,
+    /// Whether there may be something that comes before the kernel object; see [`held`].
+    ahead: Cell<bool>,
+    /// What is held of a packet, in `entry`.
+    rest: Cell<Rest>,
+    /// An entry that found no room in front.
+    stray: RefCell<Option<Vec<u8>>>,
+}
+
+impl Default for Inbox {
+    fn default() -> Self {
+        Inbox {
+            single: RefCell::default(),
+            entry: RefCell::default(),
+            // Whoever had the end before may have left something there.
+            ahead: Cell::new(true),
+            rest: Cell::default(),
+            stray: RefCell::default(),
+        }
+    }
 }
 
 /// A message on its way in.
@@ -153,6 +194,31 @@ impl Channel {
         Ok(pushed)
     }
 
+    /// Pushes a message by itself into a ring, and leaves it to [`tell`](Self::tell) that it is there.
+    #[inline]
+    pub(crate) fn push_untold(
+        &self,
+        end: &End,
+        outbox: &Outbox,
+        bytes: &[u8],
+    ) -> Result<(), NotPushed> {
+        let Carrier::Ring(ring) = &self.carrier else { return Err(NotPushed::Full) };
+        if self.express && self.put_express(end, outbox, bytes) {
+            return Ok(());
+        }
+        let message = Outgoing { bytes, cell: None, engaging: false };
+        self.push_slot(ring, end, outbox, message).map(drop)
+    }
+
+    /// So many messages are there that nobody was told of: one barrier and one look for all.
+    pub(crate) fn tell(&self, count: u64) {
+        if count > 0 {
+            self.barrier();
+            self.bells.ring_many(&self.block.control, Awaited::Message, count);
+            self.raise_level_for_message();
+        }
+    }
+
     /// Takes the next message into `into`, behind what it holds; `None` where there is none.
     #[inline(always)]
     pub(crate) fn pop(
@@ -165,12 +231,13 @@ impl Channel {
             return Ok(Some(popped));
         }
         let engagement = Engagement::of(end);
+        let before = into.len();
         let popped = match &self.carrier {
             Carrier::Kernel(queue) => self.pop_entry(queue, end, inbox, into, &engagement)?,
             Carrier::Ring(ring) => self.pop_slot(ring, end, inbox, into, &engagement)?,
         };
         match popped {
-            Some(_) => end.count_message(into.len()),
+            Some(_) => end.count_message(into.len() - before),
             None => self.right_offers(),
         }
         self.lower_level(end);
@@ -232,6 +299,15 @@ impl Channel {
         self.bells.ring_freed(control);
     }
 
+    /// The same of several with tickets of one epoch.
+    pub(super) fn many_gone(&self, end: &End, epoch: u16, count: u64) {
+        self.block.control.admission().count_many_gone(epoch, count, end.lane);
+        if end.lane.is_some() {
+            self.barrier_after_store();
+        }
+        self.bells.ring_many_freed(&self.block.control, count);
+    }
+
     /// A slot, bytes, a cell or an offer is free again.
     #[inline(always)]
     pub(crate) fn freed(&self) {
@@ -262,12 +338,12 @@ impl Channel {
         }
     }
 
-    /// Whether nothing waits, neither in front nor in the overflow.
+    /// Whether nothing waits, but for what some end holds.
     pub(crate) fn is_drained(&self) -> bool {
         let front = match &self.carrier {
             Carrier::Kernel(queue) => queue.is_empty(),
             Carrier::Ring(ring) => ring.is_empty(),
         };
-        front && self.overflow.is_empty()
+        front && self.overflow.is_empty() && self.front.is_empty()
     }
 }

@@ -1,6 +1,6 @@
 //! Opening what was popped: whose it is, decided before the application sees a byte.
 
-use super::Popped;
+use super::{Inbox, Popped};
 use crate::channel::end::End;
 use crate::channel::envelope::{CellRef, Envelope};
 use crate::channel::turn::Engagement;
@@ -33,6 +33,7 @@ impl Channel {
     pub(super) fn open_entry(
         &self,
         end: &End,
+        inbox: &Inbox,
         entry: &[u8],
         into: &mut Vec<u8>,
         engagement: &Engagement<'_>,
@@ -40,7 +41,8 @@ impl Channel {
         let envelope = Envelope::from_entry(entry);
         let Some((envelope, begin)) = envelope.filter(|(e, _)| self.config.allows(e.len as usize))
         else {
-            return Err(Fault::Corrupt("an entry holds no message of this channel"));
+            // Of this channel none, but perhaps several.
+            return self.open_packet(end, inbox, entry, into);
         };
         // One more than the ticket, so that none at all is 0. Pairs with the load in `pump`.
         end.member().last_ticket.store(envelope.ticket + 1, Release);

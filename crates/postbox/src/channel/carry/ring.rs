@@ -284,7 +284,7 @@ impl Channel {
         let mut buffer = inbox.entry.borrow_mut();
         buffer.resize(self.overflow.len_of(&entry).min(LONGEST_ENTRY), 0);
         let one = match self.overflow.read(&self.region, &entry, &mut buffer) {
-            Ok(len) => self.open_entry(end, &buffer[..len], into, engagement),
+            Ok(len) => self.open_entry(end, inbox, &buffer[..len], into, engagement),
             Err(fault) => Err(fault),
         };
         self.overflow.release(entry);

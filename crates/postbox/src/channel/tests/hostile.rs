@@ -1,7 +1,7 @@
 //! What a hostile owner hands out, and what a hostile member puts in.
 
 use super::super::carry::Drops;
-use super::super::envelope::Envelope;
+use super::super::envelope::{Envelope, PacketHeader};
 use super::super::{Awaited, Carrier, Channel, End, Role};
 use crate::error::{Fault, ReceiveError};
 use crate::{Bytes, Mechanism, Options, Receiver, Wait, WaitStrategy};
@@ -86,6 +86,42 @@ fn a_message_that_is_longer_than_agreed_is_none() {
     assert_eq!(rx.try_receive().unwrap().unwrap().len(), 100);
     put(101);
     assert!(matches!(rx.try_receive(), Err(ReceiveError::Fault(Fault::Corrupt(_)))));
+}
+
+#[test]
+fn a_packet_that_makes_no_sense_is_none_and_one_that_does_is_held() {
+    let (tx, rx) = Options::new(Mechanism::Pipe).max_message(5).channel::<Bytes>().unwrap();
+    let Carrier::Kernel(queue) = &tx.end().channel.carrier else { panic!("a pipe") };
+    let put = |count: u32, bodies: &[&[u8]]| {
+        let header = PacketHeader { epoch: 0, ticket: 7, sender_pid: 1, count };
+        let mut entry = header.to_bytes().to_vec();
+        for body in bodies {
+            entry.extend_from_slice(&(body.len() as u16).to_le_bytes());
+            entry.extend_from_slice(body);
+        }
+        queue.push(&entry).unwrap();
+    };
+    let refused: [(u32, &[&[u8]]); 6] = [
+        (0, &[]),
+        (2, &[b"one"]),
+        (1, &[b"one", b"two"]),
+        (2, &[b"one", b"longer"]),
+        (u32::MAX, &[&b""[..]; 200]),
+        (129, &[&b""[..]; 129]),
+    ];
+    for (count, bodies) in refused {
+        put(count, bodies);
+        assert!(
+            matches!(rx.try_receive(), Err(ReceiveError::Fault(Fault::Corrupt(_)))),
+            "{count} of {}",
+            bodies.len()
+        );
+    }
+    put(3, &[b"one", b"", b"three"]);
+    for expected in [&b"one"[..], b"", b"three"] {
+        assert_eq!(&**rx.try_receive().unwrap().unwrap(), expected);
+    }
+    assert!(rx.try_receive().unwrap().is_none());
 }
 
 #[test]

@@ -1,0 +1,309 @@
+//! Sending many messages: gathered into packets, put into a ring before anybody is told, or one by one.
+
+use crate::channel::carry::{Gathered, Went};
+use crate::channel::{Carrier, Channel, Sender};
+use crate::error::{SendBatchError, SendError, TooLarge, TrySendError};
+use crate::mechanism::{Capacity, WaitStrategy};
+use crate::message::Message;
+use crate::wait::Wait;
+use postbox_sys::cpu;
+
+/// How often a sender looks for room for the rest of its packet before it takes what there is: some
+/// microseconds.
+const LINGER: u32 = 64;
+
+/// Messages in a ring of which no receiver was told, at most.
+const MOST_UNTOLD: u64 = 64;
+
+/// Messages in a ring of which no receiver was told; they are when this is dropped, whatever the
+/// iterator does.
+struct Untold<'c> {
+    channel: &'c Channel,
+    count: u64,
+}
+
+impl Untold<'_> {
+    fn tell(&mut self) {
+        self.channel.tell(std::mem::take(&mut self.count));
+    }
+}
+
+impl Drop for Untold<'_> {
+    fn drop(&mut self) {
+        self.tell();
+    }
+}
+
+impl<T: Message> Sender<T> {
+    /// Sends all of them in order, each as by [`send`](Self::send), and says how many.
+    ///
+    /// Over a pipe, a socket or a message queue they share system calls while the channel has one
+    /// receiver that was never cloned (channels as such; over links and mailboxes each goes by itself).
+    /// So the first may wait in this process for the next ones to come out of the iterator, and the
+    /// iterator may be ahead of what was sent by some hundred messages. When the call returns, all have
+    /// gone, or the error says which have.
+    ///
+    /// # Errors
+    ///
+    /// Says how many went before the one that did not, and why it did not.
+    pub fn send_batch<'m>(
+        &self,
+        messages: impl IntoIterator<Item = &'m T::Borrowed>,
+    ) -> Result<usize, SendBatchError>
+    where
+        T::Borrowed: 'm,
+    {
+        self.send_batch_with(messages, &Wait::forever())
+    }
+
+    /// As [`send_batch`](Self::send_batch), for as long as `wait` says.
+    ///
+    /// # Errors
+    ///
+    /// Also [`TimedOut`](SendError::TimedOut) and [`Cancelled`](SendError::Cancelled): then those that
+    /// went have gone, and of the others nothing.
+    pub fn send_batch_with<'m>(
+        &self,
+        messages: impl IntoIterator<Item = &'m T::Borrowed>,
+        wait: &Wait,
+    ) -> Result<usize, SendBatchError>
+    where
+        T::Borrowed: 'm,
+    {
+        self.send_all(messages.into_iter(), Some(wait))
+    }
+
+    /// Sends as many of them as there is room for, in order, and says how many.
+    ///
+    /// # Errors
+    ///
+    /// Any reason but a full channel.
+    pub fn try_send_batch<'m>(
+        &self,
+        messages: impl IntoIterator<Item = &'m T::Borrowed>,
+    ) -> Result<usize, SendBatchError>
+    where
+        T::Borrowed: 'm,
+    {
+        self.send_all(messages.into_iter(), None)
+    }
+
+    /// Waits for room as long as `wait` says, or not at all.
+    fn send_all<'m>(
+        &self,
+        messages: impl Iterator<Item = &'m T::Borrowed>,
+        wait: Option<&Wait>,
+    ) -> Result<usize, SendBatchError>
+    where
+        T::Borrowed: 'm,
+    {
+        let mut sent = 0;
+        // Taken out, should the iterator send by this very end.
+        let mut gathered = self.outbox.take_gathered();
+        let channel = &self.end.channel;
+        let outcome = match &channel.carrier {
+            _ if channel.config.capacity == Capacity::Zero => {
+                self.one_by_one(messages, wait, &mut sent)
+            }
+            Carrier::Ring(_) => self.publish(messages, wait, &mut sent),
+            Carrier::Kernel(_) if channel.packs() => {
+                self.gather(messages, &mut gathered, wait, &mut sent)
+            }
+            Carrier::Kernel(_) => self.one_by_one(messages, wait, &mut sent),
+        };
+        self.outbox.keep_gathered(gathered);
+        match outcome {
+            Ok(()) => Ok(sent),
+            Err(reason) => Err(SendBatchError { sent, reason }),
+        }
+    }
+
+    /// Each by itself, until one finds no room and is not to wait.
+    fn one_by_one<'m>(
+        &self,
+        messages: impl Iterator<Item = &'m T::Borrowed>,
+        wait: Option<&Wait>,
+        sent: &mut usize,
+    ) -> Result<(), SendError>
+    where
+        T::Borrowed: 'm,
+    {
+        for message in messages {
+            if !self.send_one(message, wait)? {
+                break;
+            }
+            *sent += 1;
+        }
+        Ok(())
+    }
+
+    /// Over a ring: receivers are told of many at once.
+    fn publish<'m>(
+        &self,
+        messages: impl Iterator<Item = &'m T::Borrowed>,
+        wait: Option<&Wait>,
+        sent: &mut usize,
+    ) -> Result<(), SendError>
+    where
+        T::Borrowed: 'm,
+    {
+        let channel = &self.end.channel;
+        let mut untold = Untold { channel, count: 0 };
+        for message in messages {
+            if untold.count == 0 {
+                self.end.check()?;
+                self.end.look_around()?;
+            }
+            self.end.partners()?;
+            let went = self.with_bytes(message, |bytes| {
+                let pushed = channel.push_untold(&self.end, &self.outbox, bytes).is_ok();
+                if pushed {
+                    self.end.count_message(bytes.len());
+                }
+                pushed
+            })?;
+            untold.count += u64::from(went);
+            if !went || untold.count == MOST_UNTOLD {
+                untold.tell();
+            }
+            // Why not, and whether to wait, is told by itself.
+            if !went && !self.send_one(message, wait)? {
+                break;
+            }
+            *sent += 1;
+        }
+        Ok(())
+    }
+
+    /// Whether it went; if not, the channel is full and nobody was to wait.
+    fn send_one(&self, message: &T::Borrowed, wait: Option<&Wait>) -> Result<bool, SendError> {
+        match wait {
+            Some(wait) => self.send_with(message, wait).map(|()| true),
+            None => match self.try_send(message) {
+                Ok(()) => Ok(true),
+                Err(TrySendError::Full) => Ok(false),
+                Err(TrySendError::Send(reason)) => Err(reason),
+            },
+        }
+    }
+
+    fn gather<'m>(
+        &self,
+        messages: impl Iterator<Item = &'m T::Borrowed>,
+        gathered: &mut Gathered,
+        wait: Option<&Wait>,
+        sent: &mut usize,
+    ) -> Result<(), SendError>
+    where
+        T::Borrowed: 'm,
+    {
+        gathered.clear();
+        for message in messages {
+            // What is wrong with this one is told when those before it have gone.
+            let mut added = self.add(message, gathered);
+            if !matches!(added, Ok(true)) {
+                if !self.flush(gathered, wait, sent)? {
+                    return Ok(());
+                }
+                gathered.clear();
+                if added.is_ok() {
+                    added = self.add(message, gathered);
+                }
+            }
+            // Alone it is too long for a packet, too.
+            if !added? {
+                if !self.send_one(message, wait)? {
+                    return Ok(());
+                }
+                *sent += 1;
+            }
+        }
+        self.flush(gathered, wait, sent).map(drop)
+    }
+
+    /// Whether there is room for it among what was gathered.
+    fn add(&self, message: &T::Borrowed, gathered: &mut Gathered) -> Result<bool, SendError> {
+        let limit = self.end.channel.config.entry_limit;
+        self.with_bytes(message, |bytes| gathered.add(bytes, limit))
+    }
+
+    /// The message's bytes, if it may be that long.
+    #[inline]
+    fn with_bytes<R>(
+        &self,
+        message: &T::Borrowed,
+        act: impl FnOnce(&[u8]) -> R,
+    ) -> Result<R, SendError> {
+        let mut scratch = self.encoded.borrow_mut();
+        let bytes = T::encode(message, &mut scratch)?;
+        let config = &self.end.channel.config;
+        if !config.allows(bytes.len()) {
+            let fixed = config.fixed_size.is_some();
+            return Err(TooLarge { len: bytes.len(), max: config.max_message, fixed }.into());
+        }
+        Ok(act(bytes))
+    }
+
+    /// Sends what was gathered; false if the channel is full and nobody was to wait.
+    fn flush(
+        &self,
+        gathered: &mut Gathered,
+        wait: Option<&Wait>,
+        sent: &mut usize,
+    ) -> Result<bool, SendError> {
+        if gathered.left() > 0 {
+            self.end.check()?;
+            self.end.look_around()?;
+        }
+        while gathered.left() > 0 {
+            let went = match wait {
+                Some(wait) => {
+                    self.linger(gathered.left());
+                    Some(self.wait_for_room(wait, || self.push_gathered(gathered))?)
+                }
+                // The second time after a repair, if one was due.
+                None => match self.push_gathered(gathered)? {
+                    None => self.push_gathered(gathered)?,
+                    went => went,
+                },
+            };
+            match went {
+                Some(went) => *sent += went,
+                None => return Ok(false),
+            }
+        }
+        Ok(true)
+    }
+
+    /// Room comes message by message, and a receiver that takes many at a time makes much of it in an
+    /// instant. Whoever took the first of it at once would send its packet in as many calls as it has
+    /// messages.
+    fn linger(&self, left: usize) {
+        let channel = &self.end.channel;
+        let Capacity::Bounded(n) = channel.config.capacity else { return };
+        if self.end.patience.strategy() == WaitStrategy::Block {
+            return;
+        }
+        let wanted = (left as u64).min(u64::from(n).div_ceil(2));
+        let admission = channel.block.control.admission();
+        for _ in 0..LINGER {
+            if admission.room(Some(n.into())) >= wanted {
+                break;
+            }
+            cpu::breathe(1);
+        }
+    }
+
+    /// How many went, none if there is no room.
+    fn push_gathered(&self, gathered: &mut Gathered) -> Result<Option<usize>, SendError> {
+        self.end.partners()?;
+        let len = gathered.first().len();
+        match self.end.channel.push_gathered(&self.end, &self.outbox, gathered) {
+            Ok(Went { messages, bytes }) => {
+                self.end.count_messages(messages, bytes);
+                Ok(Some(messages))
+            }
+            Err(refused) => self.not_pushed(refused, len),
+        }
+    }
+}
