@@ -53,6 +53,7 @@ fn main() -> ExitCode {
     let parts = [
         over_capacities("nothing is allocated per message within a process", &waiting, alone),
         over_capacities("nothing is allocated per message of a batch", &waiting, batched),
+        over_capacities("nothing is allocated per message in place", &waiting, in_place),
         over_capacities("nothing is allocated per message between processes", &all, between),
         over_capacities("nothing is allocated per message by ends that sleep", &all, asleep),
         over_capacities("nothing is allocated by waits that are in vain", &all, in_vain),
@@ -114,6 +115,28 @@ fn batched(mechanism: Mechanism, capacity: Capacity) -> Outcome {
         Ok(())
     })?;
     assert_eq!(count, 0, "allocations for {COUNT} messages");
+    Ok(())
+}
+
+fn in_place(mechanism: Mechanism, capacity: Capacity) -> Outcome {
+    for form in [Form::ManyToMany, Form::OneToOne] {
+        let options = Options::new(mechanism).capacity(capacity).form(form);
+        let (mut tx, mut rx) = options.channel::<Bytes>()?;
+        let count = allocated(|| {
+            for i in 0..COUNT {
+                let len = LENGTHS[i as usize % LENGTHS.len()];
+                let mut loan = tx.loan(len)?;
+                loan.bytes_mut().fill(1);
+                match i % 2 {
+                    0 => loan.send()?,
+                    _ => loan.try_send()?,
+                }
+                assert_eq!(rx.receive_in_place()?.len(), len);
+            }
+            Ok(())
+        })?;
+        assert_eq!(count, 0, "allocations for {COUNT} messages, {form:?}");
+    }
     Ok(())
 }
 

@@ -5,6 +5,7 @@
 mod capacity;
 mod delivery;
 mod ends;
+mod loans;
 mod mailboxes;
 mod passing;
 mod pollable;
@@ -26,6 +27,7 @@ fn main() -> ExitCode {
         waiting::cases(),
         wakeups::cases(),
         ends::cases(),
+        loans::cases(),
         survivors::cases(),
         pollable::cases(),
         mailboxes::cases(),

@@ -3,11 +3,14 @@
 //!
 //! `POSTBOX_SEED` sets the seed, `POSTBOX_KILLS` how many die per case.
 
+mod loans;
 mod partners;
 mod traffic;
 
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    postbox_tests::run(traffic::cases().into_iter().chain(partners::cases()).collect())
+    postbox_tests::run(
+        traffic::cases().into_iter().chain(partners::cases()).chain(loans::cases()).collect(),
+    )
 }

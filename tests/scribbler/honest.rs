@@ -45,7 +45,7 @@ fn soon() -> Wait<'static> {
 /// One call to send, of whatever kind.
 pub fn send(tx: &Sender<Bytes>, chance: &mut Chance) {
     let lengths = [0, 1, 60, 90, 300, 5000, MAX_MESSAGE];
-    send_of_kind(tx, chance.below(7), &vec![7; chance.pick(&lengths)]);
+    send_of_kind(tx, chance.below(8), &vec![7; chance.pick(&lengths)]);
 }
 
 fn send_of_kind(tx: &Sender<Bytes>, kind: u64, message: &[u8]) {
@@ -56,6 +56,7 @@ fn send_of_kind(tx: &Sender<Bytes>, kind: u64, message: &[u8]) {
         3 => drop(in_time("try_deliver", || tx.try_deliver(message))),
         4 => drop(in_time("try_send_batch", || tx.try_send_batch([message, b"second", message]))),
         5 => drop(in_time("a clone's try_send", || tx.clone().try_send(message))),
+        6 => in_time("a clone's loan", || lend(tx.clone(), message)),
         _ => {
             in_time("len", || tx.len());
             in_time("statistics", || tx.statistics());
@@ -63,9 +64,15 @@ fn send_of_kind(tx: &Sender<Bytes>, kind: u64, message: &[u8]) {
     }
 }
 
+fn lend(mut tx: Sender<Bytes>, message: &[u8]) {
+    let Ok(mut loan) = tx.loan_with(message.len(), &soon()) else { return };
+    loan.bytes_mut().copy_from(0, message).expect("as long as was asked for");
+    let _ = loan.send_with(&soon());
+}
+
 /// One call to receive, of whatever kind.
 pub fn receive(rx: &Receiver<Bytes>, chance: &mut Chance) {
-    receive_of_kind(rx, chance.below(6));
+    receive_of_kind(rx, chance.below(7));
 }
 
 fn receive_of_kind(rx: &Receiver<Bytes>, kind: u64) {
@@ -92,6 +99,13 @@ fn receive_of_kind(rx: &Receiver<Bytes>, kind: u64) {
             let _ = rx.try_receive();
         }),
         4 => drop(in_time("a clone's try_receive", || rx.clone().try_receive())),
+        5 => in_time("a clone's receive in place", || {
+            let mut rx = rx.clone();
+            if let Ok(message) = rx.receive_in_place_with(&soon()) {
+                fits(&message.bytes().to_vec());
+                assert_eq!(message.bytes().len(), message.len());
+            }
+        }),
         _ => {
             in_time("len", || rx.len());
             in_time("statistics", || rx.statistics());
@@ -101,9 +115,9 @@ fn receive_of_kind(rx: &Receiver<Bytes>, kind: u64) {
 
 /// Every kind of call once.
 pub fn all_kinds(tx: &Sender<Bytes>, rx: &Receiver<Bytes>) {
-    for kind in 0..7 {
+    for kind in 0..8 {
         send_of_kind(tx, kind, if kind % 2 == 0 { b"small" } else { &[1; 600] });
-        receive_of_kind(rx, kind % 6);
+        receive_of_kind(rx, kind % 7);
     }
 }
 

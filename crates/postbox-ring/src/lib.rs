@@ -34,7 +34,9 @@ pub use corrupt::Corrupt;
 #[cfg(not(loom))]
 pub use log::Log;
 pub use log::{LogLayout, Restart};
-pub use region::{OutOfBounds, Region, Shared, StridedView, View, ViewSlice};
+pub use region::{
+    OutOfBounds, Region, Shared, SharedSlice, SharedSliceMut, StridedView, View, ViewSlice,
+};
 #[cfg(not(loom))]
 pub use slots::SlotRing;
 pub use slots::{ClaimCache, ClaimError, LayoutError, SlotLayout, Take};

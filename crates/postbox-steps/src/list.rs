@@ -135,6 +135,14 @@ steps! {
     BodySent,
     /// It is copied out and not freed.
     BodyCopied,
+    /// Room for a body is lent to the application, and nothing written in it.
+    BodyLent,
+    /// An entry refers to a body that was lent, and it is still its lender's.
+    LentBodySent,
+    /// A body is its receiver's to read where it lies, and its entry not settled.
+    BodyKept,
+    /// A body that was lent or kept is free again, and nobody is woken for it.
+    BodyGivenBack,
     /// The sender of a withdrawn offer has freed its body.
     BodyTakenBack,
     /// So has whoever popped it.

@@ -222,6 +222,37 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! # In place
+//!
+//! A long message need not be copied into the channel and out of it. A [`Loan`] is room that is written
+//! where it will be read, and an [`InPlace`] a message that is read where it was written, on every
+//! mechanism: what does not fit an entry lies in the channel's shared memory anyway. A short message is
+//! copied, which costs less than to keep its place. Nothing else of the contract changes: a loan counts
+//! once it is sent, a message in place counts no more once it is received, and if their holder dies the
+//! bytes come back.
+//!
+//! ```
+//! use postbox::{Bytes, Capacity, Mechanism};
+//! use std::io::Write;
+//!
+//! let (mut tx, mut rx) = postbox::channel::<Bytes>(Mechanism::SharedMemory, Capacity::Bounded(4))?;
+//! let mut loan = tx.loan(1 << 20)?;
+//! let mut rest = loan.bytes_mut();
+//! write!(rest, "frame {}", 7)?; // as to a `&mut [u8]`: what is written is no longer in `rest`
+//! let written = (1 << 20) - rest.len();
+//! loan.truncate(written);
+//! loan.send()?;
+//!
+//! let message = rx.receive_in_place()?;
+//! assert_eq!(message.bytes().to_vec(), b"frame 7");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! The bytes are a [`SharedSliceMut`] and a [`SharedSlice`], not a `&mut [u8]` and a `&[u8]`: those would
+//! promise the compiler that nobody else writes there, which is the other members' to keep. Reading and
+//! writing eight of them is one load or store all the same. Who trusts the members has the plain slices by
+//! one line of `unsafe`.
+//!
 //! # Names: processes that share nothing but the machine
 //!
 //! A [`Domain`] is a namespace. A process joins it under a name and sends to others by theirs; the
@@ -342,7 +373,8 @@ pub use bytemuck;
 #[doc(hidden)]
 pub use channel::Inspection;
 pub use channel::{
-    Batch, Delivery, Iter, Options, Pollable, Receipt, Receiver, Sender, Statistics, channel,
+    Batch, Delivery, InPlace, Iter, Loan, Options, Pollable, Receipt, Receiver, Sender, Statistics,
+    channel,
 };
 pub use denied::{Denied, Right};
 pub use direct::{
@@ -366,6 +398,7 @@ pub use message::{Bytes, Message};
 pub use name::{InvalidName, Name};
 pub use peer::Peer;
 pub use policy::{Policy, UnknownPolicy};
+pub use postbox_ring::{OutOfBounds, SharedSlice, SharedSliceMut};
 pub use process::{
     Child, ChildError, Ends, ForkError, Group, GroupError, InheritError, Spawn, SpawnError, fork,
     inherited, inherited_fd,

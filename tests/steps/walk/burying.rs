@@ -161,6 +161,8 @@ fn beside_one_that_stands(stage: &Stage) -> Outcome {
 
 fn at_the_overflow(stage: &Stage) -> Outcome {
     let (tx, rx) = stage.options(Capacity::Unbounded).channel()?;
+    // Before there is anything that clones would put in front.
+    let (its, last) = (rx.clone(), rx.clone());
     let mut filled = 0;
     while tx.statistics().spilled < 3 {
         stage.judge().send(&tx, filled, 10)?;
@@ -170,10 +172,10 @@ fn at_the_overflow(stage: &Stage) -> Outcome {
     stage.judge().send(&tx, filled, LARGE)?;
     let doom = Doom { step: Step::OverflowTaken, when: 4, fate: Fate::Dies };
     let other = stage.other(FIRST);
-    let dead = stage.doomed(doom, rx.clone(), |rx| other.receive(&rx, 4))?;
+    let dead = stage.doomed(doom, its, |rx| other.receive(&rx, 4))?;
     stage.holds(&dead, FIRST, 1);
     stage.see_die(dead)?;
-    let victim = stage.victim((tx.clone(), rx.clone()), |(tx, rx)| undertake(stage, &tx, &rx))?;
+    let victim = stage.victim((tx.clone(), last), |(tx, rx)| undertake(stage, &tx, &rx))?;
     stage.may_hold(&victim, super::stage::VICTIM, 1);
     stage.see_out(victim, || Ok(()))?;
     stage.settle(&tx, &rx, Capacity::Unbounded)

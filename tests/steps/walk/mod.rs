@@ -13,6 +13,7 @@
 mod batching;
 mod burying;
 mod floor;
+mod loans;
 mod meeting;
 mod passing;
 mod receiving;
@@ -58,6 +59,7 @@ fn plays() -> Vec<Play> {
         sending::PLAYS,
         batching::PLAYS,
         receiving::PLAYS,
+        loans::PLAYS,
         meeting::PLAYS,
         sleeping::PLAYS,
         burying::PLAYS,

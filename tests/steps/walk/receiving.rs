@@ -126,6 +126,8 @@ fn large(stage: &Stage) -> Outcome {
 
 fn overflowing(stage: &Stage) -> Outcome {
     let (tx, rx) = stage.options(Capacity::Unbounded).channel()?;
+    // Before there is anything that a clone would put in front.
+    let its = rx.clone();
     let mut filled = 0;
     while tx.statistics().spilled < 3 {
         stage.judge().send(&tx, filled, 10)?;
@@ -134,7 +136,7 @@ fn overflowing(stage: &Stage) -> Outcome {
     // What is in front is none of the victim's business.
     stage.judge().receive(&rx, filled as usize - 4)?;
     stage.judge().send(&tx, filled, LARGE)?;
-    let victim = stage.victim(rx.clone(), |rx| stage.itself().try_receive_all(&rx))?;
+    let victim = stage.victim(its, |rx| stage.itself().try_receive_all(&rx))?;
     stage.may_hold(&victim, VICTIM, 1);
     stage.see_out(victim, || Ok(()))?;
     stage.judge().send(&tx, filled + 1, 10)?;

@@ -4,8 +4,8 @@ use super::Play;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use postbox::{
-    Capacity, Child, Ends, Inspection, Mechanism, Options, Receiver, SendError, Sender, Spawn,
-    Wait, WaitStrategy, fork,
+    Capacity, Child, Ends, Inspection, Mechanism, Message, Options, Receiver, SendError, Sender,
+    Spawn, Wait, WaitStrategy, fork,
 };
 use postbox_steps::{
     Fate, Step, arm_also, disarm, for_descendants, forget, keep_to_oneself, times,
@@ -430,7 +430,16 @@ impl Stage {
 
     /// Takes the rest until nothing is in use but `members` records.
     pub fn clear(&self, rx: &Receiver<Numbered>, members: usize) -> Outcome {
-        let judge = self.judge();
+        self.clear_of(rx, members, |message| self.judge().note(message))
+    }
+
+    /// The same of any messages, each of which is noted.
+    pub fn clear_of<T: Message>(
+        &self,
+        rx: &Receiver<T>,
+        members: usize,
+        note: impl Fn(&T) -> Outcome,
+    ) -> Outcome {
         let mut begin = Instant::now();
         let mut starved = Duration::ZERO;
         let mut free = Inspection { members, ..Inspection::default() };
@@ -438,7 +447,7 @@ impl Stage {
             let before = Instant::now();
             match rx.receive_with(&Wait::timeout(GLANCE)) {
                 Ok(delivery) => {
-                    judge.note(&delivery)?;
+                    note(&delivery)?;
                     // Who always finds something notices no death, and a megabyte takes its time.
                     begin = Instant::now();
                     continue;
@@ -473,7 +482,7 @@ impl Member<'_> {
         (self.number, seq, vec![seq as u8; len])
     }
 
-    fn entry(&self, seq: u64) -> Entry {
+    pub fn entry(&self, seq: u64) -> Entry {
         Entry { by: self.number, sender: self.number, seq }
     }
 

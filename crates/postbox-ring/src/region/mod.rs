@@ -5,6 +5,7 @@
 //!          ──views::<T>─────► ViewSlice<T>    a row of them
 //!          ──strided::<T>───► StridedView<T>  one every `stride` bytes
 //!          ──write, read────  plain bytes, copied
+//!          ──slice, slice_mut► SharedSlice, SharedSliceMut   the same, piece by piece
 //! ```
 //!
 //! Bounds and alignment are checked when a view is made, so using it costs nothing. All the unsafe
@@ -12,13 +13,15 @@
 //!
 //! **What a copy may race with.** `read` and `write` copy with plain instructions, into and out of
 //! memory which another process may be writing at that moment if it breaks the protocol. No
-//! reference to those bytes is ever formed; what arrives may then be torn, and is decoded as hostile.
+//! reference to those bytes is formed, unless by somebody who trusts all others and says `unsafe`; what
+//! arrives may then be torn, and is decoded as hostile.
 //! Members that follow the protocol never copy bytes that a word has not given to them: loom and
 //! Miri check that.
 
 #![allow(unsafe_code, reason = "the one place where shared memory is touched")]
 
 mod shared;
+mod slice;
 mod view;
 
 use std::{
@@ -30,6 +33,7 @@ use std::{
 };
 
 pub use shared::Shared;
+pub use slice::{SharedSlice, SharedSliceMut};
 pub use view::{StridedView, View, ViewSlice};
 
 /// Alignment of every region: a page, as a mapping has.
@@ -128,8 +132,9 @@ impl Region {
     #[inline]
     pub fn write(&self, offset: usize, bytes: &[u8]) -> Result<(), OutOfBounds> {
         let to = self.place::<u8>(offset, bytes.len())?;
-        // SAFETY: `place` checked that the destination lies inside the living region, and a slice
-        // of safe Rust never overlaps it, since no reference to region bytes is ever handed out.
+        // SAFETY: `place` checked that the destination lies inside the living region. A slice never
+        // overlaps it: references to region bytes are handed out by `SharedSlice` alone, to a caller
+        // that has promised that nobody else uses those bytes.
         unsafe { to.as_ptr().copy_from_nonoverlapping(bytes.as_ptr(), bytes.len()) };
         Ok(())
     }

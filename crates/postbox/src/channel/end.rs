@@ -1,5 +1,6 @@
 //! One end of a channel: its seat among the members and its private state.
 
+use super::carry::Lending;
 use super::control::Member;
 use super::members::{Doing, Role, Seat, Statistic};
 use super::names::Card;
@@ -62,6 +63,8 @@ pub(crate) struct End {
     pub(crate) drains: Cell<bool>,
     /// Whether it holds messages of a packet; see `carry::held`.
     pub(crate) holds: Cell<bool>,
+    /// Bodies that this end's callers read and write where they lie.
+    pub(crate) lending: Lending,
     /// Whether a call of this end has the floor.
     pub(crate) has_floor: Cell<bool>,
     /// Whether the end has told the others that it takes no part any more.
@@ -134,6 +137,7 @@ impl End {
             partners_at: Cell::new(u64::MAX),
             drains: Cell::new(false),
             holds: Cell::new(false),
+            lending: Lending::default(),
             has_floor: Cell::new(false),
             parted: Cell::new(false),
         })
@@ -173,6 +177,7 @@ impl End {
             guarded: self.guarded,
             drains: self.drains.clone(),
             holds: Cell::new(false),
+            lending: Lending::default(),
             has_floor: Cell::new(false),
             parted: Cell::new(false),
         })
@@ -313,6 +318,9 @@ impl Drop for End {
             return;
         }
         self.member().end(Doing::Idle);
+        if self.lending.is_owed() {
+            self.channel.forget_bodies(self);
+        }
         self.channel.block.leave(self.seat);
         self.channel.left();
     }

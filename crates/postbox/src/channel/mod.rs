@@ -64,8 +64,8 @@ pub use batch::Batch;
 pub use inspection::Inspection;
 pub use options::{Options, channel};
 pub use pollable::Pollable;
-pub use receiver::{Delivery, Iter, Receiver};
-pub use sender::{Receipt, Sender};
+pub use receiver::{Delivery, InPlace, Iter, Receiver};
+pub use sender::{Loan, Receipt, Sender};
 pub use statistics::Statistics;
 
 pub(crate) use end::End;

@@ -1,5 +1,9 @@
 //! The receiving end.
 
+mod in_place;
+
+pub use in_place::InPlace;
+
 use super::Awaited;
 use super::carry::{Inbox, Popped};
 use super::end::End;

@@ -1,5 +1,9 @@
 //! The sending end.
 
+mod loan;
+
+pub use loan::Loan;
+
 use super::Awaited;
 use super::carry::{NotPushed, Outbox, Outgoing, Pushed};
 use super::end::End;

@@ -128,7 +128,8 @@ pub(crate) struct Bodies {
 /// Says of a position that it is one in the warm log; no log comes that far.
 const WARM: u64 = 1 << 63;
 
-/// A body that its sender has written.
+/// A body: its sender's, or its receiver's. As with a run, to hold one proves nothing.
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct Body {
     run: Run,
     log: u64,
@@ -157,7 +158,8 @@ impl Bodies {
         }
     }
 
-    fn claim(&self, memory: &OwnedFd, member: u16, len: usize) -> Result<Body, NoSpace> {
+    /// Claims room for a body; it is `member`'s until it is published.
+    pub(super) fn claim(&self, memory: &OwnedFd, member: u16, len: usize) -> Result<Body, NoSpace> {
         if let Some(Ok(run)) = self.warm.as_ref().map(|warm| warm.claim(memory, member, len)) {
             return Ok(Body { run, log: WARM });
         }
@@ -166,6 +168,11 @@ impl Bodies {
 
     fn log_of(&self, body: &Body) -> &Log {
         &self.place(body.log).0.log
+    }
+
+    /// Where its room lies in the region.
+    pub(super) fn range(&self, body: &Body) -> Range<usize> {
+        self.log_of(body).data_range(&body.run)
     }
 
     /// Writes a body; it is `member`'s until it is published.
@@ -177,7 +184,7 @@ impl Bodies {
         bytes: &[u8],
     ) -> Result<Body, NoSpace> {
         let body = self.claim(memory, member, bytes.len())?;
-        match region.write(self.log_of(&body).data_range(&body.run).start, bytes) {
+        match region.write(self.range(&body).start, bytes) {
             Ok(()) => {
                 at(Step::BodyWritten);
                 Ok(body)
@@ -193,9 +200,29 @@ impl Bodies {
         let _ = self.log_of(&body).publish(body.run, label.into());
     }
 
-    /// Its entry did not go in.
+    /// Its entry did not go in, or it has been read.
     pub(crate) fn abandon(&self, body: Body) {
         self.log_of(&body).release(body.run);
+    }
+
+    /// The body there, which is `member`'s alone until it gives it back; none if it is gone, its
+    /// sender having died.
+    pub(super) fn capture(
+        &self,
+        position: u64,
+        len: u32,
+        member: u16,
+    ) -> Result<Option<Body>, Fault> {
+        let (store, at) = self.place(position);
+        // Its sender may publish it in between: look twice.
+        let captured = (0..3).find_map(|_| store.log.capture(store.waiting(at)?, member));
+        let Some(run) = captured else { return Ok(None) };
+        let body = Body { run, log: position & WARM };
+        if len as usize <= self.range(&body).len() {
+            return Ok(Some(body));
+        }
+        self.abandon(body);
+        Err(Fault::Corrupt("a body is longer than its room"))
     }
 
     /// Copies a body out and frees it; false if it is gone, its sender having died.
@@ -207,20 +234,11 @@ impl Bodies {
         member: u16,
         into: &mut Vec<u8>,
     ) -> Result<bool, Fault> {
-        let (store, position) = self.place(position);
-        let log = &store.log;
-        // Its sender may publish it in between: look twice.
-        let captured = (0..3).find_map(|_| log.capture(store.waiting(position)?, member));
-        let Some(run) = captured else { return Ok(false) };
-        let range = log.data_range(&run);
-        let copied = if len as usize <= range.len() {
-            region.read_append(range.start, len as usize, into).map_err(outside)
-        } else {
-            Err(Fault::Corrupt("a body is longer than its room"))
-        };
+        let Some(body) = self.capture(position, len, member)? else { return Ok(false) };
+        let copied = region.read_append(self.range(&body).start, len as usize, into);
         at(Step::BodyCopied);
-        log.release(run);
-        copied.map(|()| true)
+        self.abandon(body);
+        copied.map(|()| true).map_err(outside)
     }
 
     /// Frees a body that nobody will take: its offer was withdrawn, or its taker died.

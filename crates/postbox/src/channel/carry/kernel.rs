@@ -62,7 +62,11 @@ impl Channel {
     }
 
     #[inline(always)]
-    fn admit(&self, outbox: &Outbox, cell: Option<CellRef>) -> Result<Ticket, NotPushed> {
+    pub(super) fn admit(
+        &self,
+        outbox: &Outbox,
+        cell: Option<CellRef>,
+    ) -> Result<Ticket, NotPushed> {
         let admission = self.block.control.admission();
         let ticket = match self.one_to_one {
             true => admission.admit_alone(self.window, &outbox.limit),

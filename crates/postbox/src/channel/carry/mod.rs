@@ -19,10 +19,12 @@ mod express;
 mod front;
 mod held;
 mod kernel;
+mod loan;
 mod open;
 mod packet;
 mod ring;
 
+pub(crate) use loan::Lending;
 pub(crate) use packet::{Gathered, Went};
 
 use self::held::Rest;

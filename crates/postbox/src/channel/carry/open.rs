@@ -63,9 +63,7 @@ impl Channel {
                 into.extend_from_slice(&entry[begin..]);
                 true
             }
-            Some(position) => {
-                self.bodies.take(&self.region, position, envelope.len, end.seat.index, into)?
-            }
+            Some(position) => self.take_body(end, position, envelope.len, into)?,
         };
         if ticketed {
             at(Step::MessageCopied);

@@ -115,7 +115,7 @@ impl Channel {
     }
 
     #[inline(always)]
-    fn fill_slot(
+    pub(super) fn fill_slot(
         &self,
         ring: &SlotRing,
         end: &End,
@@ -226,9 +226,7 @@ impl Channel {
                 .read_append(offset + begin, envelope.len as usize, into)
                 .map(|()| true)
                 .map_err(outside),
-            (Claimed::Mine, Some(position)) => {
-                self.bodies.take(&self.region, position, envelope.len, end.seat.index, into)
-            }
+            (Claimed::Mine, Some(position)) => self.take_body(end, position, envelope.len, into),
         };
         at(Step::SlotRead);
         release(ring, inbox, taken);

@@ -1,10 +1,10 @@
 //! What a hostile owner hands out, and what a hostile member puts in.
 
-use super::super::carry::Drops;
+use super::super::carry::{Drops, Outbox};
 use super::super::envelope::{Envelope, PacketHeader};
 use super::super::{Awaited, Carrier, Channel, End, Role};
 use crate::error::{Fault, ReceiveError};
-use crate::{Bytes, Mechanism, Options, Receiver, Wait, WaitStrategy};
+use crate::{Bytes, Mechanism, Options, Receiver, Sender, Wait, WaitStrategy};
 use postbox_sys::pipe;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
@@ -122,6 +122,46 @@ fn a_packet_that_makes_no_sense_is_none_and_one_that_does_is_held() {
         assert_eq!(&**rx.try_receive().unwrap().unwrap(), expected);
     }
     assert!(rx.try_receive().unwrap().is_none());
+}
+
+#[test]
+fn a_body_in_place_ends_where_its_room_does() {
+    let options = Options::new(Mechanism::SharedMemory).max_message(100_000).byte_cap(1 << 16);
+    let channel = Arc::new(Channel::create(options.config()).unwrap());
+    let join = |role| End::join(channel.clone(), role, WaitStrategy::Block).unwrap();
+    let (mut tx, mut rx) =
+        (Sender::<Bytes>::new(join(Role::Sender)), Receiver::new(join(Role::Receiver)));
+    for longer in [40_001 + 64, 99_999] {
+        let lying = join(Role::Sender);
+        let body = channel.lend(&lying, 40_000).unwrap();
+        channel.push_lent(&lying, &Outbox::default(), body, longer).unwrap();
+        let error = rx.try_receive_in_place().unwrap_err();
+        assert!(matches!(error, ReceiveError::Fault(Fault::Corrupt(_))), "{error}");
+        // Its room is anybody's again.
+        tx.try_loan(40_000).unwrap().try_send().unwrap();
+        assert_eq!(rx.try_receive_in_place().unwrap().unwrap().len(), 40_000);
+    }
+}
+
+#[test]
+fn whatever_is_overwritten_a_message_in_place_stays_where_it_is() {
+    let channel = Channel::create(Options::new(Mechanism::SharedMemory).config()).unwrap();
+    let channel = Arc::new(channel);
+    let join = |role| End::join(channel.clone(), role, WaitStrategy::Block).unwrap();
+    let tx = Sender::<Bytes>::new(join(Role::Sender));
+    let (mut lender, mut rx) = (tx.clone(), Receiver::<Bytes>::new(join(Role::Receiver)));
+    tx.try_send(&[7; 9000]).unwrap();
+    let message = rx.try_receive_in_place().unwrap().unwrap();
+    let mut loan = lender.try_loan(9000).unwrap();
+    // The words of the log that both lie in, and then their bytes.
+    let layout = channel.config.layout();
+    let log = layout.warm_bodies.unwrap_or(layout.bodies);
+    channel.region.write(log.offset, &vec![0xff; 4 << 20]).unwrap();
+    assert_eq!((message.len(), message.bytes().to_vec()), (9000, vec![0xff; 9000]));
+    loan.bytes_mut().fill(1);
+    assert_eq!(loan.bytes().to_vec(), [1; 9000]);
+    assert_eq!(message.bytes().to_vec(), [0xff; 9000]);
+    drop((message, loan));
 }
 
 #[test]
