@@ -45,6 +45,10 @@ impl Wait<'static> {
 }
 
 impl<'c> Wait<'c> {
+    pub(crate) fn is_forever(&self) -> bool {
+        self.deadline.is_none() && self.cancel.is_none()
+    }
+
     /// The same patience, ended early once `cancel` fires.
     pub fn cancelled_by<'a>(self, cancel: &'a Cancel) -> Wait<'a>
     where

@@ -15,7 +15,7 @@
 //! `cell` is index (16) · generation (27) of a receipt cell, `position` that of a run in the log
 //! of bodies. Whoever reads one trusts nothing in it.
 
-use postbox_ring::admission::TICKET_MASK;
+use postbox_ring::admission::{TICKET_MASK, Ticket};
 pub(crate) use postbox_ring::receipt::CellRef;
 
 /// The offer's cell is to be settled before the application sees the message.
@@ -108,6 +108,38 @@ impl Envelope {
         if self.body.is_none() {
             into.extend_from_slice(message);
         }
+    }
+
+    /// The whole entry of a message that is no offer and lies in it.
+    #[inline]
+    pub(crate) fn write_plain_entry(
+        ticket: Ticket,
+        sender_pid: u32,
+        message: &[u8],
+        into: &mut Vec<u8>,
+    ) {
+        let epoch = u64::from(ticket.epoch as u8);
+        let first = MARK << 56 | epoch << 48 | ticket.number & TICKET_MASK;
+        let second = u64::from(sender_pid) << 32 | u64::from(message.len() as u32);
+        let mut header = [0; 16];
+        header[..8].copy_from_slice(&first.to_le_bytes());
+        header[8..].copy_from_slice(&second.to_le_bytes());
+        into.clear();
+        into.reserve(header.len() + message.len());
+        into.extend_from_slice(&header);
+        into.extend_from_slice(message);
+    }
+
+    /// Its ticket (with the low bits of the epoch), its sender and its bytes, if it is such an entry.
+    #[inline]
+    pub(crate) fn from_plain_entry(entry: &[u8]) -> Option<(Ticket, u32, &[u8])> {
+        let (header, message) = entry.split_first_chunk::<16>()?;
+        let (first, second) = header.split_first_chunk::<8>()?;
+        let first = u64::from_le_bytes(*first);
+        let second = u64::from_le_bytes(second.try_into().ok()?);
+        let plain = first >> 56 == MARK && message.len() == second as u32 as usize;
+        let ticket = Ticket { number: first & TICKET_MASK, epoch: (first >> 48) as u16 & 0xff };
+        plain.then_some((ticket, (second >> 32) as u32, message))
     }
 
     /// The header of a slot, and its length.
@@ -287,6 +319,16 @@ mod tests {
             }
             prop_assert_eq!(Envelope::from_entry(&entry), Some((envelope, len)));
 
+            let ticket = Ticket { number: envelope.ticket, epoch: envelope.epoch.into() };
+            let plain = len == 16 && !envelope.engaging;
+            let read = Envelope::from_plain_entry(&entry);
+            prop_assert_eq!(read, plain.then_some((ticket, envelope.sender_pid, &body[..])));
+            if plain {
+                let mut written = Vec::new();
+                Envelope::write_plain_entry(ticket, envelope.sender_pid, &body, &mut written);
+                prop_assert_eq!(&written, &entry);
+            }
+
             let (header, len) = envelope.for_slot();
             let expected = Envelope { epoch: 0, ticket: 0, ..envelope };
             prop_assert_eq!(Envelope::from_slot(&header), Some((expected, len)));
@@ -323,6 +365,7 @@ mod tests {
         fn no_bytes_make_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..64)) {
             let _ = PacketHeader::read(&bytes, |_| true);
             let _ = Envelope::from_entry(&bytes);
+            let _ = Envelope::from_plain_entry(&bytes);
             let _ = Envelope::from_slot(&bytes);
         }
     }

@@ -139,6 +139,8 @@ pub(crate) struct Channel {
     window: Option<u64>,
     /// Whether receivers queue for the floor.
     queues: bool,
+    /// Whether messages pass without meeting or queueing: what the lanes of a kernel object need.
+    plain: bool,
     /// Whether there can only ever be one sender and one receiver.
     one_to_one: bool,
     /// Whether plain messages may take the express lane: in a bounded ring for two.
@@ -208,6 +210,7 @@ impl Channel {
         let window = config.window();
         let queues = config.policy == Policy::OneAtATime;
         let one_to_one = config.form == Form::OneToOne && config.lifetime == Lifetime::Ends;
+        let plain = config.capacity != Capacity::Zero && !queues;
         let bounded = matches!(config.capacity, Capacity::Bounded(_));
         let express = one_to_one && bounded && !queues && matches!(carrier, Carrier::Ring(_));
         Ok(Channel {
@@ -223,6 +226,7 @@ impl Channel {
             members_at: layout.members,
             window,
             queues,
+            plain,
             one_to_one,
             express,
         })

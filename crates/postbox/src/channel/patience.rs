@@ -1,7 +1,7 @@
 //! Whether to spin before sleeping, and what an end has learnt about it.
 
-use super::Carrier;
 use super::control::Awaited;
+use super::{Carrier, Channel};
 use crate::mechanism::WaitStrategy;
 use postbox_sys::cpu;
 use std::cell::Cell;
@@ -24,17 +24,19 @@ pub(crate) struct Patience {
 ///
 /// Each look at a slot takes its cache line from a sender that is about to write it, and each look at
 /// the head takes that from a receiver that moves it: to look less often is to be served sooner. Room
-/// comes in numbers, so who waits for it can look still less often.
-const BREATHS_FOR_MESSAGE: u32 = 2;
+/// comes in numbers, so who waits for it can look still less often. Where there may be many, what
+/// takes longest is what a receiver does with a slot once it has come.
+const BREATHS_FOR_MESSAGE: u32 = 1;
+const BREATHS_FOR_TWO: u32 = 2;
 const BREATHS_FOR_ROOM: u32 = 4;
 
 /// Lets the other side work between two attempts.
 #[inline]
-pub(crate) fn pause(carrier: &Carrier, awaited: Awaited) {
-    match (carrier, awaited) {
+pub(crate) fn pause(channel: &Channel, awaited: Awaited) {
+    match (&channel.carrier, awaited) {
         (Carrier::Kernel(_), _) => std::hint::spin_loop(),
         (Carrier::Ring(_), Awaited::Message | Awaited::Receipt) => {
-            cpu::breathe(BREATHS_FOR_MESSAGE)
+            cpu::breathe(if channel.one_to_one { BREATHS_FOR_TWO } else { BREATHS_FOR_MESSAGE })
         }
         (Carrier::Ring(_), _) => cpu::breathe(BREATHS_FOR_ROOM),
     }

@@ -5,7 +5,7 @@ mod in_place;
 pub use in_place::InPlace;
 
 use super::Awaited;
-use super::carry::{Inbox, Popped};
+use super::carry::{Express, Inbox, Popped};
 use super::end::End;
 use super::floor::Floor;
 use super::lifetime::Over;
@@ -251,13 +251,22 @@ impl<T: Message> Receiver<T> {
         if let Some(popped) = self.end.channel.receive_express(&self.end, &self.inbox, into) {
             return Ok(popped);
         }
+        let empty = match self.end.channel.receive_entry(&self.end, &self.inbox, into)? {
+            Express::Message(popped) => return Ok(popped),
+            Express::Nothing => true,
+            Express::LongWay => false,
+        };
         self.look_at_owner()?;
         let _floor = match Floor::wait(&self.end, wait) {
             Ok(floor) => floor,
             Err(error) => return self.leave_line(error),
         };
         let turn = Turn::wait(&self.end);
-        let outcome = self.end.wait_for(Awaited::Message, wait, || self.pop_or_end(into));
+        let attempt = || self.pop_or_end(into);
+        let outcome = match empty && wait.is_forever() {
+            true => self.end.wait_for_more(Awaited::Message, wait, attempt),
+            false => self.end.wait_for(Awaited::Message, wait, attempt),
+        };
         match outcome {
             Ok(popped) => Ok(popped),
             Err(error) => self.leave_without(error, &turn, into),

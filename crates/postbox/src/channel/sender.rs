@@ -237,13 +237,16 @@ impl<T: Message> Sender<T> {
         self.wait_for_room(wait, || self.push_plain(bytes))
     }
 
-    /// Whether the message went by the express lane.
+    /// Whether the message went by an express lane.
     #[inline(always)]
     fn sent_express(&self, bytes: &[u8]) -> bool {
         let end = &self.end;
-        let sent = end.channel.express
-            && end.partners().is_ok()
-            && end.channel.push_express(end, &self.outbox, bytes);
+        let sent = end.partners().is_ok()
+            && if end.channel.express {
+                end.channel.push_express(end, &self.outbox, bytes)
+            } else {
+                end.channel.push_plain_entry(end, &self.outbox, bytes)
+            };
         if sent {
             end.count_message(bytes.len());
         }

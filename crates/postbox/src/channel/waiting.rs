@@ -61,6 +61,22 @@ impl End {
         }
     }
 
+    /// As [`wait_for`](Self::wait_for), for whoever has just seen that there is nothing.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn wait_for_more<R, E>(
+        &self,
+        awaited: Awaited,
+        wait: &Wait,
+        attempt: impl FnMut() -> Result<Option<R>, E>,
+    ) -> Result<R, E>
+    where
+        E: From<Ended> + From<Fault>,
+    {
+        self.awaits.set(awaited);
+        self.wait_on(wait, attempt)
+    }
+
     /// Whether a ring was meant for this end while it was awake.
     fn was_rung(&self, awaited: Awaited) -> bool {
         let mut sets = self.sets.borrow_mut();
@@ -73,9 +89,16 @@ impl End {
     /// At a glance, there is no message: a load or two where an attempt takes twenty.
     #[inline]
     fn plainly_nothing(&self) -> bool {
-        match &self.channel.carrier {
-            Carrier::Ring(ring) => self.awaits.get() == Awaited::Message && ring.is_empty_still(),
-            Carrier::Kernel(_) => false,
+        let channel = &self.channel;
+        match &channel.carrier {
+            Carrier::Ring(ring) if self.awaits.get() == Awaited::Message => {
+                if channel.one_to_one {
+                    ring.is_empty_still()
+                } else {
+                    ring.is_empty()
+                }
+            }
+            _ => false,
         }
     }
 
@@ -97,7 +120,7 @@ impl End {
         let mut spun = 0;
         let mut looked = clock::coarse();
         while spun < spins {
-            patience::pause(&self.channel.carrier, self.awaits.get());
+            patience::pause(&self.channel, self.awaits.get());
             spun += 1;
             // Now and then in earnest, for what a glance does not tell: disconnection, repairs.
             if spun % EARNEST == 0 || !self.plainly_nothing() {

@@ -24,6 +24,7 @@ mod open;
 mod packet;
 mod ring;
 
+pub(crate) use express::Express;
 pub(crate) use loan::Lending;
 pub(crate) use packet::{Gathered, Went};
 

@@ -38,6 +38,18 @@ impl Channel {
         into: &mut Vec<u8>,
         engagement: &Engagement<'_>,
     ) -> Result<One, Fault> {
+        if let Some((ticket, sender_pid, message)) = Envelope::from_plain_entry(entry)
+            && self.config.allows(message.len())
+            && matches!(self.carrier, Carrier::Kernel(_))
+        {
+            // As below, without the questions.
+            end.member().last_ticket.store(ticket.number + 1, Release);
+            at(Step::TicketNoted);
+            into.extend_from_slice(message);
+            at(Step::MessageCopied);
+            self.gone(end, ticket.epoch);
+            return Ok(One::Message(Popped { sender_pid }));
+        }
         let envelope = Envelope::from_entry(entry);
         let Some((envelope, begin)) = envelope.filter(|(e, _)| self.config.allows(e.len as usize))
         else {
