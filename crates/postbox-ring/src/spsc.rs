@@ -169,6 +169,17 @@ impl<M: SlotMemory> SpscReceiver<M> {
         }
     }
 
+    /// As [`take`](SpscReceiver::take), for whoever looks again and again: a slot of two lines is fetched
+    /// whole each time, so that its second line comes along with the first.
+    ///
+    /// # Errors
+    /// As `take`.
+    #[inline]
+    pub fn fetch_and_take(&mut self) -> Result<Option<Taken>, Corrupt> {
+        self.ring.memory().fetch_rest(self.head.index());
+        self.take()
+    }
+
     /// Moves on: the entry is taken, and its slot free. A second release is ignored.
     #[inline]
     pub fn release(&mut self, taken: Taken) {

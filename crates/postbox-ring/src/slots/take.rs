@@ -105,16 +105,6 @@ impl<M: SlotMemory> Slots<M> {
         false
     }
 
-    /// As [`is_empty`](Slots::is_empty), for whoever looks again and again until something waits: a slot of
-    /// two lines is fetched whole each time, so that its second line comes along with the first.
-    #[inline]
-    pub fn is_empty_still(&self) -> bool {
-        // Acquire: pairs with the Release in `advance`.
-        let head = Position::from_raw(self.memory().head().load(Ordering::Acquire));
-        self.memory().fetch_rest(head.index());
-        self.is_empty()
-    }
-
     /// What `word` means to someone who found the head at `head`.
     #[inline]
     pub(crate) fn standing(&self, head: Position, word: SlotWord) -> Standing {

@@ -248,10 +248,7 @@ impl<T: Message> Receiver<T> {
     ) -> Result<Popped, ReceiveError> {
         self.end.check()?;
         self.settle_pending()?;
-        if let Some(popped) = self.end.channel.receive_express(&self.end, &self.inbox, into) {
-            return Ok(popped);
-        }
-        let empty = match self.end.channel.receive_entry(&self.end, &self.inbox, into)? {
+        let empty = match self.receive_express(into)? {
             Express::Message(popped) => return Ok(popped),
             Express::Nothing => true,
             Express::LongWay => false,
@@ -262,14 +259,38 @@ impl<T: Message> Receiver<T> {
             Err(error) => return self.leave_line(error),
         };
         let turn = Turn::wait(&self.end);
-        let attempt = || self.pop_or_end(into);
-        let outcome = match empty && wait.is_forever() {
-            true => self.end.wait_for_more(Awaited::Message, wait, attempt),
-            false => self.end.wait_for(Awaited::Message, wait, attempt),
+        let mut attempt = |earnest: bool| {
+            if !earnest {
+                match self.end.channel.receive_slot(&self.end, &self.inbox, into) {
+                    Express::Message(popped) => return Ok(Some(popped)),
+                    Express::Nothing => return Ok(None),
+                    Express::LongWay => {}
+                }
+            }
+            self.pop_or_end(into)
+        };
+        let first = if empty && wait.is_forever() { Ok(None) } else { attempt(true) };
+        let outcome = match first {
+            Ok(Some(popped)) => {
+                self.end.was_awake();
+                Ok(popped)
+            }
+            Ok(None) => self.end.wait_for_more(Awaited::Message, wait, attempt),
+            Err(error) => Err(error),
         };
         match outcome {
             Ok(popped) => Ok(popped),
             Err(error) => self.leave_without(error, &turn, into),
+        }
+    }
+
+    /// The short ways.
+    #[inline(always)]
+    fn receive_express(&self, into: &mut Vec<u8>) -> Result<Express, Fault> {
+        let channel = &self.end.channel;
+        match channel.express {
+            true => Ok(channel.receive_slot(&self.end, &self.inbox, into)),
+            false => channel.receive_entry(&self.end, &self.inbox, into),
         }
     }
 

@@ -56,19 +56,18 @@ impl End {
                 self.was_awake();
                 Ok(done)
             }
-            Ok(None) => self.wait_on(wait, attempt),
+            Ok(None) => self.wait_on(wait, |_| attempt()),
             Err(error) => Err(error),
         }
     }
 
-    /// As [`wait_for`](Self::wait_for), for whoever has just seen that there is nothing.
-    #[cold]
-    #[inline(never)]
+    /// As [`wait_for`](Self::wait_for), for whoever has just seen that there is nothing. While it spins on a
+    /// ring for two, `attempt` may be told to cast no more than a glance.
     pub(crate) fn wait_for_more<R, E>(
         &self,
         awaited: Awaited,
         wait: &Wait,
-        attempt: impl FnMut() -> Result<Option<R>, E>,
+        attempt: impl FnMut(bool) -> Result<Option<R>, E>,
     ) -> Result<R, E>
     where
         E: From<Ended> + From<Fault>,
@@ -86,19 +85,16 @@ impl End {
         set.take_early()
     }
 
-    /// At a glance, there is no message: a load or two where an attempt takes twenty.
+    /// At a glance, there is no message: a load or two where an attempt takes twenty. On a ring for two
+    /// the attempt itself is one, if it need not be in earnest.
     #[inline]
     fn plainly_nothing(&self) -> bool {
-        let channel = &self.channel;
-        match &channel.carrier {
-            Carrier::Ring(ring) if self.awaits.get() == Awaited::Message => {
-                if channel.one_to_one {
-                    ring.is_empty_still()
-                } else {
-                    ring.is_empty()
-                }
+        match &self.channel.carrier {
+            Carrier::Ring(ring) => {
+                let message = self.awaits.get() == Awaited::Message;
+                message && (self.channel.express || ring.is_empty())
             }
-            _ => false,
+            Carrier::Kernel(_) => false,
         }
     }
 
@@ -108,7 +104,7 @@ impl End {
     fn wait_on<R, E>(
         &self,
         wait: &Wait,
-        mut attempt: impl FnMut() -> Result<Option<R>, E>,
+        mut attempt: impl FnMut(bool) -> Result<Option<R>, E>,
     ) -> Result<R, E>
     where
         E: From<Ended> + From<Fault>,
@@ -123,11 +119,14 @@ impl End {
             patience::pause(&self.channel, self.awaits.get());
             spun += 1;
             // Now and then in earnest, for what a glance does not tell: disconnection, repairs.
-            if spun % EARNEST == 0 || !self.plainly_nothing() {
-                if let Some(done) = attempt()? {
-                    self.patience.learn(true);
-                    return Ok(done);
-                }
+            let earnest = spun % EARNEST == 0 || !self.plainly_nothing();
+            if (earnest || self.channel.express)
+                && let Some(done) = attempt(earnest)?
+            {
+                self.patience.learn(true);
+                return Ok(done);
+            }
+            if earnest {
                 // Attempts take long where memory lies: so many of them would outlast any deadline.
                 let now = clock::coarse();
                 if now.wrapping_sub(looked) > MOST_SPINNING {
@@ -161,7 +160,7 @@ impl End {
             // The cancel comes before the last attempt, so that a wake-up meant for this end and
             // not used up is never carried off by it.
             let ended = wait.over();
-            let done = attempt()?;
+            let done = attempt(true)?;
             if (done.is_some() || ended.is_some()) && self.was_rung(awaited) {
                 // A ring has taken this end's place already: it is not to be given up twice.
                 asleep.rung();
@@ -192,7 +191,7 @@ impl End {
                 heard = awaited == Awaited::Room;
             }
             drop(asleep);
-            if let Some(done) = attempt()? {
+            if let Some(done) = attempt(true)? {
                 return Ok(done);
             }
         }

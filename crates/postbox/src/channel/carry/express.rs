@@ -20,10 +20,13 @@ use postbox_steps::{Step, at};
 const NEAR: usize = 48;
 const HEADER: usize = Envelope::slot_overhead(false);
 
+/// Something that a lane leaves to the long way.
+struct Unusual;
+
 /// What came of it.
 pub(crate) enum Express {
     Message(Popped),
-    /// The kernel object is empty.
+    /// The ring or kernel object is empty.
     Nothing,
     LongWay,
 }
@@ -64,36 +67,42 @@ impl Channel {
         true
     }
 
-    /// Takes the next message into `into`, which is empty, if that is plain.
+    /// Takes the next message out of its slot if that is plain: in an [express](Channel::express) channel.
     #[inline(always)]
-    pub(crate) fn receive_express(
+    pub(crate) fn receive_slot(&self, end: &End, inbox: &Inbox, into: &mut Vec<u8>) -> Express {
+        match self.take_plain(end, inbox, into) {
+            Ok(Some(popped)) => Express::Message(popped),
+            Ok(None) => Express::Nothing,
+            Err(Unusual) => Express::LongWay,
+        }
+    }
+
+    #[inline(always)]
+    fn take_plain(
         &self,
         end: &End,
         inbox: &Inbox,
         into: &mut Vec<u8>,
-    ) -> Option<Popped> {
-        if !self.express || end.guarded {
-            return None;
-        }
-        let mut single = inbox.single.try_borrow_mut().ok()?;
-        let receiver = (*single).as_mut()?;
-        let taken = receiver.take().ok().flatten()?;
+    ) -> Result<Option<Popped>, Unusual> {
+        let mut single = inbox.single.try_borrow_mut().map_err(|_| Unusual)?;
+        let receiver = (*single).as_mut().filter(|_| !end.guarded).ok_or(Unusual)?;
+        let Some(taken) = receiver.fetch_and_take().map_err(|_| Unusual)? else { return Ok(None) };
         let offset = taken.body_offset();
         let mut header = [0; HEADER];
-        self.region.read(offset, &mut header).ok()?;
-        let (sender_pid, len) = Envelope::from_plain_header(header)?;
+        self.region.read(offset, &mut header).map_err(|_| Unusual)?;
+        let (sender_pid, len) = Envelope::from_plain_header(header).ok_or(Unusual)?;
         let len = len as usize;
         // SeqCst: as in `lower_level`, which has nothing to do then.
         let watched = self.block.control.pollables.load(SeqCst) > 0;
         if watched || len > taken.body_len() - HEADER || !self.config.allows(len) {
-            return None;
+            return Err(Unusual);
         }
-        self.region.read_append(offset + HEADER, len, into).ok()?;
+        self.region.read_append(offset + HEADER, len, into).map_err(|_| Unusual)?;
         at(Step::SlotRead);
         receiver.release(taken);
         self.freed();
         end.count_message(len);
-        Some(Popped { sender_pid })
+        Ok(Some(Popped { sender_pid }))
     }
 
     /// Sends a message through the kernel object if that is plain; there are partners.

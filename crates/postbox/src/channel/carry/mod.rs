@@ -230,7 +230,9 @@ impl Channel {
         inbox: &Inbox,
         into: &mut Vec<u8>,
     ) -> Result<Option<Popped>, Fault> {
-        if let Some(popped) = self.receive_express(end, inbox, into) {
+        if self.express
+            && let Express::Message(popped) = self.receive_slot(end, inbox, into)
+        {
             return Ok(Some(popped));
         }
         let engagement = Engagement::of(end);
