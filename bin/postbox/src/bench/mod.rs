@@ -11,7 +11,7 @@
 //! and [`placement`] (what is run, and where), [`ends`], [`ping_pong`] and [`stream`] (the work),
 //! [`subjects`] and [`meeting`] (ours), [`references`] (the others), [`crew`] and [`contender`] (one
 //! run), [`peers`] (other libraries), [`figures`] and [`statistics`] (what becomes of it), [`turns`], [`gate`] and [`course`] (one
-//! case), [`targets`] (what is to be reached), [`exchange`] (work
+//! case), [`targets`] (what is to be reached), [`mod@exchange`] (work
 //! without a clock), [`row`], [`table`], [`report`], [`plot`] and [`machine`] (what is shown).
 
 mod arguments;
