@@ -90,6 +90,7 @@ use postbox_ring::sync::Ordering::{Acquire, Relaxed, Release};
 use postbox_sys::{Errno, memfd};
 use spool::{Bodies, Overflow};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::atomic::AtomicBool;
 
 /// The shared words, as this process sees them.
 pub(crate) struct ControlBlock {
@@ -139,6 +140,8 @@ pub(crate) struct Channel {
     window: Option<u64>,
     /// Whether receivers queue for the floor.
     queues: bool,
+    /// Whether this process knows that messages share packets no more.
+    singly: AtomicBool,
     /// Whether messages pass without meeting or queueing: what the lanes of a kernel object need.
     plain: bool,
     /// Whether there can only ever be one sender and one receiver.
@@ -226,6 +229,7 @@ impl Channel {
             members_at: layout.members,
             window,
             queues,
+            singly: AtomicBool::new(false),
             plain,
             one_to_one,
             express,

@@ -21,7 +21,7 @@ use crate::channel::{Carrier, Channel};
 use crate::error::Fault;
 use crate::mechanism::Form;
 use crate::queue::KernelQueue;
-use postbox_ring::sync::Ordering::{Acquire, SeqCst};
+use postbox_ring::sync::Ordering::{Acquire, Relaxed, SeqCst};
 use postbox_steps::{Step, at};
 use postbox_sys::Errno;
 use std::time::{Duration, Instant};
@@ -145,7 +145,9 @@ impl Channel {
         let (Carrier::Kernel(queue), Form::ManyToMany) = (&self.carrier, self.config.form) else {
             return Ok(());
         };
-        if packing.load(Acquire) == SINGLY {
+        // Once is for ever: a member that writes what it may not cannot have it done again and again.
+        if self.singly.load(Relaxed) || packing.load(Acquire) == SINGLY {
+            self.singly.store(true, Relaxed);
             return Ok(());
         }
         // SeqCst: before the looks at what senders are doing; pairs with `packs`.
@@ -166,6 +168,7 @@ impl Channel {
         opened?;
         at(Step::PacketsOpened);
         packing.store(SINGLY, SeqCst);
+        self.singly.store(true, Relaxed);
         end.mend();
         Ok(())
     }
