@@ -25,6 +25,8 @@ fi
 passes=$((seconds >= 1600 ? 8 : 4))
 # Four mechanisms share a pass.
 each=$(awk "BEGIN { print $seconds / $passes / 4 }")
+# Freed memory goes back to the system at once: what is sampled is what is held.
+export MALLOC_ARENA_MAX=1 MALLOC_MMAP_THRESHOLD_=1048576 MALLOC_TRIM_THRESHOLD_=1048576
 result=$(mktemp)
 "$POSTBOX" chaos --passes "$passes" --seconds "$each" ${SEED:+--seed "$SEED"} >"$result" &
 chaos=$!

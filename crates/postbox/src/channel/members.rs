@@ -92,6 +92,15 @@ pub(crate) enum Doing {
     Offering = 1,
     /// Between taking a ticket and finishing the push, or between popping and counting.
     Busy = 2,
+    /// Busy, with a push of what may be a packet.
+    Packing = 3,
+}
+
+impl Doing {
+    /// Whether it is in the middle of an operation.
+    pub(crate) fn is_busy(self) -> bool {
+        matches!(self, Doing::Busy | Doing::Packing)
+    }
 }
 
 impl Member {
@@ -107,8 +116,18 @@ impl Member {
 
     /// Begins an operation. Its store comes before everything the operation does to shared state.
     pub(crate) fn begin(&self) {
+        self.begin_to(Doing::Busy);
+    }
+
+    /// The same of a push of what may be a packet.
+    pub(crate) fn begin_packing(&self) {
+        self.begin_to(Doing::Packing);
+    }
+
+    #[inline(always)]
+    fn begin_to(&self, doing: Doing) {
         let op = self.op.load(Relaxed);
-        self.op.store((op & !3).wrapping_add(4) | Doing::Busy as u64, Relaxed);
+        self.op.store((op & !3).wrapping_add(4) | doing as u64, Relaxed);
         // Orders the store before the compare-and-swap or system call that follows; pairs with
         // the Acquire load in `op`.
         fence(Release);
@@ -129,7 +148,8 @@ impl Member {
         let doing = match op & 3 {
             0 => Doing::Idle,
             1 => Doing::Offering,
-            _ => Doing::Busy,
+            2 => Doing::Busy,
+            _ => Doing::Packing,
         };
         (op >> 2, doing)
     }

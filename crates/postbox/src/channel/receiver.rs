@@ -460,7 +460,7 @@ impl<T: Message> Clone for Receiver<T> {
     /// One more end. Should the channel have no place for it, every operation on it says so.
     ///
     /// The first clone of a channel's receiver ends the sharing of system calls by batches; it waits
-    /// for senders that are in the middle of a push.
+    /// for senders that are in the middle of a batch.
     fn clone(&self) -> Self {
         let stop_packing = || self.end.channel.stop_packing(&self.end, &self.inbox);
         let end = self.end.another_after(stop_packing);

@@ -24,7 +24,7 @@
 
 use super::ControlBlock;
 use super::control::Member;
-use super::members::{Doing, Life};
+use super::members::Life;
 use postbox_ring::admission::debt::{Phase, Repair};
 use postbox_ring::sync::AtomicU64;
 use postbox_ring::sync::Ordering::{AcqRel, Acquire, Relaxed, SeqCst};
@@ -171,7 +171,7 @@ fn has_passed(member: &Member, passage: u64) -> bool {
         return true;
     }
     let (sequence, doing) = member.op();
-    if doing != Doing::Busy {
+    if !doing.is_busy() {
         return true;
     }
     let seen = passage | sequence & Repair::FREE_MASK;

@@ -24,7 +24,7 @@ mod senders;
 #[cfg(test)]
 mod tests;
 
-pub use losses::{Loss, Place};
+pub use losses::{Loss, NOTICE, Place};
 
 use super::note::{Got, Note, Received, Receiving, Sending, Sent};
 use crowd::{Crowd, Which};

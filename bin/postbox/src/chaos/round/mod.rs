@@ -113,6 +113,8 @@ struct Round<'r> {
     waits: Waits<'r>,
     findings: Findings,
     next_number: u32,
+    /// When somebody was killed last.
+    last_killed: u64,
     pids: BTreeSet<u32>,
     /// When the finale began.
     finale: Option<u64>,
@@ -145,6 +147,7 @@ impl<'r> Round<'r> {
             waits: Waits::new(canary, direct),
             findings: Findings::default(),
             next_number: 0,
+            last_killed: 0,
             pids: BTreeSet::new(),
             finale: None,
             told: HashMap::new(),
@@ -276,6 +279,7 @@ impl<'r> Round<'r> {
         }
         self.waits.gone(member.victim);
         self.books.killed(member.victim, when);
+        self.last_killed = self.last_killed.max(when);
         Ok(())
     }
 

@@ -1,7 +1,7 @@
 //! Rest: what is under way comes to its end, and everything is counted.
 
 use super::{PATIENCE, Round, Trouble};
-use crate::chaos::books::{Rule, Seat, Violation};
+use crate::chaos::books::{NOTICE, Rule, Seat, Violation};
 use crate::chaos::crew::Member;
 use crate::chaos::naming::Naming;
 use crate::chaos::victims::Order;
@@ -65,10 +65,24 @@ impl Round<'_> {
         Ok(())
     }
 
+    /// A sender may take the link to one that has died for that to its successor until it has had time
+    /// to notice.
+    fn until_noticed(&mut self) -> Result<(), Trouble> {
+        let noticed = self.last_killed + NOTICE;
+        loop {
+            let now = clock::now();
+            if now >= noticed {
+                return Ok(());
+            }
+            self.listen(Duration::from_nanos(noticed - now))?;
+        }
+    }
+
     pub(super) fn count_room(&mut self) -> Result<(), Trouble> {
         if self.setting.naming != Naming::Direct {
             return Ok(self.scene.count_room()?);
         }
+        self.until_noticed()?;
         // Each sender fills the link to one receiver.
         let consumers = self.setting.consumers;
         for member in &mut self.crew {

@@ -26,7 +26,7 @@ use postbox_steps::{Step, at};
 use postbox_sys::Errno;
 use std::time::{Duration, Instant};
 
-/// How long a receiver that is being cloned sleeps between two looks at senders in the middle of a push.
+/// How long a receiver that is being cloned sleeps between two looks at senders in the middle of a batch.
 const BETWEEN_LOOKS: Duration = Duration::from_micros(100);
 
 /// How long it waits for them at most.
@@ -138,8 +138,8 @@ impl Channel {
     /// Lets there be more receivers than this one: from now on messages share no packets, and none
     /// that did is left.
     ///
-    /// Waits until every sender that is in the middle of a push is through with it. One that is stopped
-    /// there, and not killed, holds this up, and after a while makes it fail.
+    /// Waits until every sender that is in the middle of pushing a packet is through with it. One that
+    /// is stopped there, and not killed, holds this up, and after a while makes it fail.
     pub(crate) fn stop_packing(&self, end: &End, inbox: &Inbox) -> Result<(), Fault> {
         let packing = &self.block.control.packing;
         let (Carrier::Kernel(queue), Form::ManyToMany) = (&self.carrier, self.config.form) else {
@@ -182,7 +182,9 @@ impl Channel {
             .map(|(_, member)| member)
             .filter(|member| member.status().role() == Role::Sender)
             .map(|member| (member, member.status(), member.op()))
-            .filter(|(_, status, (_, doing))| status.life() == Life::Live && *doing == Doing::Busy)
+            .filter(|(_, status, (_, doing))| {
+                status.life() == Life::Live && *doing == Doing::Packing
+            })
             .collect();
         let deadline = Instant::now() + STOPPED;
         loop {
@@ -193,7 +195,7 @@ impl Channel {
                 return Ok(());
             }
             if Instant::now() > deadline {
-                let call = "waiting for a sender that is stopped in the middle of a push";
+                let call = "waiting for a sender that is stopped in the middle of a batch";
                 return Err(Fault::System { call, errno: Errno::ETIMEDOUT });
             }
             std::thread::sleep(BETWEEN_LOOKS);

@@ -130,7 +130,7 @@ impl Channel {
     ) -> Result<Went, NotPushed> {
         let Carrier::Kernel(queue) = &self.carrier else { return Err(NotPushed::Full) };
         let member = end.member();
-        member.begin();
+        member.begin_packing();
         // Whoever stops packing has the barrier for both, and waits until this operation is over.
         self.barrier_after_store();
         let went = if self.packs() && gathered.left() > 1 {
