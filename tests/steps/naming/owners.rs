@@ -10,6 +10,7 @@ use nix::unistd::pause;
 use postbox::{Domain, MailboxError, MailboxStatus, Mechanism, Ownership, Process, Wait, fork};
 use postbox_steps::{Fate, Step, arm, times};
 use postbox_tests::{MECHANISMS, Outcome};
+use std::collections::VecDeque;
 use std::time::Duration;
 
 const OLD: Role = Role { name: "old", partner: "new", life: old, lot: Lot::Mortal };
@@ -72,12 +73,16 @@ pub fn status(domain: &Domain) -> Result<Option<MailboxStatus>, MailboxError> {
     }
 }
 
+/// How many mailboxes that are gone one keeps a handle of: there is a quota of message queues.
+const KEPT: usize = 6;
+
 /// Creates the mailbox, once an earlier one is gone, and gives it away.
 fn old(part: &Part) -> Outcome {
     let me = part.join()?;
     part.ready()?;
-    // Kept: a handle that is dropped would make others look round, and hide that they were not told.
-    let mut gone = Vec::new();
+    // Kept for a while: a handle that is dropped would make others look round, and hide that they were
+    // not told.
+    let mut gone = VecDeque::new();
     while part.goes_on() {
         let jobs = match me.create_mailbox::<Message>(BOX, options(part)) {
             // The last one is just being ended by whoever has it now.
@@ -106,7 +111,10 @@ fn old(part: &Part) -> Outcome {
                 Err(error) => Err(error.into()),
             }
         })?;
-        gone.push(jobs);
+        gone.push_back(jobs);
+        if gone.len() > KEPT {
+            gone.pop_front();
+        }
         if given.is_some() {
             part.done();
         }
