@@ -25,16 +25,19 @@ use crate::proc_file::number;
 use crate::{Errno, Result};
 use nix::fcntl::{FcntlArg, OFlag, fcntl, open};
 use nix::sys::stat::Mode;
+use nix::unistd::geteuid;
 use std::ffi::{CStr, CString};
 use std::hash::{BuildHasher, RandomState};
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
-use std::sync::atomic::{AtomicU64, Ordering};
 
 /// A deadline that has passed: the call does not wait, whatever the flags of the description.
 static PAST: libc::timespec = libc::timespec { tv_sec: 0, tv_nsec: 0 };
 
-/// Names tried before giving up: a clash means that somebody guesses the random part.
-const ATTEMPTS: usize = 8;
+/// Names that a user has for queues about to lose theirs, of which others may occupy some.
+const NAMES: u32 = 4;
+
+/// How often one is tried while others of the same user take it away.
+const ATTEMPTS: usize = 64;
 
 /// The shape of a queue, and how full it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,9 +70,11 @@ pub struct Limits {
 
 /// Creates a queue and takes its name away at once; only the returned descriptor leads to it.
 ///
-/// The name, `/PREFIX-PID-COUNTER-RANDOM`, is visible for the microseconds in between: should this
-/// process be killed just then, the pid in it tells that it is stale. The queue is open for reading
-/// and writing, close-on-exec and nonblocking, with mode 0600.
+/// The name, `/PREFIX-UID-0`, is there for the microseconds in between, and the same for all processes of
+/// a user: should one be killed just then, the next creation takes away what it has left. Whoever finds
+/// the name in use takes it away, too, from a queue that does not need it any more. Where the name belongs
+/// to somebody else, others are tried, and at last a random one. The queue is open for reading and writing,
+/// close-on-exec and nonblocking, with mode 0600.
 ///
 /// See [`mq_open(3)`](https://man7.org/linux/man-pages/man3/mq_open.3.html).
 ///
@@ -81,20 +86,37 @@ pub struct Limits {
 /// holds a slash. `ENAMETOOLONG`: `prefix` is over about 200 bytes. `ENOMEM`. `ENOSYS`: the kernel
 /// has no message queues.
 pub fn create(prefix: &str, max_messages: usize, message_size: usize) -> Result<OwnedFd> {
-    static COUNTER: AtomicU64 = AtomicU64::new(0);
-    let mut clash = Errno::EEXIST;
-    for _ in 0..ATTEMPTS {
-        // Pairs with nothing: the counter only has to differ from call to call.
-        let counter = COUNTER.fetch_add(1, Ordering::Relaxed);
-        let random = RandomState::new().hash_one(counter);
-        let name = format!("/{prefix}-{}-{counter}-{random:016x}", std::process::id());
-        let name = CString::new(name).map_err(|_| Errno::EINVAL)?;
-        match create_named(&name, max_messages, message_size) {
-            Err(Errno::EEXIST) => clash = Errno::EEXIST,
+    let user = geteuid();
+    for name in (0..NAMES).map(|n| format!("/{prefix}-{user}-{n}")) {
+        match create_under(&name, max_messages, message_size) {
+            Err(Errno::EEXIST) => {}
             created => return created,
         }
     }
-    Err(clash)
+    let random = RandomState::new().hash_one(std::process::id());
+    create_under(&format!("/{prefix}-{user}-{random:016x}"), max_messages, message_size)
+}
+
+/// Creates a queue under that name, from whomever of this user it has to be taken; `EEXIST` if it is
+/// somebody else's.
+fn create_under(name: &str, max_messages: usize, message_size: usize) -> Result<OwnedFd> {
+    let name = CString::new(name).map_err(|_| Errno::EINVAL)?;
+    for _ in 0..ATTEMPTS {
+        match create_named(&name, max_messages, message_size) {
+            Err(Errno::EEXIST) => {}
+            created => return created,
+        }
+        match unlink(&name) {
+            Ok(()) | Err(Errno::ENOENT) => {}
+            Err(_) => break,
+        }
+    }
+    Err(Errno::EEXIST)
+}
+
+fn unlink(name: &CStr) -> Result<()> {
+    // SAFETY: `name` ends in a NUL.
+    Errno::result(unsafe { libc::mq_unlink(name.as_ptr()) }).map(drop)
 }
 
 fn create_named(name: &CStr, max_messages: usize, message_size: usize) -> Result<OwnedFd> {
@@ -110,9 +132,11 @@ fn create_named(name: &CStr, max_messages: usize, message_size: usize) -> Result
     })?;
     // SAFETY: the call has just opened this descriptor, so nobody else owns it.
     let queue = unsafe { OwnedFd::from_raw_fd(fd) };
-    // SAFETY: `name` ends in a NUL. (On an error the queue is dropped, and with it the descriptor.)
-    Errno::result(unsafe { libc::mq_unlink(name.as_ptr()) })?;
-    Ok(queue)
+    match unlink(name) {
+        // Gone already: somebody else found it in the way.
+        Ok(()) | Err(Errno::ENOENT) => Ok(queue),
+        Err(errno) => Err(errno),
+    }
 }
 
 /// Opens a second description of the queue: its flags are nobody else's. It is for reading and
@@ -284,6 +308,50 @@ mod tests {
         assert_eq!(receive(&queue, &mut buffer), Ok(0));
         assert_eq!(receive(&queue, &mut buffer), Ok(16));
         assert_eq!(receive(&queue, &mut buffer), Err(Errno::EAGAIN));
+    }
+
+    /// Whether there is a queue of that name.
+    fn is_there(name: &CStr) -> bool {
+        let flags = libc::O_RDONLY | libc::O_CLOEXEC;
+        // SAFETY: `name` ends in a NUL, and without O_CREAT the call takes no more.
+        let fd = unsafe { libc::mq_open(name.as_ptr(), flags) };
+        if fd >= 0 {
+            // SAFETY: the call has just opened this descriptor, so nobody else owns it.
+            drop(unsafe { OwnedFd::from_raw_fd(fd) });
+        }
+        fd >= 0
+    }
+
+    #[test]
+    fn what_one_that_was_killed_has_left_is_taken_away_by_the_next() {
+        let name = CString::new(format!("/postbox-left-{}-0", geteuid())).unwrap();
+        // As if it had been killed before it took the name away.
+        // SAFETY: `name` ends in a NUL, and with O_CREAT the call takes a mode and an `mq_attr` pointer.
+        let left = unsafe {
+            let flags = libc::O_RDWR | libc::O_CREAT | libc::O_EXCL;
+            let fd = libc::mq_open(name.as_ptr(), flags, 0o600, std::ptr::null::<libc::mq_attr>());
+            OwnedFd::from_raw_fd(Errno::result(fd).unwrap())
+        };
+        drop(left);
+        assert!(is_there(&name));
+        let queue = create("postbox-left", 2, 8).unwrap();
+        assert!(!is_there(&name));
+        assert_eq!(attributes(&queue).unwrap().message_size, 8, "it is the new one");
+    }
+
+    #[test]
+    fn many_at_a_time_get_a_queue_each() {
+        let create_some = || {
+            for n in 1..100 {
+                let queue = create("postbox-many", 1, n).unwrap();
+                assert_eq!(attributes(&queue).unwrap().message_size, n);
+            }
+        };
+        std::thread::scope(|scope| {
+            (0..4).for_each(|_| drop(scope.spawn(create_some)));
+        });
+        let name = CString::new(format!("/postbox-many-{}-0", geteuid())).unwrap();
+        assert!(!is_there(&name));
     }
 
     #[test]

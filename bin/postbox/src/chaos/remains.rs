@@ -1,10 +1,13 @@
 //! What is left over after a round: nothing may be.
 
 use super::books::{Judged, Rule, against};
-use std::collections::BTreeSet;
+use postbox::{Bytes, Mechanism, Options};
 use std::fs;
 use std::path::Path;
 use tempfile::TempDir;
+
+/// How often names are looked for that somebody else may just be using.
+const LOOKS: usize = 20;
 
 /// What this process holds, and what bears its name in the system.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,20 +18,19 @@ pub struct Held {
     mappings: usize,
     /// Child processes.
     children: String,
-    /// Message queues and shared memory of Postbox that have a name.
-    names: BTreeSet<String>,
+    /// Message queues of this user that still have their name.
+    names: Vec<String>,
 }
 
 impl Held {
     /// What there is now of this process and those.
-    pub fn now(victims: &BTreeSet<u32>) -> Self {
+    pub fn now() -> Self {
         let maps = fs::read_to_string("/proc/self/maps").unwrap_or_default();
-        let names = ["/dev/mqueue", "/dev/shm"].into_iter().flat_map(entries);
         Held {
             descriptors: descriptors(),
             mappings: maps.lines().filter(|line| line.contains("memfd:postbox")).count(),
             children: children(),
-            names: names.filter(|name| is_ours(name, victims)).collect(),
+            names: names(),
         }
     }
 
@@ -102,14 +104,16 @@ fn children() -> String {
     tasks.flat_map(|task| fs::read_to_string(task.path().join("children"))).collect()
 }
 
-fn entries(directory: &str) -> Vec<String> {
-    let entries = fs::read_dir(directory).into_iter().flatten().flatten();
-    entries.filter_map(|entry| entry.file_name().into_string().ok()).collect()
-}
-
-/// Channels are made by the ledger, links by its victims.
-fn is_ours(name: &str, victims: &BTreeSet<u32>) -> bool {
-    let pid = name.strip_prefix("postbox-").and_then(|rest| rest.split('-').next());
-    let pid = pid.and_then(|pid| pid.parse().ok());
-    pid.is_some_and(|pid| pid == std::process::id() || victims.contains(&pid))
+/// The names under which processes of this user make queues, which each of them takes away at once. What
+/// a victim has left that was killed in between goes with the next queue that is made; another process
+/// may be making one just now.
+fn names() -> Vec<String> {
+    drop(Options::new(Mechanism::MessageQueue).channel::<Bytes>());
+    let ours = format!("postbox-{}-", nix::unistd::geteuid());
+    let look = || {
+        let entries = fs::read_dir("/dev/mqueue").into_iter().flatten().flatten();
+        let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
+        names.filter(|name| name.starts_with(&ours)).collect()
+    };
+    (0..LOOKS).map(|_| look()).find(Vec::is_empty).unwrap_or_else(look)
 }

@@ -27,7 +27,7 @@ use crate::chaos::victims::Order;
 use crate::chaos::waits::{Wait, Waits, is_told};
 use postbox_program::stop::Stop;
 use postbox_sys::clock;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::error::Error;
 use std::ffi::OsString;
 use std::os::unix::process::ExitStatusExt;
@@ -85,15 +85,15 @@ pub fn run(
     stop: &Stop,
     progress: &Progress,
 ) -> (Findings, Result<(), Trouble>) {
-    let before = Held::now(&BTreeSet::new());
+    let before = Held::now();
     let mut round = match Round::begin(setting, length, canary, stop, progress) {
         Ok(round) => round,
         Err(trouble) => return (Findings::default(), Err(trouble)),
     };
     let mut outcome = round.play(length);
-    let (findings, pids, directory) = round.end();
+    let (findings, directory) = round.end();
     if outcome.is_ok() {
-        outcome = Held::now(&pids).compare(&before).map_err(Trouble::from);
+        outcome = Held::now().compare(&before).map_err(Trouble::from);
     }
     if let (Ok(()), Some(directory)) = (&outcome, directory) {
         outcome = remains::is_clear(directory).map_err(Trouble::from);
@@ -115,7 +115,6 @@ struct Round<'r> {
     next_number: u32,
     /// When somebody was killed last.
     last_killed: u64,
-    pids: BTreeSet<u32>,
     /// When the finale began.
     finale: Option<u64>,
     /// When each was told since that there is no use.
@@ -148,7 +147,6 @@ impl<'r> Round<'r> {
             findings: Findings::default(),
             next_number: 0,
             last_killed: 0,
-            pids: BTreeSet::new(),
             finale: None,
             told: HashMap::new(),
             stop,
@@ -194,7 +192,6 @@ impl<'r> Round<'r> {
             arguments.extend(self.way.arguments());
             let given = crew::Given::Nothing;
             let owner = Member::start(Seat::Producer(u8::MAX), u32::MAX, arguments, given)?;
-            self.pids.insert(owner.victim.pid);
             self.owner = Some(owner);
             self.await_all("the owner to begin", |round| {
                 round.owner.iter().all(|owner| owner.ready)
@@ -234,7 +231,6 @@ impl<'r> Round<'r> {
         );
         arguments.extend(self.way.arguments());
         let member = Member::start(seat, number, arguments, given)?;
-        self.pids.insert(member.victim.pid);
         self.books.enlist(member.victim);
         self.crew.push(member);
         Ok(())
@@ -411,14 +407,14 @@ impl<'r> Round<'r> {
         self.crew.iter_mut().for_each(|member| member.order(order));
     }
 
-    /// Ends what is left; what there was, the processes, and where they met.
-    fn end(mut self) -> (Findings, BTreeSet<u32>, Option<tempfile::TempDir>) {
+    /// Ends what is left; what there was, and where they met.
+    fn end(mut self) -> (Findings, Option<tempfile::TempDir>) {
         self.crew.clear();
         self.owner = None;
         let mut findings = self.findings;
         findings.totals = self.books.totals();
         findings.longest = self.waits.longest().clone();
-        (findings, self.pids, self.scene.leave())
+        (findings, self.scene.leave())
     }
 }
 
