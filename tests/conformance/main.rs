@@ -5,6 +5,7 @@
 mod capacity;
 mod delivery;
 mod ends;
+mod habits;
 mod loans;
 mod mailboxes;
 mod passing;
@@ -27,6 +28,7 @@ fn main() -> ExitCode {
         waiting::cases(),
         wakeups::cases(),
         ends::cases(),
+        habits::cases(),
         loans::cases(),
         survivors::cases(),
         pollable::cases(),

@@ -224,6 +224,7 @@ impl End {
     /// sleeps on it.
     #[inline]
     pub(crate) fn was_awake(&self) {
+        self.patience.was_awake();
         let calls = self.awake_for.get().saturating_add(1);
         self.awake_for.set(calls);
         if calls == AWAKE {

@@ -13,11 +13,18 @@ const MOST_SPINS_KERNEL: u32 = 200;
 /// After so many waits without luck the full measure is tried again.
 const RETRY_EVERY: u32 = 64;
 
+/// After so many calls in a row that slept the next ones sleep without an attempt.
+const SLEPT_OFTEN: u32 = 8;
+/// Of those, one in so many attempts first all the same.
+const ATTEMPT_EVERY: u32 = 8;
+
 /// What an end does before it sleeps, and what it has learnt about it.
 pub(crate) struct Patience {
     strategy: WaitStrategy,
     spins: Cell<u32>,
     waits: Cell<u32>,
+    /// Calls in a row that slept.
+    slept: Cell<u32>,
 }
 
 /// Between two attempts on a ring, of about 32 ns each, by what is awaited.
@@ -44,7 +51,7 @@ pub(crate) fn pause(channel: &Channel, awaited: Awaited) {
 
 impl Patience {
     pub(crate) fn new(strategy: WaitStrategy) -> Self {
-        Patience { strategy, spins: Cell::new(u32::MAX), waits: Cell::new(0) }
+        Patience { strategy, spins: Cell::new(u32::MAX), waits: Cell::new(0), slept: Cell::new(0) }
     }
 
     pub(crate) fn strategy(&self) -> WaitStrategy {
@@ -66,6 +73,24 @@ impl Patience {
                 if retry { most } else { self.spins.get().min(most) }
             }
         }
+    }
+
+    /// Whether an attempt before the next sleep is most likely in vain.
+    #[inline]
+    pub(crate) fn expects_sleep(&self) -> bool {
+        let slept = self.slept.get();
+        slept >= SLEPT_OFTEN && slept % ATTEMPT_EVERY != 0 && self.strategy == WaitStrategy::Block
+    }
+
+    /// A call slept.
+    pub(crate) fn slept(&self) {
+        self.slept.set(self.slept.get().wrapping_add(1));
+    }
+
+    /// A call was done without sleeping.
+    #[inline]
+    pub(crate) fn was_awake(&self) {
+        self.slept.set(0);
     }
 
     /// Spinning paid: next time as long as it takes. It did not: next time half as long.

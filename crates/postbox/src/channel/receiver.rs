@@ -248,11 +248,12 @@ impl<T: Message> Receiver<T> {
     ) -> Result<Popped, ReceiveError> {
         self.end.check()?;
         self.settle_pending()?;
-        let empty = match self.receive_express(into)? {
-            Express::Message(popped) => return Ok(popped),
-            Express::Nothing => true,
-            Express::LongWay => false,
-        };
+        let empty = wait.is_forever() && self.sleeps_first()
+            || match self.receive_express(into)? {
+                Express::Message(popped) => return Ok(popped),
+                Express::Nothing => true,
+                Express::LongWay => false,
+            };
         self.look_at_owner()?;
         let _floor = match Floor::wait(&self.end, wait) {
             Ok(floor) => floor,
@@ -282,6 +283,14 @@ impl<T: Message> Receiver<T> {
             Ok(popped) => Ok(popped),
             Err(error) => self.leave_without(error, &turn, into),
         }
+    }
+
+    /// Whether it is better to sleep at once: the kernel does not let one sleep while there is a message.
+    #[inline]
+    fn sleeps_first(&self) -> bool {
+        self.end.patience.expects_sleep()
+            && !self.inbox.looks_ahead()
+            && self.end.nothing_new(Awaited::Message)
     }
 
     /// The short ways.

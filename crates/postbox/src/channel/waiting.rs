@@ -98,6 +98,23 @@ impl End {
         }
     }
 
+    /// Whether an attempt would only ask the kernel object once more: for whoever has seen it empty, or is
+    /// to sleep on it.
+    ///
+    /// What comes into the object is heard whether this end sleeps already or is about to: the object is
+    /// in the set, or its state is looked at when it is added. All else that an attempt would find is
+    /// looked at here, after this end was announced; what comes later rings.
+    pub(crate) fn nothing_new(&self, awaited: Awaited) -> bool {
+        let channel = &self.channel;
+        awaited == Awaited::Message
+            && channel.plain
+            && !self.guarded
+            && matches!(channel.carrier, Carrier::Kernel(_))
+            && channel.overflow.is_empty()
+            && self.partners_at.get() == channel.block.control.roster()
+            && !channel.block.repair_due()
+    }
+
     /// The first attempt has failed.
     #[cold]
     #[inline(never)]
@@ -160,7 +177,10 @@ impl End {
             // The cancel comes before the last attempt, so that a wake-up meant for this end and
             // not used up is never carried off by it.
             let ended = wait.over();
-            let done = attempt(true)?;
+            let done = match ended.is_none() && self.nothing_new(awaited) {
+                true => None,
+                false => attempt(true)?,
+            };
             if (done.is_some() || ended.is_some()) && self.was_rung(awaited) {
                 // A ring has taken this end's place already: it is not to be given up twice.
                 asleep.rung();
@@ -182,6 +202,7 @@ impl End {
             }
             self.count(Statistic::Waits, 1);
             self.awake_for.set(0);
+            self.patience.slept();
             let rung = self.with_set(awaited, |set| {
                 set.sleep_unless(&self.channel, self.seat, wait.deadline, wait.cancel)
             })?;

@@ -80,6 +80,14 @@ pub(crate) struct Inbox {
     stray: RefCell<Option<Vec<u8>>>,
 }
 
+impl Inbox {
+    /// Whether there may be something that comes before the kernel object.
+    #[inline]
+    pub(crate) fn looks_ahead(&self) -> bool {
+        self.ahead.get()
+    }
+}
+
 impl Default for Inbox {
     fn default() -> Self {
         Inbox {
