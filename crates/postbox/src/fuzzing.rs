@@ -99,7 +99,7 @@ pub fn terms(bytes: &[u8]) {
     let config = options.config();
     if config.check().is_ok() {
         let layout = config.layout();
-        for log in [&layout.front, &layout.overflow, &layout.bodies] {
+        for log in layout.front.iter().chain([&layout.overflow, &layout.bodies]) {
             let end = log.bytes_needed().and_then(|bytes| log.offset.checked_add(bytes));
             assert!(end.is_some_and(|end| end <= layout.total));
         }

@@ -41,6 +41,8 @@ postbox_ring::shared! {
         pub entry_limit: AtomicU64,
         /// Offers outstanding at a time when the capacity is zero.
         pub zero_window: AtomicU64,
+        /// Not 0 if messages may share packets.
+        pub packs: AtomicU64,
         /// 0 ends when one side is gone, 1 owned.
         pub lifetime: AtomicU64,
         pub policy: AtomicU64,
@@ -150,7 +152,7 @@ postbox_ring::shared! {
 }
 
 /// Names and versions the layout: "postbox" and 5.
-pub(crate) const MAGIC: u64 = u64::from_be_bytes(*b"postbox\x05");
+pub(crate) const MAGIC: u64 = u64::from_be_bytes(*b"postbox\x06");
 
 /// What a sleeper waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,6 +1,7 @@
 //! What of a channel's memory is in use: for the tests that walk over all steps, and for nobody else.
 
 use super::members::Life;
+use super::spool::Overflow;
 use super::{Carrier, Channel, Receiver};
 use crate::mechanism::Form;
 use crate::message::Message;
@@ -32,6 +33,7 @@ pub struct Inspection {
 impl Channel {
     fn inspection(&self) -> Inspection {
         let (block, control) = (&self.block, &self.block.control);
+        let front = self.front.as_ref().map_or(0, Overflow::units_in_use);
         Inspection {
             members: block.records().filter(|(_, member)| member.owner().is_some()).count(),
             marked: block
@@ -40,7 +42,7 @@ impl Channel {
                 .count(),
             cells: block.cells.iter().filter(|cell| cell.words().is_in_use()).count(),
             offers: control.offers.load(Acquire),
-            overflow: self.overflow.units_in_use() + self.front.units_in_use(),
+            overflow: self.overflow.units_in_use() + front,
             bodies: self.bodies.units_in_use(),
             slots: match &self.carrier {
                 // One to one, a slot that was read stays as it is.

@@ -60,6 +60,8 @@ pub(crate) struct Config {
     pub entry_limit: usize,
     /// Offers outstanding at a time when the capacity is zero.
     pub zero_window: u32,
+    /// Whether messages may share packets, as long as there is one receiver.
+    pub packs: bool,
     pub lifetime: Lifetime,
     pub policy: Policy,
     /// The mailbox's, for errors to say.
@@ -73,8 +75,8 @@ pub(crate) struct Layout {
     pub cells: usize,
     pub members: usize,
     pub ring: Option<SlotLayout>,
-    /// In front of the kernel object.
-    pub front: LogLayout,
+    /// In front of the kernel object, where messages share packets.
+    pub front: Option<LogLayout>,
     pub overflow: LogLayout,
     /// None where the cap leaves no room for it.
     pub warm_bodies: Option<LogLayout>,
@@ -173,7 +175,8 @@ impl Config {
             log
         };
         let size = self.byte_cap.next_power_of_two();
-        let front = log(size.min(FRONT_BYTES), LOG_SOFT_BYTES, Restart::WhenEmpty);
+        let front =
+            self.packs.then(|| log(size.min(FRONT_BYTES), LOG_SOFT_BYTES, Restart::WhenEmpty));
         let overflow = log(size, LOG_SOFT_BYTES, Restart::WhenEmpty);
         let warm_bodies = (size / 8 >= WARM_BYTES)
             .then(|| log(WARM_BYTES, WARM_SOFT_BYTES, Restart::WhenStartIsFree));

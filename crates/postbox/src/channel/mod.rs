@@ -128,7 +128,7 @@ pub(crate) struct Channel {
     pub(crate) block: ControlBlock,
     pub(crate) carrier: Carrier,
     /// In front of the kernel object: what packets held when they were opened for several receivers.
-    front: Overflow,
+    front: Option<Overflow>,
     overflow: Overflow,
     bodies: Bodies,
     pub(crate) bells: Bells,
@@ -153,6 +153,9 @@ pub(crate) struct Channel {
 /// The smallest byte cap that a low RLIMIT_FSIZE or RLIMIT_AS may shrink a channel to.
 const LEAST_BYTE_CAP: u64 = 1 << 16;
 
+/// The least that the largest entry of a kernel object can be.
+const LEAST_ENTRY_LIMIT: usize = 64;
+
 impl Channel {
     /// Creates the memory, the kernel object and the bells. Nobody is a member yet.
     pub(crate) fn create(mut config: Config) -> Result<Self, CreateError> {
@@ -162,10 +165,16 @@ impl Channel {
         let entry = body.saturating_add(Envelope::entry_overhead(true) + 8);
         let queue = KernelQueue::create(config.mechanism, Wanted { depth, entry })?;
         if let Some(queue) = &queue {
-            config.entry_limit = queue.entry_limit();
+            config.packs &= config.capacity != Capacity::Zero;
+            config.entry_limit = match (config.packs, queue) {
+                // What a queue hands out takes a buffer of its own limit.
+                (true, _) | (_, KernelQueue::MessageQueue(_)) => queue.entry_limit(),
+                _ => queue.entry_limit().min(entry.max(LEAST_ENTRY_LIMIT)),
+            };
             // Offers of a rendezvous stay within the kernel object where it can hold any.
             config.zero_window = config.zero_window.min(queue.depth()).max(1);
         }
+        config.packs &= queue.is_some();
         let (memory, region) = loop {
             match Self::memory(&config.layout()) {
                 Ok(memory) => break memory,
@@ -180,7 +189,9 @@ impl Channel {
         };
         config.write_header(&region)?;
         let bells = Bells::create()?;
-        Ok(Self::assemble(config, memory, region, queue, bells)?)
+        let channel = Self::assemble(config, memory, region, queue, bells)?;
+        channel.starts_packing();
+        Ok(channel)
     }
 
     fn memory(layout: &Layout) -> Result<(OwnedFd, Region), Errno> {
@@ -218,7 +229,7 @@ impl Channel {
         let express = one_to_one && bounded && !queues && matches!(carrier, Carrier::Ring(_));
         Ok(Channel {
             block: ControlBlock::view(&region, &layout)?,
-            front: Overflow::new(&region, &layout.front)?,
+            front: layout.front.map(|front| Overflow::new(&region, &front)).transpose()?,
             overflow: Overflow::new(&region, &layout.overflow)?,
             bodies: Bodies::new(&region, &layout)?,
             config,
@@ -342,6 +353,7 @@ impl Config {
         header.form.store(u64::from(self.form == Form::OneToOne), Relaxed);
         header.entry_limit.store(self.entry_limit as u64, Relaxed);
         header.zero_window.store(self.zero_window.into(), Relaxed);
+        header.packs.store(self.packs.into(), Relaxed);
         header.lifetime.store(u64::from(self.lifetime == Lifetime::Owned), Relaxed);
         header.policy.store(self.policy.code(), Relaxed);
         names::store(&header.name, self.name.as_ref());
@@ -379,6 +391,7 @@ impl Config {
                 },
                 entry_limit: small(header.entry_limit.load(Relaxed))? as usize,
                 zero_window: small(header.zero_window.load(Relaxed))?,
+                packs: header.packs.load(Relaxed) != 0,
                 lifetime: match header.lifetime.load(Relaxed) {
                     0 => Lifetime::Ends,
                     _ => Lifetime::Owned,
@@ -389,7 +402,7 @@ impl Config {
         };
         let config = read().ok_or(corrupt.clone())?;
         let sane = config.check().is_ok()
-            && (64..=1 << 16).contains(&config.entry_limit)
+            && (LEAST_ENTRY_LIMIT..=1 << 16).contains(&config.entry_limit)
             && (1..=1024).contains(&config.zero_window)
             && region.len() >= config.layout().total;
         if sane { Ok(config) } else { Err(corrupt) }

@@ -116,6 +116,7 @@ impl Options {
             form: self.form,
             entry_limit: 4096,
             zero_window: ZERO_WINDOW,
+            packs: false,
             lifetime: Lifetime::Ends,
             policy: Policy::Any,
             name: None,
@@ -136,10 +137,9 @@ impl Options {
     /// quota (`mq_open`: `EMFILE`), file size (`EFBIG`), memory (`ENOMEM`). Where a smaller kernel
     /// object or spool still keeps the contract, it is used instead.
     pub fn channel<T: Message>(&self) -> Result<(Sender<T>, Receiver<T>), CreateError> {
-        let channel = Arc::new(Channel::create(self.config())?);
+        let channel = Arc::new(Channel::create(Config { packs: true, ..self.config() })?);
         let sender = End::join(channel.clone(), Role::Sender, self.wait)?;
         let receiver = End::join(channel.clone(), Role::Receiver, self.wait)?;
-        channel.starts_packing();
         Ok((Sender::new(sender), Receiver::new(receiver)))
     }
 }

@@ -105,7 +105,9 @@ impl Channel {
                 self.drop_taken(&envelope);
             }
         });
-        self.front.settle(&self.region, index, |_| {});
+        if let Some(front) = &self.front {
+            front.settle(&self.region, index, |_| {});
+        }
         at(Step::OverflowBuried);
         self.bodies.settle(index);
         at(Step::BodiesBuried);
@@ -143,7 +145,7 @@ impl Channel {
     /// Does what can be done of a repair now.
     pub(crate) fn mend(&self) {
         let Carrier::Kernel(queue) = &self.carrier else { return };
-        let drained = || queue.is_empty() && self.overflow.is_empty() && self.front.is_empty();
+        let drained = || queue.is_empty() && self.overflow.is_empty() && self.front_is_empty();
         let lost = |epoch| {
             if self.block.lose_offers(epoch) {
                 self.bells.ring_receipt();

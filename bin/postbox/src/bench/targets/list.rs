@@ -3,7 +3,7 @@
 use super::bound::Bound::{AtLeast, AtMost};
 use super::recipe::{against, case, contest, plain, prepared, subject, target};
 use super::work::idle::Crowd;
-use super::work::{batch, footprint, idle, links, memory, rendezvous, threads, typed};
+use super::work::{batch, footprint, idle, links, loan, memory, rendezvous, threads, typed};
 use super::{Against, Contest, Extent, Kind, Target};
 use crate::bench::arguments::{Metric, Naming, bytes};
 use crate::bench::contender::{self, Terms, failed};
@@ -35,6 +35,7 @@ pub fn all(extent: Extent) -> Vec<Target> {
     let groups = [
         latency(),
         streams(),
+        loans(),
         large(),
         asleep(),
         batches(),
@@ -86,8 +87,6 @@ fn streams() -> Vec<Target> {
         let case = prepared(Metric::Throughput, &two, None)?;
         Ok(contest(course::row(&case), move |terms| terms.subject(&case), vec![against]))
     }));
-    // Written and read in place: a row against `Reference::InPlace`, at least 0.7, put together as
-    // those of `batches`, belongs here.
     let shared = Subject {
         producers: 2,
         consumers: 2,
@@ -97,6 +96,27 @@ fn streams() -> Vec<Target> {
     let bare = vec![(Reference::Bare(Blocking), Some(AtLeast(0.95)))];
     targets.push(case("many/mqueue-mailbox".into(), Metric::Throughput, shared, bare));
     targets
+}
+
+/// Written and read in place: beside a ring that does the same, with the footprint that suits it best.
+fn loans() -> Vec<Target> {
+    const SLOTS: [(usize, &[u32]); 2] = [(USUAL, &[64, 256, 1024]), (1 << 20, &[2, 4, 8, 16])];
+    let of = |(payload, slots): (usize, &'static [u32])| {
+        target(format!("loan/{}", bytes(payload)), Different, move |terms| {
+            let of = |slots: u32| -> Result<Case, Trouble> {
+                let asked = Some(Capacity::Bounded(slots));
+                prepared(Metric::Throughput, &subject(SharedMemory, payload), asked)
+            };
+            let lend = |terms: &Terms<'_>, case: &Case| loan::run(terms, &case.subject);
+            let ours = of(footprint::best(slots, |n| lend(terms, &of(n)?))?)?;
+            let ring = footprint::best(slots, |n| terms.reference(&of(n)?, Reference::InPlace))?;
+            let ring = against(&Rc::new(of(ring)?), Reference::InPlace, Some(AtLeast(0.7)))?;
+            let mut row = course::row(&ours);
+            row.subject = format!("{}, by loan", row.subject);
+            Ok(contest(row, move |terms| lend(terms, &ours), vec![ring]))
+        })
+    };
+    SLOTS.into_iter().map(of).collect()
 }
 
 /// Pages and mebibytes: beside the ring with the footprint that suits it best, and beside a pipe.

@@ -15,7 +15,7 @@ use super::{Drops, Inbox, Popped};
 use crate::channel::end::End;
 use crate::channel::envelope::{Envelope, PacketHeader};
 use crate::channel::members::{Doing, Life, Role};
-use crate::channel::spool::NoSpace;
+use crate::channel::spool::{NoSpace, Overflow};
 use crate::channel::turn::Engagement;
 use crate::channel::{Carrier, Channel};
 use crate::error::Fault;
@@ -33,6 +33,11 @@ const BETWEEN_LOOKS: Duration = Duration::from_micros(100);
 const STOPPED: Duration = Duration::from_secs(5);
 
 impl Channel {
+    /// Whether nothing lies there.
+    pub(crate) fn front_is_empty(&self) -> bool {
+        self.front.as_ref().is_none_or(Overflow::is_empty)
+    }
+
     /// The next message that lies there.
     pub(super) fn pop_front(
         &self,
@@ -67,20 +72,21 @@ impl Channel {
         into: &mut Vec<u8>,
         engagement: &Engagement<'_>,
     ) -> Result<One, Fault> {
-        let Some(head) = self.front.first()? else { return Ok(One::None) };
-        let Some(taken) = self.front.take_if(head, end.seat.index) else {
+        let Some(front) = &self.front else { return Ok(One::None) };
+        let Some(head) = front.first()? else { return Ok(One::None) };
+        let Some(taken) = front.take_if(head, end.seat.index) else {
             return Ok(One::Dropped);
         };
         at(Step::FrontTaken);
         let mut bytes = vec![0; self.config.entry_limit];
-        let one = self.front.read(&self.region, &taken, &mut bytes).and_then(|len| {
+        let one = front.read(&self.region, &taken, &mut bytes).and_then(|len| {
             let entry = &bytes[..len];
             match Envelope::from_entry(entry) {
                 Some(_) => self.open_entry(end, inbox, entry, into, engagement),
                 None => Err(Fault::Corrupt("what lies in front holds no message")),
             }
         });
-        self.front.release(taken);
+        front.release(taken);
         at(Step::FrontFreed);
         one
     }
@@ -124,7 +130,10 @@ impl Channel {
     }
 
     fn push_front(&self, end: &End, entry: &[u8]) -> Result<(), Fault> {
-        let pushed = self.front.push(&self.region, &self.memory, end.seat.index, entry);
+        let Some(front) = &self.front else {
+            return Err(Fault::Corrupt("packets in a channel that knows none"));
+        };
+        let pushed = front.push(&self.region, &self.memory, end.seat.index, entry);
         at(Step::EntryPutInFront);
         pushed.map_err(|no_space| match no_space {
             NoSpace::Fault(fault) => fault,
@@ -142,7 +151,9 @@ impl Channel {
     /// is stopped there, and not killed, holds this up, and after a while makes it fail.
     pub(crate) fn stop_packing(&self, end: &End, inbox: &Inbox) -> Result<(), Fault> {
         let packing = &self.block.control.packing;
-        let (Carrier::Kernel(queue), Form::ManyToMany) = (&self.carrier, self.config.form) else {
+        let (Carrier::Kernel(queue), Form::ManyToMany, true) =
+            (&self.carrier, self.config.form, self.config.packs)
+        else {
             return Ok(());
         };
         // Once is for ever: a member that writes what it may not cannot have it done again and again.

@@ -18,11 +18,11 @@
 
 use super::open::One;
 use super::{Inbox, Popped};
+use crate::channel::Channel;
 use crate::channel::end::End;
 use crate::channel::envelope::PacketHeader;
 use crate::channel::members::Life;
 use crate::channel::turn::Engagement;
-use crate::channel::{Carrier, Channel};
 use crate::error::Fault;
 use postbox_ring::sync::Ordering::{Acquire, Release};
 use postbox_steps::{Step, at};
@@ -103,7 +103,7 @@ impl Channel {
     /// Says that this end holds all of a packet that lies in the inbox's buffer.
     pub(super) fn hold(&self, end: &End, inbox: &Inbox, entry: &[u8]) -> Result<(), Fault> {
         let header = PacketHeader::read(entry, |len| self.config.allows(len));
-        let (Some(header), Carrier::Kernel(_)) = (header, &self.carrier) else {
+        let Some(header) = header.filter(|_| self.config.packs) else {
             return Err(Fault::Corrupt("an entry holds no message of this channel"));
         };
         let rest = Rest {
@@ -154,7 +154,7 @@ impl Channel {
     pub(crate) fn next_held(&self, inbox: &Inbox) -> usize {
         match inbox.held() {
             0 => 0,
-            _ if !self.front.is_empty() => 0,
+            _ if !self.front_is_empty() => 0,
             held => held,
         }
     }
@@ -198,7 +198,7 @@ impl Channel {
         into: &mut Vec<u8>,
         engagement: &Engagement<'_>,
     ) -> Result<Option<Popped>, Fault> {
-        if !self.front.is_empty()
+        if !self.front_is_empty()
             && let Some(popped) = self.pop_front(end, inbox, into, engagement)?
         {
             return Ok(Some(popped));
@@ -217,7 +217,7 @@ impl Channel {
                 return Ok(Some(popped));
             }
         }
-        if self.front.is_empty() {
+        if self.front_is_empty() {
             inbox.ahead.set(false);
         }
         Ok(None)
@@ -234,7 +234,7 @@ impl Channel {
         };
         // In this order: what is put in front is held until it lies there, and whoever takes from
         // there says so before it does.
-        held() || !self.front.is_empty() || held()
+        held() || !self.front_is_empty() || held()
     }
 }
 

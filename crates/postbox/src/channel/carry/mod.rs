@@ -357,6 +357,6 @@ impl Channel {
             Carrier::Kernel(queue) => queue.is_empty(),
             Carrier::Ring(ring) => ring.is_empty(),
         };
-        front && self.overflow.is_empty() && self.front.is_empty()
+        front && self.overflow.is_empty() && self.front_is_empty()
     }
 }

@@ -19,7 +19,6 @@ use crate::channel::end::End;
 use crate::channel::envelope::{Envelope, PacketHeader};
 use crate::channel::members::{Doing, Statistic};
 use crate::channel::{Carrier, Channel};
-use crate::mechanism::Capacity;
 use crate::queue::{KernelQueue, Refused};
 use postbox_ring::admission::Ticket;
 use postbox_ring::sync::Ordering::{Acquire, Release};
@@ -106,9 +105,10 @@ impl Gathered {
 }
 
 impl Channel {
-    /// There is one receiver, and no more unless it is cloned: from now on messages may share packets.
+    /// There will be one receiver, and no more unless it is cloned: from now on messages may share
+    /// packets, in a channel that is for that.
     pub(crate) fn starts_packing(&self) {
-        if matches!(self.carrier, Carrier::Kernel(_)) && self.config.capacity != Capacity::Zero {
+        if self.config.packs {
             // Pairs with the load in `packs`.
             self.block.control.packing.store(PACKING, Release);
         }
@@ -118,7 +118,7 @@ impl Channel {
     #[inline]
     pub(crate) fn packs(&self) -> bool {
         // Pairs with the store in `stop_packing`.
-        self.block.control.packing.load(Acquire) == PACKING
+        self.config.packs && self.block.control.packing.load(Acquire) == PACKING
     }
 
     /// Sends the first of what was gathered, as many as there is room for.

@@ -4,6 +4,7 @@ pub mod batch;
 pub mod footprint;
 pub mod idle;
 pub mod links;
+pub mod loan;
 pub mod memory;
 pub mod rendezvous;
 pub mod threads;
