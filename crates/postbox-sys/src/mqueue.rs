@@ -24,7 +24,7 @@ use crate::limits::{Resource, rlimit};
 use crate::proc_file::number;
 use crate::{Errno, Result};
 use nix::fcntl::{FcntlArg, OFlag, fcntl, open};
-use nix::sys::stat::Mode;
+use nix::sys::stat::{Mode, fchmod, fstat};
 use nix::unistd::geteuid;
 use std::ffi::{CStr, CString};
 use std::hash::{BuildHasher, RandomState};
@@ -73,15 +73,15 @@ pub struct Limits {
 /// The name, `/PREFIX-UID-0`, is there for the microseconds in between, and the same for all processes of
 /// a user: should one be killed just then, the next creation takes away what it has left. Whoever finds
 /// the name in use takes it away, too, from a queue that does not need it any more. Where the name belongs
-/// to somebody else, others are tried, and at last a random one. The queue is open for reading and writing,
-/// close-on-exec and nonblocking, with mode 0600.
+/// to somebody else, others are tried, and at last a random one. As long as it has a name nobody else may
+/// open it. The queue is open for reading and writing, close-on-exec and nonblocking, with mode 0600.
 ///
 /// See [`mq_open(3)`](https://man7.org/linux/man-pages/man3/mq_open.3.html).
 ///
 /// # Errors
 ///
 /// `EINVAL`: `max_messages` or `message_size` is zero or above [`limits`], or `prefix` holds a NUL.
-/// `EMFILE`: no descriptor left, or over `RLIMIT_MSGQUEUE` (the kernel does not say which).
+/// `EEXIST`: all names are somebody else's. `EMFILE`: no descriptor left, or over `RLIMIT_MSGQUEUE` (the kernel does not say which).
 /// `ENOSPC`: `queues_max` is reached. `ENFILE`: no descriptor left in the system. `EACCES`: `prefix`
 /// holds a slash. `ENAMETOOLONG`: `prefix` is over about 200 bytes. `ENOMEM`. `ENOSYS`: the kernel
 /// has no message queues.
@@ -121,22 +121,27 @@ fn unlink(name: &CStr) -> Result<()> {
 
 fn create_named(name: &CStr, max_messages: usize, message_size: usize) -> Result<OwnedFd> {
     let flags = libc::O_RDWR | libc::O_CREAT | libc::O_EXCL | libc::O_CLOEXEC | libc::O_NONBLOCK;
-    let mode: libc::mode_t = 0o600;
+    // As long as it has a name nobody else may open it.
+    let nobody: libc::mode_t = 0;
     // SAFETY: `mq_attr` is plain numbers, for which all zeros is a value.
     let mut attributes: libc::mq_attr = unsafe { std::mem::zeroed() };
     attributes.mq_maxmsg = max_messages.try_into().map_err(|_| Errno::EINVAL)?;
     attributes.mq_msgsize = message_size.try_into().map_err(|_| Errno::EINVAL)?;
     // SAFETY: `name` ends in a NUL, and with O_CREAT the call takes a mode and an `mq_attr` pointer.
     let fd = Errno::result(unsafe {
-        libc::mq_open(name.as_ptr(), flags, mode, std::ptr::from_ref(&attributes))
+        libc::mq_open(name.as_ptr(), flags, nobody, std::ptr::from_ref(&attributes))
     })?;
     // SAFETY: the call has just opened this descriptor, so nobody else owns it.
     let queue = unsafe { OwnedFd::from_raw_fd(fd) };
-    match unlink(name) {
-        // Gone already: somebody else found it in the way.
-        Ok(()) | Err(Errno::ENOENT) => Ok(queue),
-        Err(errno) => Err(errno),
+    if let Err(errno) = unlink(name)
+        // Somebody else found it in the way; the name may be in use again, and another user's.
+        && fstat(&queue)?.st_nlink > 0
+    {
+        return Err(errno);
     }
+    // So that its own holders can open it anew.
+    fchmod(&queue, Mode::S_IRUSR | Mode::S_IWUSR)?;
+    Ok(queue)
 }
 
 /// Opens a second description of the queue: its flags are nobody else's. It is for reading and
@@ -325,6 +330,7 @@ mod tests {
     #[test]
     fn what_one_that_was_killed_has_left_is_taken_away_by_the_next() {
         let name = CString::new(format!("/postbox-left-{}-0", geteuid())).unwrap();
+        let _ = unlink(&name);
         // As if it had been killed before it took the name away.
         // SAFETY: `name` ends in a NUL, and with O_CREAT the call takes a mode and an `mq_attr` pointer.
         let left = unsafe {

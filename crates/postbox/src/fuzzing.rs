@@ -109,12 +109,15 @@ pub fn terms(bytes: &[u8]) {
     }
 }
 
+/// As many words as a channel's header has, and some of the padding behind it.
+const HEADER_WORDS: u64 = 24;
+
 /// Attaching to memory that a hostile owner has made: the bytes are words and where they stand.
 ///
 /// Whoever gets in uses the channel, and gets no more out of it than it allows.
 pub fn control_block(bytes: &[u8]) {
-    let (Some((&kind, header)), honest) = (bytes.split_first(), Channel::honest()) else { return };
-    let (fds, total) = honest;
+    let Some((&kind, header)) = bytes.split_first() else { return };
+    let (fds, total) = Channel::honest(kind / 4 % 2 == 1);
     let memory = memfd::create_sealed("postbox-fuzz", total).expect("memory");
     let file = File::from(memory);
     let original = File::from(fds);
@@ -125,7 +128,7 @@ pub fn control_block(bytes: &[u8]) {
         // Where: the header, the control words, or anywhere; what: 8 bytes.
         let at = u64::from(u16::from_le_bytes([patch[0], patch[1]]));
         let at = match patch[2] % 4 {
-            0 => at % 20 * 8,
+            0 => at % HEADER_WORDS * 8,
             1 => 4096 + at % 512 * 8,
             2 => at * 8,
             _ => at.wrapping_mul(total / 65_536) & !7,
@@ -153,15 +156,20 @@ pub fn control_block(bytes: &[u8]) {
 }
 
 impl Channel {
-    /// The memory of a channel as it should be, and its size: made once.
-    fn honest() -> (OwnedFd, u64) {
-        static HONEST: std::sync::OnceLock<(OwnedFd, u64)> = std::sync::OnceLock::new();
-        let (memory, total) = HONEST.get_or_init(|| {
-            let options = crate::Options::new(Mechanism::SharedMemory)
+    /// The memory of a channel as it should be, of one whose messages share packets or of a ring, and its
+    /// size: made once.
+    fn honest(packs: bool) -> (OwnedFd, u64) {
+        static HONEST: [std::sync::OnceLock<(OwnedFd, u64)>; 2] =
+            [const { std::sync::OnceLock::new() }; 2];
+        let (memory, total) = HONEST[usize::from(packs)].get_or_init(|| {
+            let mechanism = if packs { Mechanism::Pipe } else { Mechanism::SharedMemory };
+            let options = crate::Options::new(mechanism)
                 .capacity(Capacity::Bounded(3))
                 .max_message(4000)
                 .byte_cap(1 << 16);
-            let channel = Channel::create(options.config()).expect("a channel");
+            let mut config = options.config();
+            config.packs = packs;
+            let channel = Channel::create(config).expect("a channel");
             let total = channel.config.layout().total as u64;
             let mut fds = channel.fds_to_give().expect("its descriptors");
             (fds.remove(0), total)

@@ -144,14 +144,12 @@ fn beside_one_that_stands(stage: &Stage) -> Outcome {
     let (tx, rx) = stage.options(capacity).channel()?;
     let (first, second) = (stage.other(FIRST), stage.other(FIRST + 1));
     let stops = Doom { step: Step::EntryPushed, when: 1, fate: Fate::Stops };
-    // A clone waits for senders in the middle of a push: this one is made before any stands still.
-    let its = rx.clone();
     let mut standing = stage.doomed(stops, tx.clone(), |tx| second.send(&tx, 0, 10))?;
     stage.until_stopped(&standing);
     let dies = Doom { step: Step::TicketTaken, when: 1, fate: Fate::Dies };
     let dead = stage.doomed(dies, tx.clone(), |tx| first.send(&tx, 0, 10))?;
     stage.see_die(dead)?;
-    let victim = stage.victim((tx.clone(), its), |(tx, rx)| undertake(stage, &tx, &rx))?;
+    let victim = stage.victim((tx.clone(), rx.clone()), |(tx, rx)| undertake(stage, &tx, &rx))?;
     stage.may_hold(&victim, super::stage::VICTIM, 1);
     stage.see_out(victim, || Ok(()))?;
     standing.signal(18)?;

@@ -1,15 +1,20 @@
 //! What processes that were killed have left behind. Nothing of it does harm: the next process to
-//! join removes it.
+//! join, or to make a queue, removes it.
 
 use super::finding::Finding;
 use nix::mqueue::mq_unlink;
 use postbox::{Domain, Name};
 use postbox_sys::{Errno, pidfd};
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
 
 /// Where the kernel shows its message queues, if that is mounted.
 const QUEUES: &str = "/dev/mqueue";
+/// A queue that is being made has a name for some microseconds.
+const MAKING: Duration = Duration::from_millis(50);
 /// The name of each finding.
 const CHECK: &str = "left behind";
 
@@ -30,8 +35,7 @@ enum Leftover {
 pub fn findings(base: Option<&Path>, clean: Clean) -> Vec<Finding> {
     let before = find(base);
     if clean == Clean::No || before.is_empty() {
-        let remedy = "postbox doctor --clean, or leave it to the next process that joins";
-        return before.iter().map(|leftover| leftover.finding().note(remedy)).collect();
+        return before.iter().map(|leftover| leftover.finding().note(leftover.remedy())).collect();
     }
     before.iter().for_each(Leftover::remove);
     sweep();
@@ -61,6 +65,15 @@ impl Leftover {
             Leftover::Domain(name) => format!("domain '{name}'"),
             Leftover::Socket(_, path) | Leftover::Unfinished(path) => path.display().to_string(),
             Leftover::Queue(name) => format!("message queue {name}"),
+        }
+    }
+
+    fn remedy(&self) -> &'static str {
+        match self {
+            Leftover::Queue(_) => {
+                "postbox doctor --clean, or leave it to the next process that makes a queue"
+            }
+            _ => "postbox doctor --clean, or leave it to the next process that joins",
         }
     }
 
@@ -112,13 +125,26 @@ fn find(base: Option<&Path>) -> Vec<Leftover> {
             found.extend(in_domain(&name, &path));
         }
     }
-    for (name, _) in entries(Path::new(QUEUES)) {
-        let pid = name.strip_prefix("postbox-").and_then(|rest| rest.split('-').next());
-        if pid.is_some_and(|pid| pid.parse().is_ok_and(is_dead)) {
-            found.push(Leftover::Queue(format!("/{name}")));
-        }
-    }
+    found.extend(queues().into_iter().map(|name| Leftover::Queue(format!("/{name}"))));
     found
+}
+
+/// Queues that have kept their name for longer than it takes to make one.
+fn queues() -> Vec<String> {
+    let named = || -> Vec<(String, Option<u64>)> {
+        let ours = entries(Path::new(QUEUES)).into_iter();
+        ours.filter(|(name, _)| name.starts_with("postbox-"))
+            .map(|(name, path)| (name, fs::metadata(path).ok().map(|queue| queue.ino())))
+            .collect()
+    };
+    let before = named();
+    if before.is_empty() {
+        return Vec::new();
+    }
+    thread::sleep(MAKING);
+    let after = named();
+    let kept = before.into_iter().filter(|queue| after.contains(queue));
+    kept.map(|(name, _)| name).collect()
 }
 
 fn in_domain(name: &Name, path: &Path) -> Vec<Leftover> {

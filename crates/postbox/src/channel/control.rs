@@ -151,7 +151,7 @@ postbox_ring::shared! {
     }
 }
 
-/// Names and versions the layout: "postbox" and 5.
+/// Names and versions the layout: "postbox" and 6.
 pub(crate) const MAGIC: u64 = u64::from_be_bytes(*b"postbox\x06");
 
 /// What a sleeper waits for.

@@ -401,7 +401,11 @@ impl Config {
             })
         };
         let config = read().ok_or(corrupt.clone())?;
+        let packs_well = config.mechanism != Mechanism::SharedMemory
+            && config.capacity != Capacity::Zero
+            && config.lifetime == Lifetime::Ends;
         let sane = config.check().is_ok()
+            && (packs_well || !config.packs)
             && (LEAST_ENTRY_LIMIT..=1 << 16).contains(&config.entry_limit)
             && (1..=1024).contains(&config.zero_window)
             && region.len() >= config.layout().total;

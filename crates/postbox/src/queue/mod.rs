@@ -157,8 +157,8 @@ impl KernelQueue {
         }
     }
 
-    /// Takes the first entry into `into`, which has at least [`Self::entry_limit`] bytes; `None`
-    /// where there is none.
+    /// Takes the first entry into `into`; `None` where there is none. `into` has room for the largest entry
+    /// that members push, or for [`Self::entry_limit`] bytes over a POSIX queue, which asks for it.
     #[inline]
     pub(crate) fn pop(&self, into: &mut [u8]) -> Result<Option<usize>, Fault> {
         match self {

@@ -15,6 +15,8 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 /// Smaller than this an entry carries no message worth having beside its header.
 const LEAST_ENTRY: usize = 128;
+/// The largest, whatever the system grants: what lies beyond goes through shared memory.
+const MOST_ENTRY: usize = 1 << 16;
 
 #[derive(Debug)]
 pub(crate) struct PosixQueue {
@@ -31,8 +33,8 @@ impl PosixQueue {
     pub(super) fn create(wanted: Wanted) -> Result<Self, Fault> {
         let limits = mqueue::limits().map_err(Fault::system("reading the queue limits"))?;
         let mut depth = wanted.depth.clamp(1, (limits.max_messages as u32).max(1));
-        let mut entry =
-            wanted.entry.clamp(LEAST_ENTRY, (limits.max_message_size as usize).max(LEAST_ENTRY));
+        let widest = (limits.max_message_size as usize).min(MOST_ENTRY);
+        let mut entry = wanted.entry.clamp(LEAST_ENTRY, widest.max(LEAST_ENTRY));
         loop {
             match mqueue::create("postbox", depth as usize, entry) {
                 Ok(queue) => {

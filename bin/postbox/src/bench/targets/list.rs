@@ -100,15 +100,19 @@ fn streams() -> Vec<Target> {
 
 /// Written and read in place: beside a ring that does the same, with the footprint that suits it best.
 fn loans() -> Vec<Target> {
-    const SLOTS: [(usize, &[u32]); 2] = [(USUAL, &[64, 256, 1024]), (1 << 20, &[2, 4, 8, 16])];
-    let of = |(payload, slots): (usize, &'static [u32])| {
+    type Sizes = &'static [u32];
+    const SHAPES: [(usize, Sizes, Sizes); 2] = [
+        (USUAL, &[64, 256, 1024], &[16, 64, 256, 1024, 4096]),
+        (1 << 20, &[2, 4, 8, 16], &[1, 2, 4, 8, 16]),
+    ];
+    let of = |(payload, capacities, slots): (usize, Sizes, Sizes)| {
         target(format!("loan/{}", bytes(payload)), Different, move |terms| {
             let of = |slots: u32| -> Result<Case, Trouble> {
                 let asked = Some(Capacity::Bounded(slots));
                 prepared(Metric::Throughput, &subject(SharedMemory, payload), asked)
             };
             let lend = |terms: &Terms<'_>, case: &Case| loan::run(terms, &case.subject);
-            let ours = of(footprint::best(slots, |n| lend(terms, &of(n)?))?)?;
+            let ours = of(footprint::best(capacities, |n| lend(terms, &of(n)?))?)?;
             let ring = footprint::best(slots, |n| terms.reference(&of(n)?, Reference::InPlace))?;
             let ring = against(&Rc::new(of(ring)?), Reference::InPlace, Some(AtLeast(0.7)))?;
             let mut row = course::row(&ours);
@@ -116,7 +120,7 @@ fn loans() -> Vec<Target> {
             Ok(contest(row, move |terms| lend(terms, &ours), vec![ring]))
         })
     };
-    SLOTS.into_iter().map(of).collect()
+    SHAPES.into_iter().map(of).collect()
 }
 
 /// Pages and mebibytes: beside the ring with the footprint that suits it best, and beside a pipe.

@@ -1,4 +1,4 @@
-//! A stream of messages that are written and read where they lie.
+//! A stream of messages by loan: written and read where they lie, unless they are so short that they are copied.
 
 use crate::bench::contender::{Terms, failed};
 use crate::bench::crew::{Part, Trouble};
@@ -56,13 +56,12 @@ fn consume(mut rx: Receiver<Bytes>) -> Outcome<Figures> {
     while !stopped {
         let message = rx.receive_in_place()?;
         let bytes = message.bytes();
-        // The first piece comes last: it says whether there is more.
-        for at in (0..bytes.len()).step_by(PIECE).rev() {
+        for at in (0..bytes.len()).step_by(PIECE) {
             let len = PIECE.min(bytes.len() - at);
             bytes.copy_to(at, &mut piece[..len])?;
             black_box(&piece);
+            stopped |= at == 0 && piece[0] == STOP;
         }
-        stopped = piece[0] == STOP;
         match first {
             None => first = Some(clock::now()),
             Some(_) => count += u64::from(!stopped),
