@@ -1,13 +1,15 @@
 //! The victim sleeps, or is woken in another's place.
 
 use super::Play;
-use super::stage::{Stage, VICTIM};
+use super::stage::{Stage, Survivor, VICTIM, is_stopped_or_dead};
 use postbox::Capacity;
-use postbox_tests::{Outcome, until_asleep, until_asleep_or_ended};
+use postbox_tests::{Gate, Outcome, eventually, is_running, until_asleep, until_asleep_or_ended};
 
 pub const PLAYS: &[Play] = &[
     Play::new("one of two sleeping receivers dies", receivers),
     Play::new("one of two sleeping senders dies", senders),
+    Play::new("two receivers sleep beside a sender in the middle of a push", beside),
+    Play::new("two receivers sleep beside a sender in the middle of an overflow", behind_overflow),
     Play::new("a sender dies that cannot use the room it was woken for", wrong_room),
 ];
 
@@ -42,6 +44,56 @@ fn senders(stage: &Stage) -> Outcome {
     stage.see_out(victim, || Ok(()))?;
     stage.go_on(vec![sender])?;
     stage.stop(&tx, vec![receiver])?;
+    stage.settle(&tx, &rx, capacity)
+}
+
+/// What lies behind the victim's message is taken by those who could not take it yet.
+fn beside(stage: &Stage) -> Outcome {
+    one_each(stage, Capacity::Bounded(64))
+}
+
+/// The same in the overflow.
+fn behind_overflow(stage: &Stage) -> Outcome {
+    one_each(stage, Capacity::Unbounded)
+}
+
+fn one_each(stage: &Stage, capacity: Capacity) -> Outcome {
+    let (tx, rx) = stage.options(capacity).channel()?;
+    // Before there is anything that a clone would put in front.
+    let ends = [rx.clone(), rx.clone()];
+    let mut filled = 0;
+    while capacity == Capacity::Unbounded && tx.statistics().spilled == 0 {
+        stage.judge().send(&tx, filled, 10)?;
+        filled += 1;
+    }
+    let (sent, end) = (Gate::new()?, Gate::new()?);
+    let victim = stage.victim(tx.clone(), |tx| {
+        stage.itself().send(&tx, 0, 10)?;
+        sent.open()?;
+        // Its going would wake everybody.
+        Ok(end.pass()?)
+    })?;
+    eventually("sending or ending", || {
+        let sent = sent.is_open().unwrap_or(false);
+        (sent || is_stopped_or_dead(victim.pid())).then_some(())
+    });
+    stage.judge().receive(&rx, filled as usize)?;
+    (filled..filled + 2).try_for_each(|seq| stage.judge().send(&tx, seq, 10))?;
+    let takers = ends.map(|rx| {
+        stage.survivor(rx, |rx, member| {
+            member.receive(&rx, 1)?;
+            Ok(end.pass()?)
+        })
+    });
+    let takers: Vec<Survivor> = takers.into_iter().collect::<Result<_, _>>()?;
+    for taker in &takers {
+        eventually("rest", || (!is_running(taker.pid())).then_some(()));
+    }
+    stage.go_on_past(&victim, Vec::new())?;
+    stage.until_received(filled as usize + 2)?;
+    (0..3).try_for_each(|_| end.open())?;
+    stage.see_out(victim, || Ok(()))?;
+    stage.go_on(takers)?;
     stage.settle(&tx, &rx, capacity)
 }
 

@@ -278,6 +278,13 @@ impl Stage {
         self.within_limits("the channel is not emptied", || Ok(tx.is_empty()))
     }
 
+    /// Waits until so many messages have been received in all.
+    pub fn until_received(&self, count: usize) -> Outcome {
+        self.within_limits("somebody sleeps beside a message", || {
+            Ok(self.books.received.entries()?.len() >= count)
+        })
+    }
+
     /// Receives until the survivors have done what they had to.
     pub fn until_delivered(
         &self,

@@ -90,19 +90,29 @@ impl<M: SlotMemory> Slots<M> {
     /// A memory that makes no sense counts as not empty: a take then says [`Corrupt`].
     #[inline]
     pub fn is_empty(&self) -> bool {
+        matches!(self.first(), Some(Standing::Empty))
+    }
+
+    /// Whether the next entry is complete.
+    #[inline]
+    pub fn is_ready(&self) -> bool {
+        matches!(self.first(), Some(Standing::Full))
+    }
+
+    /// What stands at the head once it has moved over what it passes over.
+    #[inline]
+    fn first(&self) -> Option<Standing> {
         // Acquire: pairs with the Release in `advance`.
         let mut at = Position::from_raw(self.memory().head().load(Ordering::Acquire));
         for _ in 0..=self.slots() {
-            let Ok(cell) = self.word(at) else { return false };
             // Acquire: pairs with the Release in `publish`, so that "not empty" lets a take succeed.
-            let word = SlotWord::from_raw(cell.load(Ordering::Acquire));
+            let word = SlotWord::from_raw(self.word(at).ok()?.load(Ordering::Acquire));
             match self.standing(at, word) {
-                Standing::Empty => return true,
-                Standing::Full | Standing::Writing(_) | Standing::Foreign => return false,
                 Standing::Passed | Standing::Skip(_) => at = self.after(at),
+                first => return Some(first),
             }
         }
-        false
+        None
     }
 
     /// What `word` means to someone who found the head at `head`.

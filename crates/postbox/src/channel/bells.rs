@@ -110,6 +110,16 @@ impl Bells {
         }
     }
 
+    /// For whoever has taken something: wakes one sleeper if there is `more`. A ring may have gone to one
+    /// that found what was in front still being written.
+    #[inline]
+    pub(crate) fn ring_for_more(&self, control: &Control, more: impl FnOnce() -> bool) {
+        let count = control.sleepers(Awaited::Message).count();
+        if count > 0 && more() {
+            self.ring_one_of(control, Awaited::Message, count);
+        }
+    }
+
     #[cold]
     fn ring_one_of(&self, control: &Control, awaited: Awaited, count: u64) {
         if control.sleepers(awaited).take_one(count) {

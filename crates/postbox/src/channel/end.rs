@@ -57,6 +57,8 @@ pub(crate) struct End {
     looked: Cell<u64>,
     /// The roster at which the other side was last seen to be there.
     pub(crate) partners_at: Cell<u64>,
+    /// The roster at which it was the only receiver.
+    alone_at: Cell<u64>,
     /// Whether somebody can take the channel, or the turn to receive, away: in a mailbox.
     pub(crate) guarded: bool,
     /// A mailbox's receiver that ends when no sender is left; see `Receiver::until_drained`.
@@ -135,6 +137,7 @@ impl End {
             awake_for: Cell::new(0),
             looked: Cell::new(clock::coarse()),
             partners_at: Cell::new(u64::MAX),
+            alone_at: Cell::new(u64::MAX),
             drains: Cell::new(false),
             holds: Cell::new(false),
             lending: Lending::default(),
@@ -174,6 +177,7 @@ impl End {
             awake_for: Cell::new(0),
             looked: self.looked.clone(),
             partners_at: Cell::new(u64::MAX),
+            alone_at: Cell::new(u64::MAX),
             guarded: self.guarded,
             drains: self.drains.clone(),
             holds: Cell::new(false),
@@ -218,6 +222,15 @@ impl End {
 
     pub(crate) fn count(&self, which: Statistic, by: u64) {
         self.member().count(which, by);
+    }
+
+    /// Whether it is the only one that faces its way.
+    pub(crate) fn is_alone(&self) -> bool {
+        let roster = self.channel.block.control.roster();
+        if self.alone_at.get() != roster && self.channel.block.live(self.role) == 1 {
+            self.alone_at.set(roster);
+        }
+        self.alone_at.get() == roster
     }
 
     /// A call was done without sleeping: after a few of them the kernel object is told that nobody

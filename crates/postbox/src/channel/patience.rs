@@ -15,8 +15,9 @@ const RETRY_EVERY: u32 = 64;
 
 /// After so many calls in a row that slept the next ones sleep without an attempt.
 const SLEPT_OFTEN: u32 = 8;
-/// Of those, one in so many attempts first all the same.
-const ATTEMPT_EVERY: u32 = 8;
+/// Of so many of those two in a row attempt first all the same: of two messages that come together one is
+/// there already.
+const ATTEMPT_EVERY: u32 = 16;
 
 /// What an end does before it sleeps, and what it has learnt about it.
 pub(crate) struct Patience {
@@ -79,7 +80,7 @@ impl Patience {
     #[inline]
     pub(crate) fn expects_sleep(&self) -> bool {
         let slept = self.slept.get();
-        slept >= SLEPT_OFTEN && slept % ATTEMPT_EVERY != 0 && self.strategy == WaitStrategy::Block
+        slept >= SLEPT_OFTEN && slept % ATTEMPT_EVERY >= 2 && self.strategy == WaitStrategy::Block
     }
 
     /// A call slept.

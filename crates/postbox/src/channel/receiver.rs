@@ -285,12 +285,14 @@ impl<T: Message> Receiver<T> {
         }
     }
 
-    /// Whether it is better to sleep at once: the kernel does not let one sleep while there is a message.
+    /// Whether it is better to sleep at once: the kernel does not let one sleep while there is a message,
+    /// unless another receiver has been woken for it.
     #[inline]
     fn sleeps_first(&self) -> bool {
         self.end.patience.expects_sleep()
             && !self.inbox.looks_ahead()
             && self.end.nothing_new(Awaited::Message)
+            && self.end.is_alone()
     }
 
     /// The short ways.

@@ -331,6 +331,11 @@ impl Overflow {
         }
     }
 
+    /// Whether the entry at the head is complete.
+    pub(crate) fn is_ready(&self) -> bool {
+        matches!(self.first(), Ok(Some(_)))
+    }
+
     /// Takes that entry, if it is still the head.
     pub(crate) fn take_if(&self, head: Run, member: u16) -> Option<Entry> {
         self.0.log.take_if(head, member).map(Entry)

@@ -94,11 +94,12 @@ impl WaitSet {
         &self.epoll
     }
 
-    /// Watches the processes that are members now; buries those that are dead already.
-    pub(crate) fn refresh(&mut self, channel: &Channel, me: Seat) -> Result<(), Fault> {
+    /// Watches the processes that are members now; buries those that are dead already. Whether there was a
+    /// change.
+    fn refresh(&mut self, channel: &Channel, me: Seat) -> Result<bool, Fault> {
         let roster = channel.block.control.roster();
         if self.roster == roster {
-            return Ok(());
+            return Ok(false);
         }
         let own = Identity::own();
         let mut present: Vec<Identity> = channel
@@ -125,7 +126,7 @@ impl WaitSet {
             }
         }
         self.roster = roster;
-        Ok(())
+        Ok(true)
     }
 
     fn watch(&mut self, peer: Peer) -> Result<(), Fault> {
@@ -194,7 +195,9 @@ impl WaitSet {
         me: Seat,
         deadline: Option<Instant>,
     ) -> Result<bool, Fault> {
-        self.refresh(channel, me)?;
+        // Who left may have died before it could say so, and is watched no more: to be looked at by the caller.
+        let changed = self.refresh(channel, me)?;
+        let deadline = if changed { Some(Instant::now()) } else { deadline };
         let mut events = [Event::empty(); 64];
         let count =
             self.epoll.wait(&mut events, deadline).map_err(Fault::system("epoll_pwait2"))?;

@@ -13,6 +13,7 @@ use super::patience;
 use super::wait_set::WaitSet;
 use crate::error::Fault;
 use crate::wait::{Ended, Wait};
+use postbox_ring::sync::Ordering::Relaxed;
 use postbox_steps::{Step, at};
 use postbox_sys::clock;
 
@@ -111,6 +112,7 @@ impl End {
             && !self.guarded
             && matches!(channel.carrier, Carrier::Kernel(_))
             && channel.overflow.is_empty()
+            && channel.block.control.offers.load(Relaxed) == 0
             && self.partners_at.get() == channel.block.control.roster()
             && !channel.block.repair_due()
     }

@@ -240,6 +240,7 @@ impl Channel {
             self.overflow.release(entry);
             at(Step::OverflowFreed);
             self.freed();
+            self.bells.ring_for_more(&self.block.control, || self.overflow.is_ready());
         }
         one
     }

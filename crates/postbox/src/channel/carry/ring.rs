@@ -231,6 +231,7 @@ impl Channel {
         at(Step::SlotRead);
         release(ring, inbox, taken);
         self.freed();
+        self.bells.ring_for_more(&self.block.control, || ring.is_ready());
         Ok(if whole? {
             One::Message(Popped { sender_pid: envelope.sender_pid })
         } else {
@@ -288,6 +289,7 @@ impl Channel {
         self.overflow.release(entry);
         at(Step::OverflowFreed);
         self.freed();
+        self.bells.ring_for_more(&self.block.control, || self.overflow.is_ready());
         one
     }
 
