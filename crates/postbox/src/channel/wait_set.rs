@@ -94,12 +94,11 @@ impl WaitSet {
         &self.epoll
     }
 
-    /// Watches the processes that are members now; buries those that are dead already. Whether there was a
-    /// change.
-    fn refresh(&mut self, channel: &Channel, me: Seat) -> Result<bool, Fault> {
+    /// Watches the processes that are members now; buries those that are dead already.
+    fn refresh(&mut self, channel: &Channel, me: Seat) -> Result<(), Fault> {
         let roster = channel.block.control.roster();
         if self.roster == roster {
-            return Ok(false);
+            return Ok(());
         }
         let own = Identity::own();
         let mut present: Vec<Identity> = channel
@@ -126,7 +125,7 @@ impl WaitSet {
             }
         }
         self.roster = roster;
-        Ok(true)
+        Ok(())
     }
 
     fn watch(&mut self, peer: Peer) -> Result<(), Fault> {
@@ -195,9 +194,7 @@ impl WaitSet {
         me: Seat,
         deadline: Option<Instant>,
     ) -> Result<bool, Fault> {
-        // Who left may have died before it could say so, and is watched no more: to be looked at by the caller.
-        let changed = self.refresh(channel, me)?;
-        let deadline = if changed { Some(Instant::now()) } else { deadline };
+        self.refresh(channel, me)?;
         let mut events = [Event::empty(); 64];
         let count =
             self.epoll.wait(&mut events, deadline).map_err(Fault::system("epoll_pwait2"))?;
