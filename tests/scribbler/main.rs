@@ -12,7 +12,7 @@ mod plan;
 mod rage;
 mod words;
 
-use postbox_tests::{over, run};
+use postbox_tests::{over, run_again};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
@@ -40,5 +40,5 @@ fn main() -> ExitCode {
         "another user that may only send harms no owner of a mailbox",
         owner::visited,
     ));
-    run(cases)
+    run_again(cases)
 }

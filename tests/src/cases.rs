@@ -49,12 +49,19 @@ pub fn run_twice(cases: Vec<Case>) -> ExitCode {
         arguments.test_threads.get_or_insert(2 * processors);
         arguments
     };
-    run_by(cases, arguments, |name| {
-        watch(name).or_else(|failed| {
-            let said = failed.message().unwrap_or_default();
-            eprintln!("'{name}' failed, and is run once more: {said}");
-            watch(name)
-        })
+    run_by(cases, arguments, watch_twice)
+}
+
+/// The same for cases of random blows with limits of processor time: as many at a time as usual.
+pub fn run_again(cases: Vec<Case>) -> ExitCode {
+    run_by(cases, Arguments::from_args, watch_twice)
+}
+
+fn watch_twice(name: &str) -> Result<(), Failed> {
+    watch(name).or_else(|failed| {
+        let said = failed.message().unwrap_or_default();
+        eprintln!("'{name}' failed, and is run once more: {said}");
+        watch(name)
     })
 }
 
