@@ -86,10 +86,10 @@ pub struct Arguments {
     #[arg(long, value_name = "WHICH", value_enum)]
     pub cores: Option<Cores>,
     /// Measure what Postbox is to reach, each beside what it is to be measured against, and say
-    /// whether it does; some ten minutes, with --quick one
+    /// whether it does; some ten minutes, with --quick one, with --peers some five more
     #[arg(long, conflicts_with_all = [
         "metrics", "mechanisms", "payloads", "namings", "capacities", "waits", "producers",
-        "consumers", "cores", "peers",
+        "consumers", "cores",
     ])]
     pub targets: bool,
     /// Of the targets those of that group or name; may be repeated [default: all]

@@ -80,15 +80,15 @@ pub fn run(arguments: &Arguments) -> Ending {
 
 fn bench(arguments: &Arguments) -> Result<Ending, Ending> {
     let placement = Placement::find(arguments.cores)?;
-    let plan = Plan::of(arguments, &placement)?;
     let programs = peers::find(&arguments.peers)?;
+    let stop = Stop::install()?;
+    let (plan, strangers) = Plan::of(arguments, &placement, &programs, &stop)?;
     // Found out before minutes are spent.
     let create = |path: &Option<PathBuf>| match path.as_deref() {
         Some(path) => open(path).map(|file| Some((path.to_owned(), file))),
         None => Ok(None),
     };
     let (html, markdown) = (create(&arguments.html)?, create(&arguments.markdown)?);
-    let stop = Stop::install()?;
     if arguments.cores.is_none() && placement.cores == Cores::Same {
         complain(NAME, "one core only: both sides share it, and no cache line is probed");
     }
@@ -100,7 +100,7 @@ fn bench(arguments: &Arguments) -> Result<Ending, Ending> {
         }
         Plan::Targets(targets) => {
             let suite = suite(arguments, &placement, rounds, &stop);
-            (suite.measure(targets, &progress), None)
+            ([strangers, suite.measure(targets, &progress)].concat(), None)
         }
     };
     progress.finish();
@@ -139,12 +139,27 @@ enum Plan {
 }
 
 impl Plan {
-    fn of(arguments: &Arguments, placement: &Placement) -> Result<Self, Ending> {
+    /// And a row for each program beside the targets that does not introduce itself.
+    fn of(
+        arguments: &Arguments,
+        placement: &Placement,
+        programs: &[PathBuf],
+        stop: &Stop,
+    ) -> Result<(Self, Vec<Row>), Ending> {
         if !arguments.targets {
-            return plan::cases(arguments, placement).map(Plan::Cases);
+            return Ok((Plan::Cases(plan::cases(arguments, placement)?), Vec::new()));
         }
         let extent = if arguments.quick { Extent::Quick } else { Extent::Full };
-        targets::chosen(&arguments.only, extent).map(Plan::Targets)
+        let (peers, strangers) = if programs.is_empty() {
+            (None, Vec::new())
+        } else {
+            let patience = Duration::from_secs(arguments.peer_patience);
+            let (peers, strangers) = Peers::meet(programs, &[], patience, stop)
+                .map_err(|_| Ending::Silent(stop.code().unwrap_or(1)))?;
+            (Some(peers), strangers)
+        };
+        let targets = targets::chosen(&arguments.only, extent, peers)?;
+        Ok((Plan::Targets(targets), strangers))
     }
 
     fn len(&self) -> usize {

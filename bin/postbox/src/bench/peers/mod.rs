@@ -23,6 +23,7 @@ mod program;
 mod protocol;
 
 pub use guest::{Guest, PEER};
+pub use program::Heard;
 
 use super::contender::Terms;
 use super::crew::Trouble;
@@ -121,15 +122,42 @@ impl Peers {
         case: &Case,
         terms: &Terms<'_>,
     ) -> Result<(), Trouble> {
-        if guest.is_gone() {
-            return Ok(());
+        if !guest.is_gone() {
+            guest.note(self.measure(guest.seat, case, terms)?);
         }
+        Ok(())
+    }
+
+    /// Every subject of every program: its library, what that calls it, and what rows call it.
+    pub fn seats(&self) -> Vec<(Seat, &str, &str, String)> {
+        let mut seats = Vec::new();
+        for (program, it) in self.programs.iter().enumerate() {
+            let hello = it.hello();
+            for (subject, word) in hello.subjects.iter().enumerate() {
+                let seat = Seat { program, subject };
+                seats.push((seat, &*hello.name, &**word, hello.display(subject)));
+            }
+        }
+        seats
+    }
+
+    /// One run of one subject.
+    ///
+    /// # Errors
+    ///
+    /// Only [`Trouble::Stopped`].
+    pub fn measure(
+        &mut self,
+        seat: Seat,
+        case: &Case,
+        terms: &Terms<'_>,
+    ) -> Result<Heard, Trouble> {
         self.asked += 1;
         let (near, far) = terms.placement.pair();
-        let program = &mut self.programs[guest.seat.program];
+        let program = &mut self.programs[seat.program];
         let request = Request {
             id: self.asked,
-            subject: program.hello().subjects[guest.seat.subject].clone(),
+            subject: program.hello().subjects[seat.subject].clone(),
             metric: case.metric,
             payload: case.subject.payload,
             depth: case.slots(),
@@ -137,8 +165,7 @@ impl Peers {
             far,
             nanoseconds: terms.budget,
         };
-        guest.note(program.run(&request, terms.stop)?);
-        Ok(())
+        program.run(&request, terms.stop)
     }
 }
 

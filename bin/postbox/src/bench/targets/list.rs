@@ -361,7 +361,7 @@ mod tests {
     fn groups_and_rows_are_chosen_by_name() {
         let chosen = |only: &[&str]| {
             let only: Vec<String> = only.iter().map(|&name| name.to_owned()).collect();
-            super::super::chosen(&only, Extent::Quick).map(|targets| targets.len())
+            super::super::chosen(&only, Extent::Quick, None).map(|targets| targets.len())
         };
         assert_eq!(chosen(&[]).unwrap(), all(Extent::Quick).len());
         assert_eq!(chosen(&["batch", "typed/shm"]).unwrap(), 4);

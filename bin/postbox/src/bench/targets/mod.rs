@@ -8,8 +8,9 @@
 //! ```
 //!
 //! In reading order: [`bound`] (what is to be reached), [`list`] and [`recipe`] (all of it, and
-//! how it is put together), [`work`] (what is done where a plain ping-pong or stream is not enough), [`table`] (what is shown).
+//! how it is put together), [`beside`] (other libraries), [`work`] (what is done where a plain ping-pong or stream is not enough), [`table`] (what is shown).
 
+mod beside;
 mod bound;
 mod list;
 mod recipe;
@@ -22,6 +23,7 @@ use super::contender::Terms;
 use super::crew::Trouble;
 use super::figures::Measured;
 use super::gate;
+use super::peers::Peers;
 use super::placement::Cores;
 use super::progress::Progress;
 use super::row::{Figure, Row};
@@ -53,6 +55,8 @@ struct Contest {
     /// For the value itself, where nothing is measured beside it.
     bound: Option<Bound>,
     against: Vec<Against>,
+    /// Who was to be there and is not, and why.
+    absent: Vec<(String, String)>,
 }
 
 /// What ours is measured against.
@@ -82,13 +86,24 @@ pub enum Extent {
     Quick,
 }
 
-/// Those that are asked for by name or by group; all if none are.
+/// Those that are asked for by name or by group; all if none are. Other libraries are among them if there
+/// are any.
 ///
 /// # Errors
 ///
-/// Bad input: a name that nothing has.
-pub fn chosen(only: &[String], extent: Extent) -> Result<Vec<Target>, Ending> {
-    let all = list::all(extent);
+/// Bad input: a name that nothing has, or a library's where there is none.
+pub fn chosen(
+    only: &[String],
+    extent: Extent,
+    peers: Option<Peers>,
+) -> Result<Vec<Target>, Ending> {
+    let mut all = list::all(extent);
+    if let Some(peers) = peers {
+        all.extend(beside::all(peers));
+    } else if only.iter().any(|name| name.split('/').next() == Some(beside::GROUP)) {
+        let remedy = "name their programs by --peers (scripts/peers.sh builds some)";
+        return Err(Ending::BadInput(format!("there are no other libraries: {remedy}")));
+    }
     let named = |target: &Target, name: &str| target.name == name || target.group() == name;
     for name in only {
         if !all.iter().any(|target| named(target, name)) {
@@ -210,7 +225,13 @@ impl Contest {
             }
             row
         };
-        self.against.iter().enumerate().map(against).collect()
+        let absent = self.absent.iter().map(|(name, reason)| Row {
+            reference: Some(name.clone()),
+            note: Some(format!("{name}: {reason}")),
+            met: Some(Verdict::NotMeasured.name()),
+            ..shared.clone()
+        });
+        self.against.iter().enumerate().map(against).chain(absent).collect()
     }
 }
 

@@ -70,7 +70,14 @@ pub fn contest(
     ours: impl Fn(&Terms<'_>) -> Result<Measured, Trouble> + 'static,
     against: Vec<Against>,
 ) -> Contest {
-    Contest { row, ours: Box::new(ours), rounds: u32::MAX, bound: None, against }
+    Contest {
+        row,
+        ours: Box::new(ours),
+        rounds: u32::MAX,
+        bound: None,
+        against,
+        absent: Vec::new(),
+    }
 }
 
 /// A reference of the plain bench.

@@ -46,6 +46,7 @@ fn targets_have_names_and_go_with_nothing_else() {
         "{said}"
     );
     assert!(refused(&["--targets", "--only=latency/"]).contains("'latency/'"));
+    assert!(refused(&["--targets", "--only=peers"]).contains("--peers"));
     assert!(refused(&["--only=latency"]).contains("--targets"));
     assert!(refused(&["--markdown=targets.md"]).contains("--targets"));
     for other in

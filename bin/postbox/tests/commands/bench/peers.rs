@@ -221,3 +221,39 @@ fn where_there_is_no_peer_it_says_so() {
     assert!(said(&empty.path().join("postbox-peer-notes.txt")).contains("no program"));
     assert!(said(&empty.path().join("nowhere")).contains("No such file"));
 }
+
+/// A run of the targets in the shared memory of 64 bytes, where there are two cores.
+fn beside_targets(peers: &Peers) -> Option<Ended> {
+    let two = std::thread::available_parallelism().unwrap().get() >= 2;
+    let path = format!("--peers={}", peers.path().display());
+    let only = "--only=peers/shm-latency-64";
+    two.then(|| start(&["--targets", "--quick", "--rounds=2", "--json", only, &path]).finish())
+}
+
+#[test]
+fn beside_the_targets_each_has_a_verdict_and_who_refuses_is_not_measured() {
+    let peers = Peers::new()
+        .with("postbox-peer-x", "echo hello 1 iceoryx2 0.10 copied", GOOD)
+        .answering("y", "echo refused $id it cannot");
+    let Some(ended) = beside_targets(&peers) else { return };
+    assert_eq!((ended.code(), ended.err()), (Some(0), String::new()), "{ended:?}");
+    let all = ended.rows();
+    let against = |name: &str| all.iter().find(|row| row["reference"] == name).unwrap();
+    let row = against("iceoryx2 0.10, copied");
+    assert_eq!((&row["target"], &row["reference_value"]), (&"≤ 0.25".into(), &1000.0.into()));
+    assert!(row["ratio"].as_f64() > Some(0.0) && row["met"] != "not measured", "{row}");
+    let row = against("y 1.0, a");
+    assert_eq!((&row["met"], &row["ratio"]), (&"not measured".into(), &Value::Null), "{row}");
+    assert!(row["note"].as_str().unwrap().contains("it cannot"), "{row}");
+}
+
+#[test]
+fn beside_the_targets_a_stranger_is_told_and_holds_nobody_up() {
+    let peers = Peers::new()
+        .with("postbox-peer-x", "echo hello 1 iceoryx2 0.10 copied", GOOD)
+        .with("postbox-peer-z", "echo who are you", "true");
+    let Some(ended) = beside_targets(&peers) else { return };
+    assert_eq!(ended.code(), Some(1), "{ended:?}");
+    assert!(ended.err().contains("postbox-peer-z"), "{ended:?}");
+    assert!(ended.rows().iter().any(|row| row["reference"] == "iceoryx2 0.10, copied"));
+}
