@@ -39,6 +39,11 @@ pub fn cases() -> Vec<Case> {
             &few,
             all_of_them,
         ),
+        across_capacities(
+            "every waiting sender is woken when there is room for each",
+            &BOUNDED,
+            all_senders,
+        ),
         across("a killed sleeper takes no wake-up with it", killed_sleepers),
     ]
     .into_iter()
@@ -289,6 +294,32 @@ fn all_of_them(mechanism: Mechanism, capacity: Capacity) -> Outcome {
         (0..20).try_for_each(|_| taken.pass())?;
         (0..20).try_for_each(|_| end.open())?;
         group.wait()?;
+    }
+    Ok(())
+}
+
+/// Whoever takes messages as fast as they come may ring for the first of them alone, and never comes back.
+fn all_senders(mechanism: Mechanism, capacity: Capacity) -> Outcome {
+    let Capacity::Bounded(n) = capacity else { return Ok(()) };
+    let (tx, rx) = channel::<u32>(mechanism, capacity)?;
+    let (sent, end) = (Gate::new()?, Gate::new()?);
+    let senders = n.min(20);
+    for round in 0..10 {
+        (0..n).try_for_each(|_| tx.try_send(&round))?;
+        let mut group = Group::new();
+        for _ in 0..senders {
+            group.fork(tx.clone(), |tx| {
+                tx.send(&round)?;
+                sent.open()?;
+                Ok(end.pass()?)
+            })?;
+        }
+        group.children().iter().for_each(|child| until_asleep(child.pid()));
+        (0..n).try_for_each(|_| rx.receive().map(drop))?;
+        (0..senders).try_for_each(|_| sent.pass())?;
+        (0..senders).try_for_each(|_| end.open())?;
+        group.wait()?;
+        (0..senders).try_for_each(|_| rx.receive().map(drop))?;
     }
     Ok(())
 }

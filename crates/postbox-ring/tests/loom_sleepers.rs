@@ -50,10 +50,13 @@ impl Place {
 
     /// As `Bells::ring_one`.
     fn ring_one(&self) {
-        let count = self.sleepers().count();
-        if count > 0 && self.sleepers().take_one(count) {
+        if self.sleepers().count().asleep() > 0 && self.sleepers().take_one(u32::MAX) {
             self.rings.fetch_add(1, Ordering::Relaxed);
         }
+    }
+
+    fn asleep(&self) -> u32 {
+        self.sleepers().count().asleep()
     }
 
     /// Takes a message if it finds one.
@@ -142,8 +145,7 @@ fn two_publishers_ring_for_two_sleepers_and_no_ring_is_spent_twice() {
         assert_eq!(place.rings(), 2, "each message rings");
         // The third has taken one of the two messages and left its place, or is still counted: so
         // whoever sleeps and is not rung can be.
-        let unrung = place.count.load(Relaxed);
-        assert_eq!(unrung, if got { 0 } else { 1 });
+        assert_eq!(place.asleep(), if got { 0 } else { 1 });
     });
 }
 
@@ -160,7 +162,7 @@ fn a_sleeper_that_leaves_takes_no_other_off_the_count() {
         place.sleepers().leave();
         let got = other.join().unwrap();
         assert!(!got);
-        assert_eq!(place.count.load(Relaxed), 1);
+        assert_eq!(place.asleep(), 1);
         place.publish();
         assert_eq!(place.rings(), 1, "the other still sleeps and is rung");
     });
@@ -176,7 +178,7 @@ fn all_are_taken_off_and_rung_for_what_each_must_see_for_itself() {
             thread::spawn(move || {
                 place.messages.fetch_add(1, Release);
                 barrier();
-                let somebody = place.sleepers().count() > 0;
+                let somebody = place.sleepers().count().asleep() > 0;
                 if somebody {
                     place.sleepers().take_all();
                     place.rings.fetch_add(1, Ordering::Relaxed);
@@ -261,11 +263,146 @@ fn a_sender_that_goes_to_sleep_finds_the_room_of_the_dead_or_hears_that_it_is_ba
             thread::spawn(move || {
                 let done = room.words().give_back(Repair::read(room.words()));
                 assert!(done);
-                room.place.sleepers().count() > 0
+                room.place.asleep() > 0
             })
         };
         let got = room.wait();
         let somebody_asleep = repairer.join().unwrap();
         assert!(got || somebody_asleep, "it sleeps, and the news came before");
+    });
+}
+
+/// Senders that wait for room while at most one ring is on its way to any of them.
+struct Crowd {
+    room: AtomicU64,
+    count: AtomicU64,
+    /// Rings that nobody has heard yet.
+    rings: AtomicU64,
+}
+
+impl Crowd {
+    /// Two of them, asleep.
+    fn asleep() -> Arc<Crowd> {
+        let zero = || AtomicU64::new(0);
+        let crowd = Crowd { room: zero(), count: zero(), rings: zero() };
+        crowd.sleepers().announce(barrier);
+        crowd.sleepers().announce(barrier);
+        Arc::new(crowd)
+    }
+
+    fn sleepers(&self) -> Sleepers<'_> {
+        Sleepers(&self.count)
+    }
+
+    /// As `Channel::freed`.
+    fn free(&self) {
+        self.room.fetch_add(1, Release);
+        barrier();
+        self.ring();
+    }
+
+    /// As `Bells::ring_for_room`.
+    fn ring(&self) {
+        let count = self.sleepers().count();
+        if count.asleep() > 0 && count.rung() == 0 && self.sleepers().take_one(1) {
+            self.rings.fetch_add(1, Release);
+        }
+    }
+
+    /// Whether there was a ring to be heard.
+    fn hear(&self) -> bool {
+        take(&self.rings)
+    }
+
+    /// As `End::wait_on` when its bell was heard: whether this one has its room, or sleeps again.
+    fn wake(&self) -> bool {
+        self.sleepers().arrive();
+        if take(&self.room) {
+            self.leave_room();
+            return true;
+        }
+        self.sleepers().announce(barrier);
+        let got = take(&self.room);
+        if got {
+            self.sleepers().leave();
+        }
+        got
+    }
+
+    /// As `End::leave_room`.
+    fn leave_room(&self) {
+        if self.sleepers().count().asleep() == 0 {
+            return;
+        }
+        if self.room.load(Acquire) == 0 {
+            barrier();
+            if self.room.load(Acquire) == 0 {
+                return;
+            }
+        }
+        self.ring();
+    }
+}
+
+/// One off a number, if it has one.
+fn take(number: &AtomicU64) -> bool {
+    number.fetch_update(AcqRel, Acquire, |number| number.checked_sub(1)).is_ok()
+}
+
+/// Whoever is rung in the end wakes: then nobody sleeps beside room.
+fn settle(crowd: &Crowd, mut asleep: usize) {
+    while asleep > 0 && crowd.hear() {
+        asleep -= usize::from(crowd.wake());
+    }
+    let room = crowd.room.load(Relaxed);
+    assert!(
+        asleep == 0 || room == 0,
+        "{asleep} sleep beside room for {room}, and nobody wakes them"
+    );
+}
+
+#[test]
+fn of_a_crowd_each_is_woken_for_whom_there_is_room_by_the_one_woken_before() {
+    explore(3, || {
+        let crowd = Crowd::asleep();
+        let receiver = {
+            let crowd = crowd.clone();
+            thread::spawn(move || {
+                crowd.free();
+                crowd.free();
+            })
+        };
+        // One of the two wakes while that goes on, if it is rung in time.
+        let got = crowd.hear() && crowd.wake();
+        receiver.join().unwrap();
+        settle(&crowd, if got { 1 } else { 2 });
+    });
+}
+
+#[test]
+fn rings_that_the_dead_were_to_hear_are_sent_again() {
+    explore(3, || {
+        let crowd = Crowd::asleep();
+        crowd.free();
+        assert!(crowd.hear(), "by one that dies of it, and whose room is not taken");
+        let receiver = {
+            let crowd = crowd.clone();
+            thread::spawn(move || crowd.free())
+        };
+        // As `Channel::bury`, which wakes everybody who sleeps: the other looks.
+        crowd.sleepers().recall();
+        let got = take(&crowd.room);
+        if got {
+            crowd.sleepers().leave();
+        } else {
+            unreachable!("there was room all the time");
+        }
+        receiver.join().unwrap();
+        // The dead one's place is still counted; who comes now is rung nevertheless.
+        assert!(take(&crowd.room));
+        crowd.sleepers().announce(barrier);
+        let stale = crowd.hear();
+        crowd.free();
+        assert!(stale || crowd.hear(), "it sleeps beside room, and nobody wakes it");
     });
 }

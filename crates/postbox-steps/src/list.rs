@@ -202,6 +202,10 @@ steps! {
     // Sleeping and waking.
     /// A sleeper is counted.
     SleepAnnounced,
+    /// Publishers are asked for their barriers, and it is not sure that all know.
+    FencesAsked,
+    /// They pass no more of them.
+    FencesSpared,
     /// It has taken itself off the count.
     SleepPlaceGivenUp,
     /// A ring is promised to one sleeper, and not sent.
@@ -214,6 +218,10 @@ steps! {
     Woken,
     /// Room that the one woken cannot use is passed on.
     RoomPassedOn,
+    /// The room left by one that was woken for it is told to the next.
+    RoomLeft,
+    /// Rings that the dead may have been to hear or to send count as not sent.
+    RingsRecalled,
     // Pollables.
     /// A pollable counts, and is not readable.
     PollableCounted,

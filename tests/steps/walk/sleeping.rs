@@ -8,6 +8,7 @@ use postbox_tests::{Gate, Outcome, eventually, is_running, until_asleep, until_a
 pub const PLAYS: &[Play] = &[
     Play::new("one of two sleeping receivers dies", receivers),
     Play::new("one of two sleeping senders dies", senders),
+    Play::new("one of three senders that sleep for room for all dies", crowd),
     Play::new("two receivers sleep beside a sender in the middle of a push", beside),
     Play::new("two receivers sleep beside a sender in the middle of an overflow", behind_overflow),
     Play::new("a sender dies that cannot use the room it was woken for", wrong_room),
@@ -43,6 +44,25 @@ fn senders(stage: &Stage) -> Outcome {
     let receiver = stage.receiver(&rx)?;
     stage.see_out(victim, || Ok(()))?;
     stage.go_on(vec![sender])?;
+    stage.stop(&tx, vec![receiver])?;
+    stage.settle(&tx, &rx, capacity)
+}
+
+/// Of these each is woken by the one before.
+fn crowd(stage: &Stage) -> Outcome {
+    let capacity = Capacity::Bounded(3);
+    let (tx, rx) = stage.options(capacity).channel()?;
+    (0..3).try_for_each(|seq| stage.judge().send(&tx, seq, 10))?;
+    let victim = stage.victim(tx.clone(), |tx| stage.itself().send(&tx, 0, 10))?;
+    until_asleep_or_ended(victim.pid());
+    let senders = [stage.sender(&tx, 1)?, stage.sender(&tx, 1)?];
+    senders.iter().for_each(|sender| until_asleep(sender.pid()));
+    stage.judge().receive(&rx, 3)?;
+    // Whoever finds nothing to receive wakes one more, should the one woken for all stand still.
+    let receiver = stage.receiver(&rx)?;
+    stage.go_on_past(&victim, senders.into())?;
+    stage.see_out(victim, || Ok(()))?;
+    stage.until_empty(&tx)?;
     stage.stop(&tx, vec![receiver])?;
     stage.settle(&tx, &rx, capacity)
 }

@@ -20,17 +20,20 @@
 //!
 //! "Afterwards" takes a barrier between a store and a load, on both sides. Where the publisher's would
 //! cost as much as the rest of its work, on the ring and when a receiver counts in a lane of its own,
-//! the sleeper has it for both: membarrier(2) makes every member that runs pass one. Where a member's
-//! kernel cannot, the channel goes back to fences, see [`Control::fenced`](super::control::Control).
+//! it is spared it while sleeps are rare: see [`postbox_ring::fences`].
 
 use super::control::{Awaited, Control};
 use super::{Carrier, Channel};
 use crate::error::Fault;
 use postbox_ring::sync::Ordering::{Relaxed, SeqCst};
 use postbox_ring::sync::fence;
-use postbox_steps::{Step, at};
+use postbox_steps::{ARMED, Step, at};
 use postbox_sys::{eventfd, membarrier};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::atomic::compiler_fence;
+
+/// Fences of one process after which sleepers have the barriers again.
+const SPARED_AFTER: u32 = if ARMED { 3 } else { 4096 };
 
 /// There is no error on a good descriptor.
 fn ring(bell: BorrowedFd<'_>) {
@@ -104,9 +107,21 @@ impl Bells {
     /// Wakes one sleeper, if there is one that no ring is on its way to.
     #[inline]
     pub(crate) fn ring_one(&self, control: &Control, awaited: Awaited) {
-        let count = control.sleepers(awaited).count();
-        if count > 0 {
-            self.ring_one_of(control, awaited, count);
+        if control.sleepers(awaited).count().asleep() > 0 {
+            self.ring_one_of(control, awaited, u32::MAX);
+        }
+    }
+
+    /// Wakes one sender that waits for room, unless one is on its way already: that takes what room it needs,
+    /// and rings for what is left.
+    ///
+    /// Of a crowd that waits at a full channel each would otherwise be woken for one message, and many for
+    /// none, since who is awake fills what comes free.
+    #[inline]
+    pub(crate) fn ring_for_room(&self, control: &Control) {
+        let count = control.sleepers(Awaited::Room).count();
+        if count.asleep() > 0 && count.rung() == 0 {
+            self.ring_one_of(control, Awaited::Room, 1);
         }
     }
 
@@ -114,44 +129,38 @@ impl Bells {
     /// that found what was in front still being written.
     #[inline]
     pub(crate) fn ring_for_more(&self, control: &Control, more: impl FnOnce() -> bool) {
-        let count = control.sleepers(Awaited::Message).count();
-        if count > 0 && more() {
-            self.ring_one_of(control, Awaited::Message, count);
+        if control.sleepers(Awaited::Message).count().asleep() > 0 && more() {
+            self.ring_one_of(control, Awaited::Message, u32::MAX);
         }
     }
 
     #[cold]
-    fn ring_one_of(&self, control: &Control, awaited: Awaited, count: u64) {
-        if control.sleepers(awaited).take_one(count) {
+    fn ring_one_of(&self, control: &Control, awaited: Awaited, most: u32) -> bool {
+        let chosen = control.sleepers(awaited).take_one(most);
+        if chosen {
             ring(self.of(awaited));
         }
+        chosen
     }
 
     /// Something came free: wakes one sender that waits for room, and all that lack anything else.
     #[inline]
     pub(crate) fn ring_freed(&self, control: &Control) {
-        self.ring_one(control, Awaited::Room);
-        if control.sleepers(Awaited::Space).count() > 0 {
+        self.ring_for_room(control);
+        if control.sleepers(Awaited::Space).count().asleep() > 0 {
             self.ring_space(control);
         }
     }
 
-    /// Wakes as many sleepers, as far as there are so many that no ring is on its way to.
-    pub(crate) fn ring_many(&self, control: &Control, awaited: Awaited, most: u64) {
+    /// So many messages came: wakes as many sleepers, as far as there are so many that no ring is on its way
+    /// to.
+    pub(crate) fn ring_many(&self, control: &Control, most: u64) {
         for _ in 0..most {
-            let count = control.sleepers(awaited).count();
-            if count == 0 {
+            if control.sleepers(Awaited::Message).count().asleep() == 0
+                || !self.ring_one_of(control, Awaited::Message, u32::MAX)
+            {
                 break;
             }
-            self.ring_one_of(control, awaited, count);
-        }
-    }
-
-    /// As much came free: wakes as many that wait for room.
-    pub(crate) fn ring_many_freed(&self, control: &Control, count: u64) {
-        self.ring_many(control, Awaited::Room, count);
-        if control.sleepers(Awaited::Space).count() > 0 {
-            self.ring_space(control);
         }
     }
 
@@ -172,7 +181,7 @@ impl Bells {
     }
 }
 
-/// A sleeper's place in the count, given up when dropped unless a ring has taken it already.
+/// A sleeper's place in the count, given up when dropped.
 pub(crate) struct Asleep<'c> {
     control: &'c Control,
     awaited: Awaited,
@@ -187,7 +196,7 @@ impl<'c> Asleep<'c> {
         Asleep { control, awaited, rung: false }
     }
 
-    /// The bell was heard: the ringer has taken the place off the count.
+    /// The bell was heard: the place is among those of the rung.
     pub(crate) fn rung(&mut self) {
         self.rung = true;
     }
@@ -195,9 +204,8 @@ impl<'c> Asleep<'c> {
 
 impl Drop for Asleep<'_> {
     fn drop(&mut self) {
-        if !self.rung {
-            self.control.sleepers(self.awaited).leave();
-        }
+        let sleepers = self.control.sleepers(self.awaited);
+        if self.rung { sleepers.arrive() } else { sleepers.leave() }
     }
 }
 
@@ -205,7 +213,7 @@ impl Channel {
     /// Lets this process take part in barriers, before it is a member.
     pub(crate) fn take_part_in_barriers(&self) {
         if membarrier::register().is_err() {
-            self.block.control.fenced.store(1, SeqCst);
+            self.block.control.fences().keep();
         }
     }
 
@@ -218,14 +226,27 @@ impl Channel {
         }
     }
 
-    /// As [`barrier`](Self::barrier), where the sleepers have the processor's part for both.
+    /// As [`barrier`](Self::barrier), where the sleepers may have the processor's part for both.
     #[inline]
     pub(crate) fn barrier_after_store(&self) {
-        if self.block.control.fenced.load(Relaxed) == 0 {
-            // The compiler's part is ours.
-            std::sync::atomic::compiler_fence(SeqCst);
+        // The compiler's part is ours.
+        compiler_fence(SeqCst);
+        if self.block.control.fences().are_spared() {
+            compiler_fence(SeqCst);
         } else {
-            fence(SeqCst);
+            self.barrier_of_ours();
+        }
+    }
+
+    /// Sleeps are frequent, or were a while ago.
+    #[inline(never)]
+    fn barrier_of_ours(&self) {
+        fence(SeqCst);
+        // As many cost about as much as one barrier for all.
+        let passed = self.fences.load(Relaxed).wrapping_add(1);
+        self.fences.store(passed, Relaxed);
+        if passed.is_multiple_of(SPARED_AFTER) {
+            self.block.control.fences().spare();
         }
     }
 
@@ -242,9 +263,12 @@ impl Channel {
 
     /// A barrier for those that are spared their own.
     pub(crate) fn barrier_for_all(&self) {
-        if membarrier::registered().is_err() {
-            self.block.control.fenced.store(1, SeqCst);
-            membarrier::all();
-        }
+        self.block.control.fences().rely(|| {
+            let reached = membarrier::registered().is_ok();
+            if !reached {
+                membarrier::all();
+            }
+            reached
+        });
     }
 }

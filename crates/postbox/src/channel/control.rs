@@ -17,6 +17,7 @@
 //! Nothing in here is trusted: words are read once and checked where they are used.
 
 use postbox_ring::admission::{Admission, Lone, Words};
+use postbox_ring::fences::Fences;
 use postbox_ring::receipt;
 use postbox_ring::sleepers::Sleepers;
 use postbox_ring::sync::{AtomicU64, Ordering};
@@ -67,14 +68,14 @@ postbox_ring::shared! {
         pub members_used: AtomicU64,
         /// Offers in the queue, withdrawn ones included; a throttle, put right when nothing waits.
         pub offers: AtomicU64,
-        /// Not 0 once some member cannot take part in barriers: then each message needs its fence.
-        pub fenced: AtomicU64,
+        /// Who has the barriers between publishing and sleeping; see [`postbox_ring::fences`].
+        pub fences: AtomicU64,
         /// Whether messages may share a packet: 0 never again, 1 no more, 2 yes; see `carry::packet`.
         pub packing: AtomicU64,
         /// Pollable descriptors that exist.
         pub pollables: AtomicU64,
-        /// Sleepers that no ring has been promised to: waiting for messages, room, space, receipts, the
-        /// floor.
+        /// Who sleeps, and to how many a ring is on its way: waiting for messages, room, space, receipts,
+        /// the floor.
         pub sleepers: [Lone; 5],
         /// Statistics of ends that have left: messages, bytes, waits, spilled; senders, then receivers.
         pub retired: [AtomicU64; 8],
@@ -152,7 +153,7 @@ postbox_ring::shared! {
 }
 
 /// Names and versions the layout: "postbox" and 6.
-pub(crate) const MAGIC: u64 = u64::from_be_bytes(*b"postbox\x06");
+pub(crate) const MAGIC: u64 = u64::from_be_bytes(*b"postbox\x07");
 
 /// What a sleeper waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -194,6 +195,19 @@ impl Control {
     #[inline(always)]
     pub(crate) fn sleepers(&self, awaited: Awaited) -> Sleepers<'_> {
         Sleepers(&self.sleepers[awaited as usize].word)
+    }
+
+    #[inline(always)]
+    pub(crate) fn fences(&self) -> Fences<'_> {
+        Fences(&self.fences)
+    }
+
+    /// No ring for one sleeper is on its way: somebody has died who may have been to hear or to send it.
+    pub(crate) fn recall_rings(&self) {
+        for sleepers in &self.sleepers {
+            Sleepers(&sleepers.word).recall();
+        }
+        at(Step::RingsRecalled);
     }
 
     /// Whoever changed the set of members says so.

@@ -90,7 +90,7 @@ use postbox_ring::sync::Ordering::{Acquire, Relaxed, Release};
 use postbox_sys::{Errno, memfd};
 use spool::{Bodies, Overflow};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicU32};
 
 /// The shared words, as this process sees them.
 pub(crate) struct ControlBlock {
@@ -142,6 +142,8 @@ pub(crate) struct Channel {
     queues: bool,
     /// Whether this process knows that messages share packets no more.
     singly: AtomicBool,
+    /// Barriers that this process has passed where others may be spared them.
+    fences: AtomicU32,
     /// Whether messages pass without meeting or queueing: what the lanes of a kernel object need.
     plain: bool,
     /// Whether there can only ever be one sender and one receiver.
@@ -241,6 +243,7 @@ impl Channel {
             window,
             queues,
             singly: AtomicBool::new(false),
+            fences: AtomicU32::new(0),
             plain,
             one_to_one,
             express,
@@ -331,6 +334,14 @@ impl Channel {
             (_, Capacity::Zero) => 0,
             (Carrier::Kernel(_), _) => self.block.control.admission().inside(),
             (Carrier::Ring(ring), _) => self.ring_len(ring).unwrap_or(0) + self.overflow.len(),
+        }
+    }
+
+    /// Whether a sender may find room. Where nothing is counted, that is for the sender to find out.
+    pub(crate) fn has_room(&self) -> bool {
+        match self.config.capacity {
+            Capacity::Bounded(n) => self.len() < u64::from(n),
+            _ => true,
         }
     }
 }

@@ -43,6 +43,8 @@ impl Channel {
         if buried {
             // Everybody's view of who is there, of room and of the head may have changed.
             self.block.control.roster_changed();
+            // It may have been woken for what others wait for, or was about to wake one.
+            self.block.control.recall_rings();
             self.left();
         }
     }

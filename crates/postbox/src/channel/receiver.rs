@@ -398,6 +398,7 @@ impl<T: Message> Receiver<T> {
             return Ok(Some(popped));
         }
         self.end.look_around()?;
+        self.end.wake_a_sender(Awaited::Message);
         self.pop_or_end(into)
     }
 }

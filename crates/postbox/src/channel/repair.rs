@@ -134,7 +134,7 @@ impl ControlBlock {
 
     /// A barrier for every member. All are registered for the quick one, but where a kernel could not.
     pub(crate) fn barrier_of_all(&self) {
-        if self.control.fenced.load(SeqCst) != 0 || membarrier::registered().is_err() {
+        if self.control.fences().are_kept() || membarrier::registered().is_err() {
             membarrier::all();
         }
     }

@@ -163,6 +163,7 @@ impl End {
                     return Err(ended.into());
                 }
                 self.look_around()?;
+                self.wake_a_sender(self.awaits.get());
                 if spins == u32::MAX {
                     spun = 0;
                 }
@@ -179,16 +180,18 @@ impl End {
             // The cancel comes before the last attempt, so that a wake-up meant for this end and
             // not used up is never carried off by it.
             let ended = wait.over();
-            let done = match ended.is_none() && self.nothing_new(awaited) {
+            let outcome = match ended.is_none() && self.nothing_new(awaited) {
                 true => None,
-                false => attempt(true)?,
+                false => attempt(true).transpose(),
             };
-            if (done.is_some() || ended.is_some()) && self.was_rung(awaited) {
-                // A ring has taken this end's place already: it is not to be given up twice.
+            if (outcome.is_some() || ended.is_some()) && self.was_rung(awaited) {
                 asleep.rung();
+                heard |= awaited == Awaited::Room;
             }
-            if let Some(done) = done {
-                return Ok(done);
+            if let Some(outcome) = outcome {
+                drop(asleep);
+                self.leave_room(heard);
+                return outcome;
             }
             if heard && self.awaits.get() != Awaited::Room {
                 // Woken for room that it cannot use: somebody else may.
@@ -205,6 +208,7 @@ impl End {
             self.count(Statistic::Waits, 1);
             self.awake_for.set(0);
             self.patience.slept();
+            self.wake_a_sender(awaited);
             let rung = self.with_set(awaited, |set| {
                 set.sleep_unless(&self.channel, self.seat, wait.deadline, wait.cancel)
             })?;
@@ -214,9 +218,37 @@ impl End {
                 heard = awaited == Awaited::Room;
             }
             drop(asleep);
-            if let Some(done) = attempt(true)? {
-                return Ok(done);
+            if let Some(outcome) = attempt(true).transpose() {
+                self.leave_room(heard);
+                return outcome;
             }
+        }
+    }
+
+    /// For a sender that was rung for room and does not wait any more, with what it needs or an error: the rest
+    /// is for those who were spared a ring meanwhile.
+    fn leave_room(&self, heard: bool) {
+        let channel = &self.channel;
+        let control = &channel.block.control;
+        if !heard || control.sleepers(Awaited::Room).count().asleep() == 0 {
+            return;
+        }
+        if !channel.has_room() {
+            // Who spared a ring was to see that one was on its way: what it freed is seen behind a barrier.
+            channel.barrier_for_all();
+            if !channel.has_room() {
+                return;
+            }
+        }
+        channel.bells.ring_for_room(control);
+        at(Step::RoomLeft);
+    }
+
+    /// A receiver has nothing to receive: if senders sleep all the same, who was rung for all of them may have
+    /// been stopped.
+    pub(crate) fn wake_a_sender(&self, awaited: Awaited) {
+        if awaited == Awaited::Message {
+            self.channel.bells.ring_one(&self.channel.block.control, Awaited::Room);
         }
     }
 }

@@ -225,7 +225,7 @@ impl Channel {
     pub(crate) fn tell(&self, count: u64) {
         if count > 0 {
             self.barrier();
-            self.bells.ring_many(&self.block.control, Awaited::Message, count);
+            self.bells.ring_many(&self.block.control, count);
             self.raise_level_for_message();
         }
     }
@@ -318,7 +318,7 @@ impl Channel {
         if end.lane.is_some() {
             self.barrier_after_store();
         }
-        self.bells.ring_many_freed(&self.block.control, count);
+        self.bells.ring_freed(&self.block.control);
     }
 
     /// A slot, bytes, a cell or an offer is free again.
