@@ -9,6 +9,7 @@ pub const PLAYS: &[Play] = &[
     Play::new("one of two sleeping receivers dies", receivers),
     Play::new("one of two sleeping senders dies", senders),
     Play::new("one of three senders that sleep for room for all dies", crowd),
+    Play::new("one of three senders that sleep for one place dies", one_place),
     Play::new("two receivers sleep beside a sender in the middle of a push", beside),
     Play::new("two receivers sleep beside a sender in the middle of an overflow", behind_overflow),
     Play::new("a sender dies that cannot use the room it was woken for", wrong_room),
@@ -59,6 +60,30 @@ fn crowd(stage: &Stage) -> Outcome {
     senders.iter().for_each(|sender| until_asleep(sender.pid()));
     stage.judge().receive(&rx, 3)?;
     // Whoever finds nothing to receive wakes one more, should the one woken for all stand still.
+    let receiver = stage.receiver(&rx)?;
+    stage.go_on_past(&victim, senders.into())?;
+    stage.see_out(victim, || Ok(()))?;
+    stage.until_empty(&tx)?;
+    stage.stop(&tx, vec![receiver])?;
+    stage.settle(&tx, &rx, capacity)
+}
+
+/// The victim is woken for it; nobody looks for something to receive afterwards.
+fn one_place(stage: &Stage) -> Outcome {
+    let capacity = Capacity::Bounded(1);
+    let (tx, rx) = stage.options(capacity).channel()?;
+    stage.judge().send(&tx, 0, 10)?;
+    let victim = stage.victim(tx.clone(), |tx| stage.itself().send(&tx, 0, 10))?;
+    until_asleep_or_ended(victim.pid());
+    let senders = [stage.sender(&tx, 1)?, stage.sender(&tx, 1)?];
+    senders.iter().for_each(|sender| until_asleep(sender.pid()));
+    for _ in 0..2 {
+        stage.judge().receive(&rx, 1)?;
+        eventually("send into the place", || {
+            let resumed = stage.go_on_past(&victim, Vec::new());
+            resumed.ok().filter(|()| tx.len() == 1)
+        });
+    }
     let receiver = stage.receiver(&rx)?;
     stage.go_on_past(&victim, senders.into())?;
     stage.see_out(victim, || Ok(()))?;
