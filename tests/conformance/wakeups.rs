@@ -1,7 +1,7 @@
 //! Who is woken: one for each message, never all, and nobody is forgotten.
 
 use postbox::{
-    Cancel, Capacity, Group, Mechanism, Options, Receiver, Sender, Wait, WaitStrategy, fork,
+    Bytes, Cancel, Capacity, Group, Mechanism, Options, Receiver, Sender, Wait, WaitStrategy, fork,
 };
 use postbox_tests::{
     BOUNDED, Case, Chance, Gate, Ledger, Outcome, across, across_capacities, channel, connect,
@@ -44,6 +44,7 @@ pub fn cases() -> Vec<Case> {
             &BOUNDED,
             all_senders,
         ),
+        across("senders that lack bytes let each other sleep", lacking_bytes),
         across("a killed sleeper takes no wake-up with it", killed_sleepers),
     ]
     .into_iter()
@@ -321,6 +322,29 @@ fn all_senders(mechanism: Mechanism, capacity: Capacity) -> Outcome {
         group.wait()?;
         (0..senders).try_for_each(|_| rx.receive().map(drop))?;
     }
+    Ok(())
+}
+
+/// There are places, of which each takes one again and again, and gives it back.
+fn lacking_bytes(mechanism: Mechanism) -> Outcome {
+    let options = Options::new(mechanism).capacity(Capacity::Bounded(5000)).max_message(1 << 14);
+    let options = options.byte_cap(1 << 16).wait_strategy(WaitStrategy::Block);
+    let (tx, rx) = connect::<Bytes>(&options)?;
+    let message = [7; 1000];
+    while tx.try_send(&message).is_ok() {}
+    let full = rx.len();
+    let mut group = Group::new();
+    for _ in 0..3 {
+        group.fork(tx.clone(), |tx| {
+            let wait = Wait::timeout(Duration::from_millis(300));
+            assert!(tx.send_with(&message, &wait).unwrap_err().is_timeout());
+            Ok(())
+        })?;
+    }
+    group.wait()?;
+    let waits = rx.statistics().waits;
+    println!("{full} messages and no more; three senders slept {waits} times");
+    assert!(waits < 30, "three senders went to sleep {waits} times");
     Ok(())
 }
 

@@ -64,6 +64,18 @@ impl ControlBlock {
         let _ = self.control.due.fetch_update(AcqRel, Acquire, later);
     }
 
+    /// Between repairs nobody can have died in a later epoch than the one that the next repair closes. Where
+    /// `due` says so, a member has scribbled: one repair will do, not thousands of which each wakes everybody.
+    fn bound_due(&self, idle: Repair) {
+        let due = self.control.due.load(Acquire);
+        let latest = idle.epoch().wrapping_add(1);
+        // Unless this looks at a repair that is over.
+        if is_after(due as u16, latest) && self.repair_word() == idle {
+            let latest = u64::from(latest);
+            let _ = self.control.due.compare_exchange(due, latest, AcqRel, Acquire);
+        }
+    }
+
     /// Does what can be done of a repair now; true if one was completed.
     ///
     /// `drained` tells whether kernel object and overflow are both seen empty; `lost` declares the
@@ -85,6 +97,7 @@ impl ControlBlock {
             let moved = match repair.phase() {
                 Phase::Idle => {
                     self.repair_due() && {
+                        self.bound_due(repair);
                         admission.advance(repair, Phase::Flip);
                         at(Step::RepairBegun);
                         true

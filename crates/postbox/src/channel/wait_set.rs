@@ -27,6 +27,8 @@ const FIRST_PEER: u64 = 16;
 struct Peer {
     identity: Identity,
     death: Arc<OwnedFd>,
+    /// It has died, and is watched no more: its records are for whoever is burying it.
+    dead: bool,
 }
 
 /// What an end sleeps on.
@@ -116,12 +118,13 @@ impl WaitSet {
             }
         }
         for identity in present {
-            if self.peers.iter().flatten().any(|peer| peer.identity == identity) {
-                continue;
-            }
-            match identity.watch().map_err(Fault::system("pidfd_open"))? {
-                None => channel.bury(identity, me),
-                Some(death) => self.watch(Peer { identity, death })?,
+            match self.peers.iter().flatten().find(|peer| peer.identity == identity) {
+                Some(peer) if peer.dead => channel.bury(identity, me),
+                Some(_) => {}
+                None => match identity.watch().map_err(Fault::system("pidfd_open"))? {
+                    None => channel.bury(identity, me),
+                    Some(death) => self.watch(Peer { identity, death, dead: false })?,
+                },
             }
         }
         self.roster = roster;
@@ -210,12 +213,17 @@ impl WaitSet {
     }
 
     fn died(&mut self, channel: &Channel, me: Seat, place: u64) {
-        let Some(peer) = self.peers.get_mut(place as usize).and_then(Option::take) else { return };
-        let _ = self.epoll.remove(peer.death.as_fd());
-        if pidfd::is_dead(&*peer.death) == Ok(true) {
-            channel.bury(peer.identity, me);
+        let Some(peer) = self.peers.get_mut(place as usize) else { return };
+        let Some(Peer { identity, death, dead }) = peer else { return };
+        let _ = self.epoll.remove(death.as_fd());
+        if pidfd::is_dead(&**death) == Ok(true) {
+            *dead = true;
+            channel.bury(*identity, me);
+        } else {
+            *peer = None;
         }
-        // Should its records still be there, being buried by somebody, watch for that one's end.
+        // Should its records still be there, being buried by somebody, the roster tells when that is done,
+        // and that one's own end if it is not. Watched any longer, the dead would let nobody sleep.
         self.roster = u64::MAX;
     }
 }

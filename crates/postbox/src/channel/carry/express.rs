@@ -124,7 +124,7 @@ impl Channel {
                     Ok(false) => {}
                     Ok(true) => end.count(Statistic::Spilled, 1),
                     // The long way meets it again, and says so.
-                    Err(_) => self.gone(end, ticket.epoch),
+                    Err(_) => self.not_sent(end, ticket.epoch, 1),
                 }
                 put.is_ok()
             }

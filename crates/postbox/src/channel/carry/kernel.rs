@@ -110,7 +110,7 @@ impl Channel {
                 Ok(Pushed { place: Place::Ticket(ticket.epoch), body })
             }
             Err(refused) => {
-                self.gone(end, ticket.epoch);
+                self.not_sent(end, ticket.epoch, 1);
                 Err(refused)
             }
         }

@@ -144,7 +144,7 @@ impl Channel {
                 Ok(())
             }
             Err(refused) => {
-                self.gone(end, ticket.epoch);
+                self.not_sent(end, ticket.epoch, 1);
                 Err(refused)
             }
         }

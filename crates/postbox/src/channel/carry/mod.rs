@@ -321,6 +321,14 @@ impl Channel {
         self.bells.ring_freed(&self.block.control);
     }
 
+    /// So many tickets of one epoch are given back by the sender that took them: room for others, and nothing
+    /// that anybody lacks besides. It may be back in a moment, to find that it lacks the same again.
+    #[cold]
+    pub(super) fn not_sent(&self, end: &End, epoch: u16, count: u64) {
+        self.block.control.admission().count_many_gone(epoch, count, end.lane);
+        self.bells.ring_for_room(&self.block.control);
+    }
+
     /// A slot, bytes, a cell or an offer is free again.
     #[inline(always)]
     pub(crate) fn freed(&self) {

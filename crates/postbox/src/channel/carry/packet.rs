@@ -176,7 +176,7 @@ impl Channel {
             }
             Err(Refused::Fault(fault)) => {
                 gathered.back_to(before.0, before.1);
-                self.many_gone(end, first.epoch, count);
+                self.not_sent(end, first.epoch, count);
                 Err(fault.into())
             }
         }
@@ -230,7 +230,7 @@ impl Channel {
                     went.bytes += len;
                 }
                 Err(refused) => {
-                    self.many_gone(end, first.epoch, first.number + count - number);
+                    self.not_sent(end, first.epoch, first.number + count - number);
                     // Why the next one does not go is told when it is its turn.
                     return if went.messages > 0 { Ok(went) } else { Err(refused) };
                 }

@@ -1,10 +1,15 @@
 //! What a hostile owner hands out, and what a hostile member puts in.
 
 use super::super::carry::{Drops, Outbox};
+use super::super::control::Member;
 use super::super::envelope::{Envelope, PacketHeader};
 use super::super::{Awaited, Carrier, Channel, End, Role};
+use super::partner::Partner;
+use super::soon;
 use crate::error::{Fault, ReceiveError};
+use crate::process::Identity;
 use crate::{Bytes, Mechanism, Options, Receiver, Sender, Wait, WaitStrategy};
+use postbox_ring::sync::Ordering::{Relaxed, Release};
 use postbox_sys::pipe;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
@@ -192,4 +197,38 @@ fn attempts_that_take_long_do_not_outlast_the_deadline() {
             assert!(attempts < 10, "{mechanism}, {strategy:?}: {attempts} attempts");
         }
     }
+}
+
+#[test]
+fn repairs_that_are_due_without_end_are_one() {
+    let (tx, rx) = Options::new(Mechanism::Pipe).channel::<Bytes>().unwrap();
+    let control = &tx.end().channel.block.control;
+    control.due.store(30_000, Relaxed);
+    assert!(rx.try_receive().unwrap().is_none());
+    assert!(rx.try_receive().unwrap().is_none());
+    assert_eq!(control.repairs.load(Relaxed), 1);
+    assert!(!tx.end().channel.block.repair_due());
+}
+
+#[test]
+fn the_dead_whom_somebody_else_is_burying_let_others_sleep() {
+    let options = Options::new(Mechanism::Pipe).wait_strategy(WaitStrategy::Block);
+    let channel = Arc::new(Channel::create(options.config()).unwrap());
+    let rx = End::join(channel.clone(), Role::Receiver, WaitStrategy::Block).unwrap();
+    let rx: Receiver<u64> = Receiver::new(rx);
+    let mut partner = Partner::of(&channel);
+    assert_eq!(partner.ask("sender a"), "done");
+    let dead = Identity::of(partner.pid());
+    let of_the_dead = |member: &Member| member.owner() == Some(dead);
+    let (_, record) = channel.block.records().find(|(_, member)| of_the_dead(member)).unwrap();
+    record.reaper.store(Identity::own().to_word(), Release);
+    partner.kill_unreaped();
+    let late = rx.receive_with(&Wait::timeout(Duration::from_millis(300))).unwrap_err();
+    assert!(late.is_timeout(), "{late}");
+    let waits = rx.statistics().waits;
+    assert!(waits < 10, "it went to sleep {waits} times");
+    // Whoever was at it is done.
+    record.reaper.store(0, Release);
+    channel.bury(dead, rx.end().seat);
+    assert!(rx.receive_with(&soon()).unwrap_err().is_disconnected());
 }

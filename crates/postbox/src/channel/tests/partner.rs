@@ -98,8 +98,13 @@ impl Partner {
     }
 
     pub(super) fn kill(&mut self) {
-        self.child.kill().unwrap();
+        self.kill_unreaped();
         self.child.wait().unwrap();
+    }
+
+    /// It stays a zombie.
+    pub(super) fn kill_unreaped(&mut self) {
+        self.child.kill().unwrap();
     }
 }
 
