@@ -90,6 +90,11 @@ impl<M: LogMemory> Runs<M> {
         Err(Corrupt)
     }
 
+    /// Where the next run will begin, or further on if some have been claimed meanwhile.
+    pub fn claimed_to(&self) -> u64 {
+        self.load(self.memory.tail())
+    }
+
     /// Whether nothing waits: no entry published or being written. Three loads as a rule.
     ///
     /// A memory that makes no sense counts as not empty: a take then says [`Corrupt`].

@@ -331,6 +331,11 @@ impl Overflow {
         }
     }
 
+    /// Whatever was claimed before this was asked lies before it.
+    pub(crate) fn claimed_to(&self) -> u64 {
+        self.0.log.claimed_to()
+    }
+
     /// Whether the entry at the head is complete.
     pub(crate) fn is_ready(&self) -> bool {
         matches!(self.first(), Ok(Some(_)))

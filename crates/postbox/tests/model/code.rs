@@ -48,7 +48,11 @@ const LINES: &[(&str, &str, &str)] = &[
         "self.0.claim(memory, member, PREFIX + entry.len())",
     ),
     ("publishes in the overflow", SPOOL, "self.0.log.publish(run, 0)"),
-    ("finds the byte cap reached, counts itself gone", KERNEL, "self.gone(end, ticket.epoch);"),
+    (
+        "finds the byte cap reached, counts itself gone",
+        KERNEL,
+        "self.not_sent(end, ticket.epoch, 1);",
+    ),
     ("has sent", CARRY, "member.end(if offering { Doing::Offering } else { Doing::Idle });"),
     (
         "waits for its receipt",
@@ -71,7 +75,11 @@ const LINES: &[(&str, &str, &str)] = &[
     ("is about to receive", KERNEL, "member.begin();"),
     ("looks at the overflow's head", KERNEL, "let head = self.overflow.first()?;"),
     ("announces itself, sees the overflow's head", KERNEL, "let head = self.overflow.first()?;"),
-    ("pops from the kernel queue", KERNEL, "match (queue.pop(buffer)?, head) {"),
+    (
+        "pops from the kernel queue",
+        KERNEL,
+        "let popped = if cleared { None } else { queue.pop(buffer)? };",
+    ),
     ("announces itself, pops from the kernel queue", KERNEL, "match queue.pop(buffer)? {"),
     ("takes the overflow's head", KERNEL, "self.overflow.take_if(head, end.seat.index)"),
     ("says that it holds a packet", HELD, "end.says_it_holds(rest.held());"),

@@ -332,6 +332,11 @@ fn without_a_second_look_at_the_kernel_queue_order_is_lost() {
     let plan = Plan { capacity: 2, grain: Grain::Fine, deaths: 0, ..NARROW };
     holds(plan);
     breaks(Broken::TakeHeadBlindly, plan, "OutOfOrder");
+    // What a sender that was slow puts in front of what has overflowed since.
+    let messages = &[(A, Send), (A, Send), (B, Send), (B, Send)];
+    let plan = Plan { capacity: 3, messages, grain: Grain::Fine, deaths: 0, ..FUNNEL };
+    holds(plan);
+    breaks(Broken::ClearLate, plan, "OutOfOrder");
 }
 
 #[test]

@@ -99,6 +99,8 @@ pub enum Broken {
     OneCounter,
     /// A receiver takes from the overflow without a look at the kernel queue after the head.
     TakeHeadBlindly,
+    /// It takes all that is claimed by the time it takes the head for cleared.
+    ClearLate,
     /// A sender does not say that it is busy.
     SenderUnannounced,
     /// A receiver does not say that it is busy.

@@ -8,13 +8,14 @@ pub fn work(turn: &mut Turn) {
     match turn.own().at {
         At::Rest => rest(turn),
         At::Look => turn.step("looks at the overflow's head", |state, act| {
-            state.settle_overflow();
-            act.own(state).saw_head =
-                matches!(state.overflow.items().first(), Some(Slot::Published(_)));
+            look(state, act);
             act.go(state, At::Pop);
         }),
         At::Pop => turn.step("pops from the kernel queue", pop),
         At::TakeHead => turn.step("takes the overflow's head", |state, act| {
+            if act.plan.is_broken(Broken::ClearLate) {
+                act.own(state).cleared = state.overflow.items().len() as u8;
+            }
             if !act.own(state).saw_head {
                 return act.idle(state, Operation::Idle, At::Rest);
             }
@@ -100,16 +101,16 @@ fn rest(turn: &mut Turn) {
     }
     if turn.plan.is_broken(Broken::ReceiverUnannounced) {
         return turn.step("looks at the overflow's head unannounced", |state, act| {
-            state.settle_overflow();
-            act.own(state).saw_head =
-                matches!(state.overflow.items().first(), Some(Slot::Published(_)));
+            look(state, act);
             act.go(state, At::Pop);
         });
     }
     if turn.plan.grain == Grain::Fine {
         return turn.step("is about to receive", |state, act| act.busy(state, At::Look));
     }
-    if !turn.before.kernel.is_empty() {
+    let cleared =
+        turn.own().cleared > 0 && matches!(view.overflow.items().first(), Some(Slot::Published(_)));
+    if !turn.before.kernel.is_empty() && !cleared {
         return turn.step("announces itself, pops from the kernel queue", |state, act| {
             act.busy(state, At::Pop);
             pop(state, act);
@@ -117,14 +118,28 @@ fn rest(turn: &mut Turn) {
     }
     turn.step("announces itself, sees the overflow's head", |state, act| {
         act.busy(state, At::Pop);
-        state.settle_overflow();
-        act.own(state).saw_head = true;
+        look(state, act);
     });
 }
 
+fn look(state: &mut State, act: &mut Act) {
+    state.settle_overflow();
+    let claims = state.overflow.items();
+    let (claimed, saw_head) =
+        (claims.len() as u8, matches!(claims.first(), Some(Slot::Published(_))));
+    let own = act.own(state);
+    (own.claimed, own.saw_head) = (claimed, saw_head);
+}
+
 fn pop(state: &mut State, act: &mut Act) {
-    if act.plan.is_broken(Broken::TakeHeadBlindly) && act.own(state).saw_head {
+    let own = act.own(state);
+    let cleared = own.cleared > 0 || act.plan.is_broken(Broken::TakeHeadBlindly);
+    if own.saw_head && cleared {
         return act.go(state, At::TakeHead);
+    }
+    if state.kernel.is_empty() {
+        let own = act.own(state);
+        own.cleared = own.claimed;
     }
     if let Some(entry) = state.kernel.pop() {
         let own = act.own(state);

@@ -139,6 +139,10 @@ pub struct Member {
     pub says: Tagged,
     /// A receiver: the head of the overflow that it saw published is still the head.
     pub saw_head: bool,
+    /// A receiver: claims of the overflow, from its head on, when it last looked at that head, and when it
+    /// had done so before it last saw the kernel queue empty.
+    pub claimed: u8,
+    pub cleared: u8,
     pub pump: Pump,
 }
 
@@ -347,6 +351,8 @@ impl State {
     pub fn drop_head(&mut self) -> Option<Slot> {
         for member in &mut self.members {
             member.saw_head = false;
+            member.claimed = member.claimed.saturating_sub(1);
+            member.cleared = member.cleared.saturating_sub(1);
         }
         self.overflow.pop()
     }

@@ -216,9 +216,15 @@ impl Channel {
         engagement: &Engagement<'_>,
     ) -> Result<One, Fault> {
         // The head is seen before the object is seen empty: see the order across the overflow.
+        let claimed = self.overflow.claimed_to();
         let head = self.overflow.first()?;
+        let cleared = head.is_some_and(|head| head.position() < inbox.cleared.get());
+        let popped = if cleared { None } else { queue.pop(buffer)? };
+        if popped.is_none() && !cleared {
+            inbox.cleared.set(claimed);
+        }
         let mut taken: Option<Entry> = None;
-        let len = match (queue.pop(buffer)?, head) {
+        let len = match (popped, head) {
             (Some(len), _) => {
                 at(Step::EntryPoppedBeforeOverflow);
                 Ok(len)

@@ -10,7 +10,8 @@
 //! **Order across the overflow.** While the overflow holds entries nobody returns to the kernel
 //! object, so a sender's later message is never in front of an earlier one. A receiver takes from
 //! the overflow only entry *h* that it saw published, then found the object empty, and then still
-//! found at the head: whatever the sender of *h* had put into the object before has been taken.
+//! found at the head: whatever the sender of *h* had put into the object before has been taken. So once it has
+//! found the object empty it asks no more for whatever had its place in the overflow by then.
 //!
 //! **Several at a time** share an entry, and so a system call, where there is one receiver: see
 //! [`packet`], and [`held`] for what that one then holds.
@@ -78,6 +79,8 @@ pub(crate) struct Inbox {
     rest: Cell<Rest>,
     /// An entry that found no room in front.
     stray: RefCell<Option<Vec<u8>>>,
+    /// What overflowed before this position has nothing in front of it in the kernel object.
+    cleared: Cell<u64>,
 }
 
 impl Inbox {
@@ -97,6 +100,7 @@ impl Default for Inbox {
             ahead: Cell::new(true),
             rest: Cell::default(),
             stray: RefCell::default(),
+            cleared: Cell::default(),
         }
     }
 }
