@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Everything that docs/benchmarks.md tells, measured again. Run it on a quiet machine; it takes some twenty
-# minutes.
+# Everything that docs/benchmarks.md tells, measured again. Run it on a quiet machine; it takes some half an
+# hour, and builds the programs of other libraries first, as far as they can be built here.
 #
 #   scripts/bench.sh [FOLDER] [OPTION...]     the folder is made; options go to `postbox bench`: --quick
 #
@@ -11,6 +11,7 @@
 #   ratios.txt                                cargo bench -p postbox: kernel, latency, stream
 #   compare.txt                               a real file over every mechanism
 #   machine.txt                               on what, when, and how far apart the cores were
+#   peers.log                                 which other libraries could not be built, and why
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -35,8 +36,14 @@ step() {
 } >"$folder/machine.txt"
 cat "$folder/machine.txt"
 
+step "other libraries"
+scripts/peers.sh >"$folder/peers.log" 2>&1 || echo "some are missing: see $folder/peers.log"
+programs=${CARGO_TARGET_DIR:-target}/peers/release
+peers=()
+compgen -G "$programs/postbox-peer-*" >/dev/null && peers=(--peers "$programs")
+
 step "targets"
-"$postbox" bench --targets --json --markdown "$folder/targets.md" --html "$folder/targets.html" "$@" \
+"$postbox" bench --targets "${peers[@]}" --json --markdown "$folder/targets.md" --html "$folder/targets.html" "$@" \
     >"$folder/targets.json"
 cat "$folder/targets.md"
 
