@@ -218,7 +218,7 @@ steps! {
     Woken,
     /// Room that the one woken cannot use is passed on.
     RoomPassedOn,
-    /// The room left by one that was woken for it is told to the next.
+    /// One that was woken for room waits no more, and has told nobody what it leaves.
     RoomLeft,
     /// Rings that the dead may have been to hear or to send count as not sent.
     RingsRecalled,

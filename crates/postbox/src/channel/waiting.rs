@@ -230,7 +230,11 @@ impl End {
     fn leave_room(&self, heard: bool) {
         let channel = &self.channel;
         let control = &channel.block.control;
-        if !heard || control.sleepers(Awaited::Room).count().asleep() == 0 {
+        if !heard {
+            return;
+        }
+        at(Step::RoomLeft);
+        if control.sleepers(Awaited::Room).count().asleep() == 0 {
             return;
         }
         if !channel.has_room() {
@@ -241,7 +245,6 @@ impl End {
             }
         }
         channel.bells.ring_for_room(control);
-        at(Step::RoomLeft);
     }
 
     /// A receiver has nothing to receive: if senders sleep all the same, who was rung for all of them may have
