@@ -108,39 +108,31 @@ impl Place {
 
 #[test]
 fn a_sleeper_sees_what_was_published_or_is_rung_whoever_has_the_barrier() {
-    explore(3, || {
-        let place = Place::new();
-        let publisher = {
-            let place = place.clone();
-            thread::spawn(move || {
-                place.publish();
-                place.end();
-            })
-        };
-        let saw = place.wait();
-        publisher.join().unwrap();
-        place.judge(saw);
-    });
+    one_sees_the_other(|_| {}, Place::publish);
 }
 
 #[test]
 fn who_relies_on_the_publishers_is_seen_by_them() {
-    who_relies(Place::publish);
+    one_sees_the_other(sure, Place::publish);
 }
 
 #[test]
 fn who_relies_on_the_publishers_is_seen_by_one_that_is_spared_barriers_again() {
-    who_relies(|place| {
+    one_sees_the_other(sure, |place| {
         place.fences().spare();
         place.publish();
     });
 }
 
-fn who_relies(publish: fn(&Place)) {
+/// Sleepers are sure of the publishers.
+fn sure(place: &Place) {
+    place.fences().rely(|| true);
+}
+
+fn one_sees_the_other(before: fn(&Place), publish: fn(&Place)) {
     explore(3, move || {
         let place = Place::new();
-        // Sleepers are sure of the publishers.
-        place.fences().rely(|| true);
+        before(&place);
         let publisher = {
             let place = place.clone();
             thread::spawn(move || {
