@@ -1,8 +1,10 @@
 //! Mailboxes that are handed over in a hurry, and names that come to another mailbox.
 
 use crate::actor::{Actor, Stage};
-use postbox::{Bytes, MailboxOptions, Mechanism, Wait};
+use postbox::{Bytes, Capacity, MailboxError, MailboxOptions, Mechanism, Wait};
 use postbox_tests::{Outcome, until_asleep};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 /// A handle is of one mailbox. What is done with it does not befall the next of that name.
@@ -125,6 +127,37 @@ pub fn within_one_process() -> Outcome {
     assert_eq!(next.status()?.owner.pid, other.pid());
     other.does("destroy jobs")?;
     other.ended_well()
+}
+
+/// Whoever opens a mailbox while its name goes to and fro finds it: half of the name is always somebody's.
+pub fn opened_in_passing() -> Outcome {
+    const VISITS: u32 = 200;
+    let stage = Stage::new()?;
+    let (one, two) = (stage.join("one")?, stage.join("two")?);
+    let options = MailboxOptions::new(Mechanism::SharedMemory).capacity(Capacity::Unbounded);
+    let owned = one.create_mailbox::<Bytes>("jobs", options)?;
+    let next = two.open_mailbox::<Bytes>("jobs")?;
+    let mut visitors = [stage.actor("v")?, stage.actor("w")?];
+    for visitor in &mut visitors {
+        visitor.does("open jobs")?;
+        visitor.tell(&format!("visit jobs {VISITS}"))?;
+    }
+    let over = Arc::new(AtomicBool::new(false));
+    let giving = std::thread::spawn({
+        let over = over.clone();
+        move || {
+            while !over.load(Ordering::Relaxed) {
+                owned.transfer_to("two")?;
+                next.transfer_to("one")?;
+            }
+            Ok::<_, MailboxError>(())
+        }
+    });
+    let heard = visitors.iter_mut().try_for_each(|visitor| visitor.hear("done"));
+    over.store(true, Ordering::Relaxed);
+    giving.join().map_err(|_| "it panicked")??;
+    heard?;
+    visitors.into_iter().try_for_each(Actor::ended_well)
 }
 
 /// Two that wait for a pair's mailbox do not push out the one that creates it.

@@ -54,6 +54,7 @@ fn main() -> ExitCode {
         Case::new("a second transfer waits for the first", handing::two_at_once),
         Case::new("a mailbox survives owners without patience", handing::bounced),
         Case::new("a mailbox passes within one process", handing::within_one_process),
+        Case::new("a mailbox is found while its name goes to and fro", handing::opened_in_passing),
         Case::new("who creates a pair's mailbox is one of the two", handing::first_of_a_pair),
         Case::new("a keeper's mailbox outlives those who use it", keeping::outlives),
         Case::new("a keeper's death is told, and its successor begins anew", keeping::killed),

@@ -208,18 +208,21 @@ impl Ledger {
 
     /// The processes that hold the halves of a name; 0: one of another pid namespace.
     pub(super) fn holders(&self, slot: Slot) -> Result<[Option<u32>; 2], Fault> {
-        let own = self.held().names.get(&slot.0).copied().unwrap_or_default();
-        let mut holders = [None; 2];
-        for half in 0..2 {
-            holders[half] = match own[half] {
-                Some(_) => Some(std::process::id()),
-                None => match self.other(slot.half(half))? {
-                    Some(holder) if !holder.is_whole => Some(holder.pid.unwrap_or(0)),
-                    _ => None,
-                },
-            };
+        // Held all along: what is this process's now the kernel does not show it.
+        let held = self.held();
+        let own = held.names.get(&slot.0).copied().unwrap_or_default();
+        let holder = |half: usize| match own[half] {
+            Some(_) => Ok(Some(std::process::id())),
+            None => Ok(self.other(slot.half(half))?.and_then(visible)),
+        };
+        loop {
+            let holders = [holder(0)?, holder(1)?];
+            // A name that went to and fro between the two looks seems nobody's. Both halves at one look are
+            // free only if it is.
+            if holders != [None, None] || self.other(slot.both())?.and_then(visible).is_none() {
+                return Ok(holders);
+            }
         }
-        Ok(holders)
     }
 
     /// Runs `remove` while nobody, in this process or any other, holds a name or can take one.
@@ -261,6 +264,11 @@ impl Held {
         }
         self.last
     }
+}
+
+/// The process that holds a name, rather than the whole file; 0: one of another pid namespace.
+fn visible(holder: Holder) -> Option<u32> {
+    (!holder.is_whole).then(|| holder.pid.unwrap_or(0))
 }
 
 fn attempt(holder: Holder) -> Attempt {
