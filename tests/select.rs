@@ -2,10 +2,12 @@
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use postbox::{
-    Cancel, Capacity, Mechanism, Options, Readiness, Receiver, Select, Sender, Wait, channel, fork,
+    Cancel, Capacity, Mechanism, Options, Readiness, Receiver, Select, Sender, Wait, WaitStrategy,
+    channel, fork,
 };
 use postbox_tests::{
-    Case, MECHANISMS, Outcome, cpu_time, holder, over, own_thread, run, soon, until_asleep,
+    Case, MECHANISMS, Outcome, cpu_time, eventually, holder, over, own_thread, run, soon, switches,
+    until_asleep,
 };
 use std::process::ExitCode;
 use std::thread;
@@ -20,6 +22,7 @@ fn main() -> ExitCode {
     cases.extend(over("ten that are always busy all get their turn", all_get_their_turn));
     cases.extend(over("one busy among a thousand idle ones is found at once", one_among_many));
     cases.extend(over("sleeping ones cost nothing and are woken by any", woken_by_any));
+    cases.extend(over("it spins unless one of its receivers would not", spins_as_the_calmest));
     cases.extend(over("one that has ended is told once and left out", ended_once));
     cases.extend(over("one whose sender was killed is told once", killed));
     cases.extend(over("deadline and cancel end the wait", deadline_and_cancel));
@@ -107,6 +110,38 @@ fn woken_by_any(mechanism: Mechanism) -> Outcome {
         senders[i as usize % 5].send(&i)?;
     }
     Ok(child.wait()?)
+}
+
+fn spins_as_the_calmest(mechanism: Mechanism) -> Outcome {
+    use WaitStrategy::{Block, Spin};
+    for other in [Spin, Block] {
+        let options = |strategy| Options::new(mechanism).wait_strategy(strategy);
+        let ((tx, one), (_kept, two)) =
+            (options(Spin).channel::<u32>()?, options(other).channel::<u32>()?);
+        let child = fork([one, two], |receivers| {
+            let mut select = Select::new()?;
+            receivers.iter().try_for_each(|rx| select.add(rx).map(drop))?;
+            assert_eq!(*select.receive()?.1, 1);
+            assert_eq!(*select.receive()?.1, 2);
+            Ok(())
+        })?;
+        tx.send(&1)?;
+        if other == Block {
+            until_asleep(child.pid());
+        } else {
+            let busy_for = |time| {
+                let until = cpu_time(child.pid()) + Duration::from_millis(time);
+                eventually("spinning", || (cpu_time(child.pid()) >= until).then_some(()));
+            };
+            busy_for(50);
+            let before = switches(child.pid());
+            busy_for(20);
+            assert_eq!(switches(child.pid()), before, "it has slept");
+        }
+        tx.send(&2)?;
+        child.wait()?;
+    }
+    Ok(())
 }
 
 fn ended_once(mechanism: Mechanism) -> Outcome {

@@ -74,6 +74,7 @@ pub(crate) use members::{Role, Seat};
 #[allow(unused_imports, reason = "for a mailbox's status")]
 pub(crate) use names::MemberInfo;
 pub(crate) use pair::Attached;
+pub(crate) use patience::{MOST_SPINS_KERNEL, Patience};
 
 use crate::error::{CreateError, Fault};
 use crate::mechanism::{Capacity, Form, Mechanism};

@@ -7,9 +7,9 @@ use postbox_sys::cpu;
 use std::cell::Cell;
 
 /// Attempts that `Adaptive` makes at most before it sleeps, each some fifty nanoseconds on the
-/// ring and a few hundred on a kernel object.
+/// ring and a few hundred where the kernel is asked.
 const MOST_SPINS_RING: u32 = 600;
-const MOST_SPINS_KERNEL: u32 = 200;
+pub(crate) const MOST_SPINS_KERNEL: u32 = 200;
 /// After so many waits without luck the full measure is tried again.
 const RETRY_EVERY: u32 = 64;
 
@@ -50,6 +50,14 @@ pub(crate) fn pause(channel: &Channel, awaited: Awaited) {
     }
 }
 
+/// How often `Adaptive` tries there at most.
+pub(crate) fn most_spins(carrier: &Carrier) -> u32 {
+    match carrier {
+        Carrier::Ring(_) => MOST_SPINS_RING,
+        Carrier::Kernel(_) => MOST_SPINS_KERNEL,
+    }
+}
+
 impl Patience {
     pub(crate) fn new(strategy: WaitStrategy) -> Self {
         Patience { strategy, spins: Cell::new(u32::MAX), waits: Cell::new(0), slept: Cell::new(0) }
@@ -59,12 +67,17 @@ impl Patience {
         self.strategy
     }
 
-    /// How often to try before sleeping this time.
-    pub(crate) fn spins(&self, carrier: &Carrier) -> u32 {
-        let most = match carrier {
-            Carrier::Ring(_) => MOST_SPINS_RING,
-            Carrier::Kernel(_) => MOST_SPINS_KERNEL,
+    /// For whoever waits for several: spins no more than the one with this strategy would.
+    pub(crate) fn calm_down(&mut self, strategy: WaitStrategy) {
+        self.strategy = match (self.strategy, strategy) {
+            (WaitStrategy::Block, _) | (_, WaitStrategy::Block) => WaitStrategy::Block,
+            (WaitStrategy::Adaptive, _) | (_, WaitStrategy::Adaptive) => WaitStrategy::Adaptive,
+            (WaitStrategy::Spin, WaitStrategy::Spin) => WaitStrategy::Spin,
         };
+    }
+
+    /// How often to try before sleeping this time; `most` if nothing speaks against it.
+    pub(crate) fn spins(&self, most: u32) -> u32 {
         match self.strategy {
             WaitStrategy::Block => 0,
             WaitStrategy::Spin => u32::MAX,

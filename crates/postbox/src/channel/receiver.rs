@@ -15,7 +15,7 @@ use super::rendezvous::obliged;
 use super::statistics::Statistics;
 use super::turn::Turn;
 use crate::error::{Fault, ReceiveError};
-use crate::mechanism::{Capacity, Mechanism};
+use crate::mechanism::{Capacity, Mechanism, WaitStrategy};
 use crate::message::{Bytes, Message};
 use crate::peer::Peer;
 use crate::wait::Wait;
@@ -204,6 +204,10 @@ impl<T: Message> Receiver<T> {
 
     pub(crate) fn end(&self) -> &End {
         &self.end
+    }
+
+    pub(crate) fn wait_strategy(&self) -> WaitStrategy {
+        self.end.patience.strategy()
     }
 
     /// The set behind this end's pollable, while somebody holds one.

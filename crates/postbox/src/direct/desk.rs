@@ -212,7 +212,8 @@ impl Desk {
             if let (Some(anyone), Some(inlet)) = (&mut self.anyone, &self.inlets[place])
                 && !anyone.rota.has(place)
             {
-                anyone.rota.add(place, inlet.receiver.pollable()?)?;
+                let receiver = &inlet.receiver;
+                anyone.rota.add(place, receiver.pollable()?, receiver.wait_strategy())?;
                 at(Step::LinkListenedTo);
             }
         }

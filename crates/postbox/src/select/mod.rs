@@ -22,7 +22,8 @@ use crate::wait::Wait;
 ///
 /// Fair: a receiver that always has something is served a bounded number of times in a row, then it
 /// is the others' turn. The price does not grow with those that have nothing: a thousand idle
-/// receivers cost what one does. The call sleeps as soon as there is nothing; as with a
+/// receivers cost what one does. Where there is nothing the call spins and sleeps as its receivers do, and
+/// never spins where one of them has [`Block`](crate::WaitStrategy::Block). As with a
 /// [`Pollable`](crate::Pollable), it is not a waiting call in the sense of capacity zero: a
 /// `try_send` there does not find it.
 ///
@@ -67,7 +68,7 @@ impl<'r, T: Message> Select<'r, T> {
     /// Those of [`Receiver::pollable`], and `ENOSPC` where `fs.epoll.max_user_watches` is reached.
     pub fn add(&mut self, receiver: &'r Receiver<T>) -> Result<usize, Fault> {
         let index = self.receivers.len();
-        self.rota.add(index, receiver.pollable()?)?;
+        self.rota.add(index, receiver.pollable()?, receiver.wait_strategy())?;
         self.receivers.push(receiver);
         Ok(index)
     }

@@ -60,7 +60,7 @@ impl<'r> Readiness<'r> {
     /// Those of [`Select::add`](crate::Select::add).
     pub fn add<T: Message>(&mut self, receiver: &'r Receiver<T>) -> Result<usize, Fault> {
         let index = self.receivers.len();
-        self.rota.add(index, receiver.pollable()?)?;
+        self.rota.add(index, receiver.pollable()?, receiver.wait_strategy())?;
         self.receivers.push(receiver);
         Ok(index)
     }

@@ -10,9 +10,13 @@
 //!
 //! A receiver that has had its streak leaves the queue. It comes back when the set is asked again,
 //! behind the others: the kernel lists what stays ready at the end.
+//!
+//! Where nobody is ready the set is asked again and again before the caller sleeps on it, as long as that has
+//! paid: a message that comes at once need not wake anybody.
 
-use crate::channel::Pollable;
+use crate::channel::{MOST_SPINS_KERNEL, Patience, Pollable};
 use crate::error::Fault;
+use crate::mechanism::WaitStrategy;
 use crate::wait::{Ended, Wait};
 use postbox_steps::{Step, at};
 use postbox_sys::epoll::{Epoll, Event, Interest};
@@ -22,6 +26,8 @@ use std::time::Instant;
 
 /// How often in a row one receiver may be served without the set being asked.
 const STREAK: u32 = 16;
+/// How often whoever spins looks whether the wait is over.
+const LOOK_EVERY: u32 = 16;
 
 /// What an event is of: a place, unless it is one of these.
 const CANCEL: u64 = u64::MAX;
@@ -47,16 +53,30 @@ pub(crate) struct Rota {
     ready: VecDeque<usize>,
     /// How often the front one was tried in a row.
     streak: u32,
+    /// That of the calmest receiver there has been.
+    patience: Patience,
 }
 
 impl Rota {
     pub(crate) fn new() -> Result<Self, Fault> {
         let set = Epoll::new().map_err(Fault::system("epoll_create1"))?;
-        Ok(Rota { set, places: Vec::new(), present: 0, ready: VecDeque::new(), streak: 0 })
+        Ok(Rota {
+            set,
+            places: Vec::new(),
+            present: 0,
+            ready: VecDeque::new(),
+            streak: 0,
+            patience: Patience::new(WaitStrategy::Spin),
+        })
     }
 
-    /// One more, at this place, which is free.
-    pub(crate) fn add(&mut self, place: usize, pollable: Pollable) -> Result<(), Fault> {
+    /// One more, at this place, which is free, and what it does before it sleeps.
+    pub(crate) fn add(
+        &mut self,
+        place: usize,
+        pollable: Pollable,
+        strategy: WaitStrategy,
+    ) -> Result<(), Fault> {
         self.set
             .add(&pollable, Interest::EPOLLIN, place as u64)
             .map_err(Fault::system("epoll_ctl"))?;
@@ -65,6 +85,7 @@ impl Rota {
         }
         self.places[place] = Some(pollable);
         self.present += 1;
+        self.patience.calm_down(strategy);
         at(Step::RotaAdded);
         Ok(())
     }
@@ -118,6 +139,9 @@ impl Rota {
     pub(crate) fn listen(&mut self, wait: &Wait) -> Result<Heard, Fault> {
         // Without sleeping first: then neither the clock nor the cancel is looked at for nothing.
         let mut heard = self.ask(Some(Instant::now()))?;
+        if heard.is_none() {
+            heard = self.spin(wait)?;
+        }
         while heard.is_none() {
             if let Some(ended) = wait.over() {
                 return Ok(Heard::Over(ended));
@@ -135,6 +159,35 @@ impl Rota {
             };
         }
         Ok(heard.unwrap_or(Heard::Receivers))
+    }
+
+    /// Asks again and again, as often as that may pay.
+    fn spin(&mut self, wait: &Wait) -> Result<Option<Heard>, Fault> {
+        let spins = match wait.over() {
+            Some(_) => 0,
+            None => self.patience.spins(MOST_SPINS_KERNEL),
+        };
+        let (mut spun, now) = (0, Instant::now());
+        while spun < spins {
+            std::hint::spin_loop();
+            if let Some(heard) = self.ask(Some(now))? {
+                self.patience.learn(true);
+                return Ok(Some(heard));
+            }
+            spun += 1;
+            if spun % LOOK_EVERY == 0 {
+                if let Some(ended) = wait.over() {
+                    return Ok(Some(Heard::Over(ended)));
+                }
+                if spins == u32::MAX {
+                    spun = 0;
+                }
+            }
+        }
+        if spun > 0 {
+            self.patience.learn(false);
+        }
+        Ok(None)
     }
 
     fn ask(&mut self, deadline: Option<Instant>) -> Result<Option<Heard>, Fault> {
