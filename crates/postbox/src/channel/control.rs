@@ -153,7 +153,7 @@ postbox_ring::shared! {
 }
 
 /// Names and versions the layout: "postbox" and 6.
-pub(crate) const MAGIC: u64 = u64::from_be_bytes(*b"postbox\x07");
+pub(crate) const MAGIC: u64 = u64::from_be_bytes(*b"postbox\x08");
 
 /// What a sleeper waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -6,8 +6,10 @@
 //!   8  pid (32) · length (32)                        8  [cell]      if an offer
 //!  16  [cell]      if an offer                        …  [position]  if the body lies elsewhere
 //!   …  [position]  if the body lies elsewhere         …  the body    otherwise
-//!   …  the body    otherwise
+//!   …  the body    otherwise                        …  or 56 the body   otherwise
 //! ```
+//!
+//! In a slot, a body of many lines begins at the second if it has room there: it is copied line by line then.
 //!
 //! A packet has a header of its own kind, whose ticket is its first message's and whose length is how
 //! many they are; each follows as [length (16)][the body]. Their tickets are consecutive.
@@ -45,6 +47,11 @@ pub(crate) struct Envelope {
 
 const PID_BITS: u32 = 22;
 
+/// Bytes of a slot that share a line with its word.
+pub(super) const FIRST_LINE: usize = 56;
+/// Bytes of a body from which on it is worth a line more that each of its lines is copied at one go.
+const MANY_LINES: usize = 256;
+
 impl Envelope {
     fn kind(&self) -> u64 {
         let mut kind = MARK;
@@ -72,6 +79,15 @@ impl Envelope {
     /// Bytes that precede an inline body in a slot.
     pub(crate) const fn slot_overhead(offer: bool) -> usize {
         8 + 8 * offer as usize
+    }
+
+    /// Where a body of `len` bytes begins behind a header in a slot that has room for both.
+    #[inline]
+    pub(crate) const fn place_in_slot(header: usize, len: usize, room: usize) -> usize {
+        match len >= MANY_LINES && FIRST_LINE + len <= room {
+            true => FIRST_LINE,
+            false => header,
+        }
     }
 
     #[inline]

@@ -16,8 +16,6 @@ use crate::error::Fault;
 use postbox_ring::sync::Ordering::SeqCst;
 use postbox_steps::{Step, at};
 
-/// Bytes of a body that share a line with the slot's word, the envelope not counted.
-const NEAR: usize = 48;
 const HEADER: usize = Envelope::slot_overhead(false);
 
 /// Something that a lane leaves to the long way.
@@ -51,15 +49,8 @@ impl Channel {
         if claim.body_len() < HEADER + message.len() {
             return false;
         }
-        let offset = claim.body_offset();
         let header = Envelope::plain_header(end.pid(), message.len() as u32);
-        // What shares its line with the word comes last: see `fill_slot`.
-        let (near, far) = message.split_at(message.len().min(NEAR));
-        let region = &self.region;
-        let written = (far.is_empty() || region.write(offset + HEADER + NEAR, far).is_ok())
-            && region.write(offset + HEADER, near).is_ok()
-            && region.write(offset, &header).is_ok();
-        if !written {
+        if self.write_slot(&claim, &header, message).is_err() {
             return false;
         }
         at(Step::SlotWritten);
@@ -97,7 +88,8 @@ impl Channel {
         if watched || len > taken.body_len() - HEADER || !self.config.allows(len) {
             return Err(Unusual);
         }
-        self.region.read_append(offset + HEADER, len, into).map_err(|_| Unusual)?;
+        let begin = Envelope::place_in_slot(HEADER, len, taken.body_len());
+        self.region.read_append(offset + begin, len, into).map_err(|_| Unusual)?;
         at(Step::SlotRead);
         receiver.release(taken);
         self.freed();

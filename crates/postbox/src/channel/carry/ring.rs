@@ -4,18 +4,16 @@ use super::open::{Claimed, One};
 use super::{Drops, Inbox, NotPushed, Outbox, Outgoing, Place, Popped, Pushed};
 use crate::channel::Channel;
 use crate::channel::end::End;
-use crate::channel::envelope::Envelope;
+use crate::channel::envelope::{Envelope, FIRST_LINE};
 use crate::channel::members::Statistic;
 use crate::channel::spool::LONGEST_ENTRY;
 use crate::channel::turn::Engagement;
 use crate::error::Fault;
 use crate::mechanism::{Capacity, Form};
-use postbox_ring::slots::{ClaimError, Position, SlotRing, Take, Taken};
+use postbox_ring::OutOfBounds;
+use postbox_ring::slots::{Claim, ClaimError, Position, SlotRing, Take, Taken};
 use postbox_ring::spsc::{SpscReceiver, SpscSender};
 use postbox_steps::{Step, at};
-
-/// Bytes of a body that share a line with the slot's word.
-const FIRST_LINE: usize = 56;
 
 impl Channel {
     #[inline(always)]
@@ -128,18 +126,11 @@ impl Channel {
             ClaimError::Corrupt => Fault::Corrupt("the ring's words make no sense").into(),
         };
         let (header, len) = envelope.for_slot();
-        let write = |offset: usize| {
-            // What shares its line with the word comes last: a receiver that looks at the word
-            // takes that line away, and once it is back all of this goes into it at one go.
-            let (near, far) = inline.split_at(inline.len().min(FIRST_LINE - len));
-            let region = &self.region;
-            let written = region.write(offset + FIRST_LINE, far).and_then(|()| {
-                region.write(offset + len, near)?;
-                match len {
-                    8 => region.write(offset, &header[..8]),
-                    _ => region.write(offset, &header[..len]),
-                }
-            });
+        let write = |claim: &Claim| {
+            let written = match len {
+                8 => self.write_slot(claim, &header[..8], inline),
+                _ => self.write_slot(claim, &header[..len], inline),
+            };
             written.map_err(|_| Fault::Corrupt("a slot lies outside the memory"))
         };
         if self.config.form == Form::OneToOne {
@@ -152,7 +143,7 @@ impl Channel {
                 ),
             };
             let claim = sender.claim().map_err(refuse)?;
-            write(claim.body_offset())?;
+            write(&claim)?;
             at(Step::SlotWritten);
             let position = claim.position();
             sender.publish(claim);
@@ -162,11 +153,36 @@ impl Channel {
         let claim = ring.claim(end.seat.index, &mut cache);
         outbox.cache.set(cache);
         let claim = claim.map_err(refuse)?;
-        write(claim.body_offset())?;
+        write(&claim)?;
         at(Step::SlotWritten);
         let position = claim.position();
         ring.publish(claim);
         Ok(position)
+    }
+
+    /// Writes what a slot is to hold, and has room for.
+    ///
+    /// What shares its line with the word comes last: a receiver that looks at the word takes that line away, and
+    /// once it is back all of this goes into it at one go.
+    #[inline(always)]
+    pub(super) fn write_slot(
+        &self,
+        claim: &Claim,
+        header: &[u8],
+        inline: &[u8],
+    ) -> Result<(), OutOfBounds> {
+        let (region, offset) = (&self.region, claim.body_offset());
+        let begin = Envelope::place_in_slot(header.len(), inline.len(), claim.body_len());
+        if begin > header.len() {
+            region.write(offset + begin, inline)?;
+        } else {
+            let (near, far) = inline.split_at(inline.len().min(FIRST_LINE - header.len()));
+            if !far.is_empty() {
+                region.write(offset + FIRST_LINE, far)?;
+            }
+            region.write(offset + header.len(), near)?;
+        }
+        region.write(offset, header)
     }
 
     #[inline(always)]
@@ -221,11 +237,11 @@ impl Channel {
                 self.drop_body(body);
                 Ok(false)
             }
-            (Claimed::Mine, None) => self
-                .region
-                .read_append(offset + begin, envelope.len as usize, into)
-                .map(|()| true)
-                .map_err(outside),
+            (Claimed::Mine, None) => {
+                let len = envelope.len as usize;
+                let begin = Envelope::place_in_slot(begin, len, taken.body_len());
+                self.region.read_append(offset + begin, len, into).map(|()| true).map_err(outside)
+            }
             (Claimed::Mine, Some(position)) => self.take_body(end, position, envelope.len, into),
         };
         at(Step::SlotRead);
