@@ -21,6 +21,12 @@ pub fn cases() -> Vec<Case> {
             &SOME,
             every_length,
         ),
+        over_capacities(
+            "what is made shorter arrives as it was written, in entries of a page",
+            &SOME,
+            made_shorter,
+        ),
+        over("a message in place stays as it is while others pass", stays),
         across_capacities(
             "loans, in place and plain calls share one order and one capacity",
             &CAPACITIES,
@@ -52,6 +58,70 @@ const SOME: [Capacity; 4] =
 const FORMS: [Form; 2] = [Form::ManyToMany, Form::OneToOne];
 
 type Pair = (Sender<Bytes>, Receiver<Bytes>);
+
+/// About the first lines of a slot, and about where a body begins at the second.
+const LINES: [usize; 16] = [0, 4, 47, 48, 49, 55, 56, 63, 64, 65, 255, 256, 257, 4031, 4032, 4096];
+
+fn made_shorter(mechanism: Mechanism, capacity: Capacity) -> Outcome {
+    for form in FORMS {
+        let options = Options::new(mechanism).capacity(capacity).form(form).max_message(4096);
+        let (tx, mut rx) = options.channel::<Bytes>()?;
+        let pairs = || LINES.iter().flat_map(|&lent| LINES.map(|sent| (lent, lent.min(sent))));
+        let child = fork(tx, move |mut tx| {
+            for (number, (lent, sent)) in (0..).zip(pairs()) {
+                let mut loan = tx.loan_with(lent, &soon())?;
+                fill(&mut loan, number)?;
+                loan.truncate(sent);
+                loan.send_with(&soon())?;
+                tx.send_with(&filled(number, sent), &soon())?;
+            }
+            Ok(())
+        })?;
+        for (number, (_, sent)) in (0..).zip(pairs()) {
+            let message = rx.receive_in_place_with(&soon())?;
+            // What was written first was longer: no number is as long as what it is made from.
+            assert!(is_filled(&message, number, sent), "{number}: {sent}");
+            drop(message);
+            let mut copied = Vec::new();
+            rx.receive_into_with(&mut copied, &soon())?;
+            assert_eq!(copied, filled(number, sent));
+        }
+        child.wait()?;
+    }
+    Ok(())
+}
+
+fn stays(mechanism: Mechanism) -> Outcome {
+    const ROOM: u32 = 3;
+    let capacity = Capacity::Bounded(ROOM);
+    for form in FORMS {
+        let options = Options::new(mechanism).capacity(capacity).form(form).max_message(64);
+        let (tx, mut rx) = options.channel::<Bytes>()?;
+        let (told, tell) = postbox::channel::<Bytes>(Mechanism::Pipe, Capacity::Bounded(1))?;
+        let child = fork((tx, told), move |(tx, told)| {
+            tx.send_with(&[0; 64], &soon())?;
+            tx.send_with(&[1; 64], &soon())?;
+            // As many as go in: withdrawn at once, and as many as there is room for.
+            for _ in 0..200 {
+                let offered = tx.try_deliver(&[2; 64]);
+                assert!(offered.is_err_and(|error| error.is_timeout()));
+            }
+            (0..ROOM).try_for_each(|_| tx.send_with(&[3; 64], &soon()))?;
+            assert!(tx.try_send(&[4; 64]).is_err_and(|error| error.is_full()));
+            Ok(told.send(b"done")?)
+        })?;
+        assert_eq!(rx.receive_in_place_with(&soon())?.bytes().to_vec(), [0; 64]);
+        let message = rx.receive_in_place_with(&soon())?;
+        tell.receive_with(&soon())?;
+        assert_eq!(message.bytes().to_vec(), [1; 64]);
+        drop(message);
+        for _ in 0..ROOM {
+            assert_eq!(rx.receive_in_place_with(&soon())?.bytes().to_vec(), [3; 64]);
+        }
+        child.wait()?;
+    }
+    Ok(())
+}
 
 fn pair(
     mechanism: Mechanism,

@@ -180,7 +180,10 @@ impl<M: SlotMemory> SpscReceiver<M> {
         self.take()
     }
 
-    /// Moves on: the entry is taken, and its slot free. A second release is ignored.
+    /// Moves on: the entry is taken, and there is room for another. A second release is ignored.
+    ///
+    /// Where the ring has more slots than may wait, this one stays as it is until the next entry is released:
+    /// the sender does not come round to the slot before the head.
     #[inline]
     pub fn release(&mut self, taken: Taken) {
         if taken.position() != self.head {

@@ -42,6 +42,7 @@ impl Region {
     ///
     /// # Errors
     /// [`OutOfBounds`] where they do not lie inside the region.
+    #[inline]
     pub fn slice(&self, offset: usize, len: usize) -> Result<SharedSlice<'_>, OutOfBounds> {
         Ok(SharedSlice { at: self.place(offset, len)?, len, of: PhantomData })
     }
@@ -50,6 +51,7 @@ impl Region {
     ///
     /// # Errors
     /// [`OutOfBounds`] where they do not lie inside the region.
+    #[inline]
     pub fn slice_mut(&self, offset: usize, len: usize) -> Result<SharedSliceMut<'_>, OutOfBounds> {
         Ok(SharedSliceMut { at: self.place(offset, len)?, len, of: PhantomData })
     }

@@ -156,11 +156,12 @@ impl<M: SlotMemory> Slots<M> {
         self.admission_from_head(position, cache)
     }
 
-    /// Whether `position` is less than one round ahead of the head: withdrawn entries keep their
-    /// slots.
+    /// Whether `position` is less than one round ahead of the head, withdrawn entries keeping their slots, and
+    /// leaves the slot before the head alone where there are more than may be admitted.
     #[inline]
     pub(crate) fn is_within(&self, position: Position, cache: &ClaimCache) -> bool {
-        (self.distance(cache.head, position) as u64) < u64::from(self.slots())
+        let others = (self.slots() - 1).max(self.window());
+        (self.distance(cache.head, position) as u64) < u64::from(others)
     }
 
     /// How many positions may be claimed from `position` on, which itself may be: more than one only

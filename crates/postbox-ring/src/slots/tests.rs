@@ -292,3 +292,51 @@ fn an_spsc_end_goes_on_where_the_one_before_was_killed() {
     assert!(receiver.take().unwrap().is_none());
     assert!(ring.is_empty());
 }
+
+#[test]
+fn what_an_spsc_receiver_released_last_stays_as_it_is() {
+    // One slot more than may wait, withdrawn entries included.
+    const WITHDRAWN: u64 = 2;
+    let (region, ring) = ring(2 + WITHDRAWN as u32 + 1, 2);
+    let mut sender = SpscSender::attach(ring.clone()).unwrap();
+    let mut receiver = SpscReceiver::attach(ring.clone()).unwrap();
+    let mut send = |value: u64| {
+        let claim = sender.claim()?;
+        let position = claim.position();
+        region.write(claim.body_offset(), &value.to_le_bytes()).unwrap();
+        sender.publish(claim);
+        Ok::<Position, ClaimError>(position)
+    };
+    for lap in 0..20 {
+        send(lap).unwrap();
+        let taken = receiver.take().unwrap().unwrap();
+        let body = taken.body_offset();
+        receiver.release(taken);
+        for _ in 0..WITHDRAWN {
+            ring.withdraw(send(100).unwrap()).unwrap();
+        }
+        for _ in 0..2 {
+            send(200).unwrap();
+        }
+        assert_eq!(send(300).unwrap_err(), ClaimError::Full);
+        let mut bytes = [0; 8];
+        region.read(body, &mut bytes).unwrap();
+        assert_eq!(u64::from_le_bytes(bytes), lap, "it was written over");
+        for _ in 0..WITHDRAWN + 2 {
+            let taken = receiver.take().unwrap().unwrap();
+            receiver.release(taken);
+        }
+        assert!(receiver.take().unwrap().is_none());
+    }
+    // However many are withdrawn, the sender does not come round to it.
+    send(400).unwrap();
+    let taken = receiver.take().unwrap().unwrap();
+    let body = taken.body_offset();
+    receiver.release(taken);
+    while let Ok(position) = send(500) {
+        ring.withdraw(position).unwrap();
+    }
+    let mut bytes = [0; 8];
+    region.read(body, &mut bytes).unwrap();
+    assert_eq!(u64::from_le_bytes(bytes), 400);
+}

@@ -117,7 +117,7 @@ impl Bells {
     ///
     /// Of a crowd that waits at a full channel each would otherwise be woken for one message, and many for
     /// none, since who is awake fills what comes free.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn ring_for_room(&self, control: &Control) {
         let count = control.sleepers(Awaited::Room).count();
         if count.asleep() > 0 && count.rung() == 0 {
@@ -144,7 +144,7 @@ impl Bells {
     }
 
     /// Something came free: wakes one sender that waits for room, and all that lack anything else.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn ring_freed(&self, control: &Control) {
         self.ring_for_room(control);
         if control.sleepers(Awaited::Space).count().asleep() > 0 {

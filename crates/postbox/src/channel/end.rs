@@ -220,6 +220,7 @@ impl End {
         self.count(Statistic::Bytes, len as u64);
     }
 
+    #[inline(always)]
     pub(crate) fn count(&self, which: Statistic, by: u64) {
         self.member().count(which, by);
     }

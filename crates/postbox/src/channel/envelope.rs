@@ -6,10 +6,11 @@
 //!   8  pid (32) · length (32)                        8  [cell]      if an offer
 //!  16  [cell]      if an offer                        …  [position]  if the body lies elsewhere
 //!   …  [position]  if the body lies elsewhere         …  the body    otherwise
-//!   …  the body    otherwise                        …  or 56 the body   otherwise
+//!   …  the body    otherwise                        …  or 56 the body   otherwise, by a bit of the kind
 //! ```
 //!
-//! In a slot, a body of many lines begins at the second if it has room there: it is copied line by line then.
+//! A slot's second line begins at 56. There a body of many lines is copied line by line, and one that its sender
+//! makes in place lies apart from the word that its receiver looks at.
 //!
 //! A packet has a header of its own kind, whose ticket is its first message's and whose length is how
 //! many they are; each follows as [length (16)][the body]. Their tickets are consecutive.
@@ -28,6 +29,8 @@ const ELSEWHERE: u64 = 2;
 const ENGAGING: u64 = 4;
 /// Several messages, one behind the other.
 const PACKET: u64 = 8;
+/// In a slot: the body begins at the second line.
+const NEXT_LINE: u64 = 16;
 /// Says that this is an envelope at all.
 const MARK: u64 = 0x80;
 
@@ -50,7 +53,7 @@ const PID_BITS: u32 = 22;
 /// Bytes of a slot that share a line with its word.
 pub(super) const FIRST_LINE: usize = 56;
 /// Bytes of a body from which on it is worth a line more that each of its lines is copied at one go.
-const MANY_LINES: usize = 256;
+pub(super) const MANY_LINES: usize = 256;
 
 impl Envelope {
     fn kind(&self) -> u64 {
@@ -79,15 +82,6 @@ impl Envelope {
     /// Bytes that precede an inline body in a slot.
     pub(crate) const fn slot_overhead(offer: bool) -> usize {
         8 + 8 * offer as usize
-    }
-
-    /// Where a body of `len` bytes begins behind a header in a slot that has room for both.
-    #[inline]
-    pub(crate) const fn place_in_slot(header: usize, len: usize, room: usize) -> usize {
-        match len >= MANY_LINES && FIRST_LINE + len <= room {
-            true => FIRST_LINE,
-            false => header,
-        }
     }
 
     #[inline]
@@ -175,12 +169,21 @@ impl Envelope {
         (MARK << 54 | pid << 32 | u64::from(len)).to_le_bytes()
     }
 
-    /// The sender's pid and the length, if it is such a header.
+    /// The same header, of a message that begins at the next line.
     #[inline]
-    pub(crate) fn from_plain_header(header: [u8; 8]) -> Option<(u32, u32)> {
+    pub(crate) fn at_next_line(header: [u8; 8]) -> [u8; 8] {
+        (u64::from_le_bytes(header) | NEXT_LINE << 54).to_le_bytes()
+    }
+
+    /// The sender's pid, the length and where the message begins, if it is the header of one that is no offer
+    /// and lies in its slot.
+    #[inline]
+    pub(crate) fn from_plain_header(header: [u8; 8]) -> Option<(u32, u32, usize)> {
         let word = u64::from_le_bytes(header);
         let pid = (word >> 32) as u32 & ((1 << PID_BITS) - 1);
-        (word >> 54 == MARK).then_some((pid, word as u32))
+        let kind = word >> 54;
+        let begin = if kind & NEXT_LINE == 0 { 8 } else { FIRST_LINE };
+        (kind & !NEXT_LINE == MARK).then_some((pid, word as u32, begin))
     }
 
     /// Reads a kernel entry: the envelope and where an inline body begins. `None` if it is none.
@@ -215,8 +218,9 @@ impl Envelope {
             engaging: false,
             body: None,
         };
-        let end = envelope.take_references(first >> 54, header, 8)?;
-        Some((envelope, end))
+        let kind = first >> 54;
+        let end = envelope.take_references(kind & !NEXT_LINE, header, 8)?;
+        Some((envelope, if kind & NEXT_LINE == 0 { end } else { FIRST_LINE }))
     }
 
     #[inline]

@@ -19,6 +19,8 @@ pub(crate) const CELLS: usize = 256;
 const KERNEL_OFFERS: u64 = 1024;
 /// Slots beyond the capacity, which withdrawn offers and messages being read may occupy.
 const RING_SLACK: u32 = 64;
+/// The slot of the message that the one receiver of a ring for two reads in place.
+const READ_IN_PLACE: u32 = 1;
 /// Slots in front of the overflow of an unbounded channel over shared memory.
 const UNBOUNDED_FRONT: u32 = 1024;
 /// Bodies of messages go to a small log first, which restarts early and whose pages are kept: what a
@@ -156,7 +158,7 @@ impl Config {
 
         let ring = (self.mechanism == Mechanism::SharedMemory).then(|| {
             let window = self.window().map_or(UNBOUNDED_FRONT, |n| n as u32);
-            let slots = window + RING_SLACK;
+            let slots = window + RING_SLACK + READ_IN_PLACE;
             let ring = SlotLayout { offset: end, slots, window, stride: self.stride() };
             end = page_up(end + ring.bytes_needed().unwrap_or(BEYOND));
             ring

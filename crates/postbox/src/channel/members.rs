@@ -174,6 +174,7 @@ impl Member {
     }
 
     /// Adds to one of the statistics, which this end alone writes.
+    #[inline(always)]
     pub(crate) fn count(&self, which: Statistic, by: u64) {
         let word = &self.statistics[which as usize];
         word.store(word.load(Relaxed).wrapping_add(by), Relaxed);

@@ -4,6 +4,7 @@ mod loan;
 
 pub use loan::Loan;
 
+use self::loan::Lent;
 use super::Awaited;
 use super::carry::{NotPushed, Outbox, Outgoing, Pushed};
 use super::end::End;
@@ -29,6 +30,8 @@ pub struct Sender<T: Message> {
     pub(super) end: End,
     pub(super) outbox: Outbox,
     pub(super) encoded: RefCell<Vec<u8>>,
+    /// What a [`Loan`] of this end stands for.
+    lent: Lent,
     /// The one receiver there can be, on a link.
     partner: Option<Peer>,
     message: PhantomData<fn(T)>,
@@ -67,6 +70,7 @@ impl<T: Message> Sender<T> {
             end,
             outbox: Outbox::default(),
             encoded: RefCell::default(),
+            lent: Lent::default(),
             partner: None,
             message: PhantomData,
         }

@@ -6,6 +6,7 @@
 //! system call, whose traces fill the processor, each hundred instructions take twenty nanoseconds.
 
 use super::open::One;
+use super::slot::InSlot;
 use super::{Inbox, Outbox, Popped};
 use crate::channel::end::End;
 use crate::channel::envelope::Envelope;
@@ -13,17 +14,19 @@ use crate::channel::members::{Doing, Statistic};
 use crate::channel::turn::Engagement;
 use crate::channel::{Carrier, Channel};
 use crate::error::Fault;
+use postbox_ring::slots::{MappedSlots, Taken};
+use postbox_ring::spsc::SpscReceiver;
 use postbox_ring::sync::Ordering::SeqCst;
 use postbox_steps::{Step, at};
 
-const HEADER: usize = Envelope::slot_overhead(false);
+pub(super) const HEADER: usize = Envelope::slot_overhead(false);
 
 /// Something that a lane leaves to the long way.
-struct Unusual;
+pub(super) struct Unusual;
 
 /// What came of it.
-pub(crate) enum Express {
-    Message(Popped),
+pub(crate) enum Express<T = Popped> {
+    Message(T),
     /// The ring or kernel object is empty.
     Nothing,
     LongWay,
@@ -58,43 +61,61 @@ impl Channel {
         true
     }
 
-    /// Takes the next message out of its slot if that is plain: in an [express](Channel::express) channel.
+    /// Takes the next message out of its slot if that is plain, or leaves it there if that is wanted: in an
+    /// [express](Channel::express) channel.
     #[inline(always)]
     pub(crate) fn receive_slot(&self, end: &End, inbox: &Inbox, into: &mut Vec<u8>) -> Express {
-        match self.take_plain(end, inbox, into) {
-            Ok(Some(popped)) => Express::Message(popped),
-            Ok(None) => Express::Nothing,
-            Err(Unusual) => Express::LongWay,
+        let mut single = inbox.single.borrow_mut();
+        let Some(receiver) = &mut *single else { return Express::LongWay };
+        let (taken, sender_pid, lies) = match self.look_for_plain(end, receiver) {
+            Ok(Some(found)) => found,
+            Ok(None) => return Express::Nothing,
+            Err(Unusual) => return Express::LongWay,
+        };
+        if !end.lending.keep(lies) && self.region.read_append(lies.at, lies.len, into).is_err() {
+            return Express::LongWay;
         }
+        self.took_plain(end, receiver, taken, lies);
+        Express::Message(Popped { sender_pid })
     }
 
+    /// The next message, by whom it is and where it lies, if that is plain.
     #[inline(always)]
-    fn take_plain(
+    pub(super) fn look_for_plain(
         &self,
         end: &End,
-        inbox: &Inbox,
-        into: &mut Vec<u8>,
-    ) -> Result<Option<Popped>, Unusual> {
-        let mut single = inbox.single.try_borrow_mut().map_err(|_| Unusual)?;
-        let receiver = (*single).as_mut().filter(|_| !end.guarded).ok_or(Unusual)?;
+        receiver: &mut SpscReceiver<MappedSlots>,
+    ) -> Result<Option<(Taken, u32, InSlot)>, Unusual> {
+        if end.guarded {
+            return Err(Unusual);
+        }
         let Some(taken) = receiver.fetch_and_take().map_err(|_| Unusual)? else { return Ok(None) };
         let offset = taken.body_offset();
         let mut header = [0; HEADER];
         self.region.read(offset, &mut header).map_err(|_| Unusual)?;
-        let (sender_pid, len) = Envelope::from_plain_header(header).ok_or(Unusual)?;
+        let (sender_pid, len, begin) = Envelope::from_plain_header(header).ok_or(Unusual)?;
         let len = len as usize;
         // SeqCst: as in `lower_level`, which has nothing to do then.
         let watched = self.block.control.pollables.load(SeqCst) > 0;
-        if watched || len > taken.body_len() - HEADER || !self.config.allows(len) {
+        if watched || begin + len > taken.body_len() || !self.config.allows(len) {
             return Err(Unusual);
         }
-        let begin = Envelope::place_in_slot(HEADER, len, taken.body_len());
-        self.region.read_append(offset + begin, len, into).map_err(|_| Unusual)?;
+        Ok(Some((taken, sender_pid, InSlot { at: offset + begin, len })))
+    }
+
+    /// It was read, or is the end's to be read: there is room for another.
+    #[inline(always)]
+    pub(super) fn took_plain(
+        &self,
+        end: &End,
+        receiver: &mut SpscReceiver<MappedSlots>,
+        taken: Taken,
+        lies: InSlot,
+    ) {
         at(Step::SlotRead);
         receiver.release(taken);
         self.freed();
-        end.count_message(len);
-        Ok(Some(Popped { sender_pid }))
+        end.count_message(lies.len);
     }
 
     /// Sends a message through the kernel object if that is plain; there are partners.

@@ -10,7 +10,7 @@
 //! Nothing but the body's own run is held in between, and no one stands in line behind it: a lender or
 //! reader may take its time, stop, or die, which frees the run as any other of the dead's.
 
-use super::{NotPushed, Outbox};
+use super::{InSlot, NotPushed, Outbox};
 use crate::channel::end::End;
 use crate::channel::envelope::Envelope;
 use crate::channel::members::{Doing, Statistic};
@@ -28,21 +28,40 @@ use std::cell::Cell;
 /// What an end has of bodies.
 #[derive(Default)]
 pub(crate) struct Lending {
-    /// Whether the call under way wants a body where it lies.
+    /// Whether the call under way wants its message where it lies.
     in_place: Cell<bool>,
-    /// The body that it got, and how long the message is.
-    kept: Cell<Option<(Body, usize)>>,
+    /// What it got.
+    kept: Cell<Option<Kept>>,
     /// Bodies that the end's callers have, or have forgotten.
     out: Cell<u32>,
 }
 
+/// A message that was left where it lies.
+#[derive(Clone, Copy)]
+pub(crate) enum Kept {
+    /// The end's until it is given back, and how long the message is.
+    Body(Body, usize),
+    /// The end's until it takes the next message.
+    Slot(InSlot),
+}
+
 impl Lending {
-    /// What `receive` returns, and where the body of the message lies unless it was copied.
-    pub(crate) fn in_place<R>(&self, receive: impl FnOnce() -> R) -> (R, Option<(Body, usize)>) {
+    /// What `receive` returns, and where the message lies unless it was copied.
+    pub(crate) fn in_place<R>(&self, receive: impl FnOnce() -> R) -> (R, Option<Kept>) {
         self.in_place.set(true);
         let received = receive();
         self.in_place.set(false);
         (received, self.kept.take())
+    }
+
+    /// Whether the call under way wants its message in its slot, which it then has.
+    #[inline(always)]
+    pub(super) fn keep(&self, lies: InSlot) -> bool {
+        let wanted = self.in_place.get();
+        if wanted {
+            self.kept.set(Some(Kept::Slot(lies)));
+        }
+        wanted
     }
 
     /// Whether somebody has forgotten a body: asked when nobody can have one any more.
@@ -61,9 +80,9 @@ impl Lending {
 }
 
 impl Channel {
-    /// Whether a message that long is written where it is read. A short one is copied into its entry,
-    /// which is quicker, and keeps nobody waiting behind it. In a rendezvous the bytes may have to be
-    /// offered again.
+    /// Whether a message that long is written to a body, where it is read. A short one goes into its entry,
+    /// which is quicker, and by a copy, unless [its slot](Self::lend_slot) can be lent: that keeps nobody waiting
+    /// behind it. In a rendezvous the bytes may have to be offered again.
     pub(crate) fn lends(&self, len: usize) -> bool {
         self.config.capacity != Capacity::Zero
             && match &self.carrier {
@@ -200,7 +219,7 @@ impl Channel {
             end.lending.gone_out();
             at(Step::BodyKept);
         }
-        end.lending.kept.set(kept.map(|body| (body, len as usize)));
+        end.lending.kept.set(kept.map(|body| Kept::Body(body, len as usize)));
         Ok(kept.is_some())
     }
 

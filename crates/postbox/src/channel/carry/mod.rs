@@ -24,10 +24,12 @@ mod loan;
 mod open;
 mod packet;
 mod ring;
+mod slot;
 
 pub(crate) use express::Express;
-pub(crate) use loan::Lending;
+pub(crate) use loan::{Kept, Lending};
 pub(crate) use packet::{Gathered, Went};
+pub(crate) use slot::InSlot;
 
 use self::held::Rest;
 use super::end::End;

@@ -4,7 +4,7 @@ use super::open::{Claimed, One};
 use super::{Drops, Inbox, NotPushed, Outbox, Outgoing, Place, Popped, Pushed};
 use crate::channel::Channel;
 use crate::channel::end::End;
-use crate::channel::envelope::{Envelope, FIRST_LINE};
+use crate::channel::envelope::{Envelope, FIRST_LINE, MANY_LINES};
 use crate::channel::members::Statistic;
 use crate::channel::spool::LONGEST_ENTRY;
 use crate::channel::turn::Engagement;
@@ -172,16 +172,17 @@ impl Channel {
         inline: &[u8],
     ) -> Result<(), OutOfBounds> {
         let (region, offset) = (&self.region, claim.body_offset());
-        let begin = Envelope::place_in_slot(header.len(), inline.len(), claim.body_len());
-        if begin > header.len() {
-            region.write(offset + begin, inline)?;
-        } else {
-            let (near, far) = inline.split_at(inline.len().min(FIRST_LINE - header.len()));
-            if !far.is_empty() {
-                region.write(offset + FIRST_LINE, far)?;
-            }
-            region.write(offset + header.len(), near)?;
+        if inline.len() >= MANY_LINES && FIRST_LINE + inline.len() <= claim.body_len() {
+            region.write(offset + FIRST_LINE, inline)?;
+            region.write(offset + 8, &header[8..])?;
+            let (first, _) = header.split_first_chunk().ok_or(OutOfBounds)?;
+            return region.write(offset, &Envelope::at_next_line(*first));
         }
+        let (near, far) = inline.split_at(inline.len().min(FIRST_LINE - header.len()));
+        if !far.is_empty() {
+            region.write(offset + FIRST_LINE, far)?;
+        }
+        region.write(offset + header.len(), near)?;
         region.write(offset, header)
     }
 
@@ -239,7 +240,6 @@ impl Channel {
             }
             (Claimed::Mine, None) => {
                 let len = envelope.len as usize;
-                let begin = Envelope::place_in_slot(begin, len, taken.body_len());
                 self.region.read_append(offset + begin, len, into).map(|()| true).map_err(outside)
             }
             (Claimed::Mine, Some(position)) => self.take_body(end, position, envelope.len, into),

@@ -1,7 +1,7 @@
 //! Messages that are read where they were written.
 
 use super::Receiver;
-use crate::channel::carry::Popped;
+use crate::channel::carry::{Express, InSlot, Kept, Popped};
 use crate::channel::members::Statistic;
 use crate::channel::spool::Body;
 use crate::error::ReceiveError;
@@ -33,6 +33,8 @@ pub struct InPlace<'r> {
 enum Place {
     /// In shared memory, where it was written.
     Body(Body),
+    /// Likewise, in its slot, until the end takes the next message.
+    Slot(InSlot),
     /// In the receiving end's buffer.
     Own(Vec<u8>),
 }
@@ -64,6 +66,7 @@ impl Receiver<Bytes> {
     /// # Errors
     ///
     /// Those of [`receive`](Self::receive).
+    #[inline]
     pub fn receive_in_place(&mut self) -> Result<InPlace<'_>, ReceiveError> {
         self.receive_in_place_with(&Wait::forever())
     }
@@ -73,14 +76,23 @@ impl Receiver<Bytes> {
     /// # Errors
     ///
     /// Those of [`receive_with`](Self::receive_with).
+    #[inline]
     pub fn receive_in_place_with(&mut self, wait: &Wait) -> Result<InPlace<'_>, ReceiveError> {
         let receiver: &Self = self;
-        let mut own = receiver.own_place();
-        let (popped, body) = receiver.end.lending.in_place(|| receiver.wait_into(&mut own, wait));
+        match receiver.glance()? {
+            Some(message) => Ok(message),
+            None => receiver.wait_in_place(wait),
+        }
+    }
+
+    #[inline(never)]
+    fn wait_in_place(&self, wait: &Wait) -> Result<InPlace<'_>, ReceiveError> {
+        let mut own = self.own_place();
+        let (popped, kept) = self.end.lending.in_place(|| self.wait_into(&mut own, wait));
         match popped {
-            Ok(popped) => Ok(receiver.placed(popped, body, own)),
+            Ok(popped) => Ok(self.placed(popped, kept, own)),
             Err(error) => {
-                receiver.bytes.replace(own);
+                self.bytes.replace(own);
                 Err(error)
             }
         }
@@ -93,14 +105,31 @@ impl Receiver<Bytes> {
     /// Those of [`try_receive`](Self::try_receive).
     pub fn try_receive_in_place(&mut self) -> Result<Option<InPlace<'_>>, ReceiveError> {
         let receiver: &Self = self;
+        if let Some(message) = receiver.glance()? {
+            return Ok(Some(message));
+        }
         let mut own = receiver.own_place();
-        let (popped, body) = receiver.end.lending.in_place(|| receiver.try_into(&mut own));
+        let (popped, kept) = receiver.end.lending.in_place(|| receiver.try_into(&mut own));
         match popped {
-            Ok(Some(popped)) => Ok(Some(receiver.placed(popped, body, own))),
+            Ok(Some(popped)) => Ok(Some(receiver.placed(popped, kept, own))),
             other => {
                 receiver.bytes.replace(own);
                 other.map(|_| None)
             }
+        }
+    }
+
+    /// A message that is there, in its slot.
+    #[inline]
+    fn glance(&self) -> Result<Option<InPlace<'_>>, ReceiveError> {
+        self.end.check()?;
+        self.settle_pending()?;
+        match self.end.channel.take_slot_in_place(&self.end, &self.inbox) {
+            Express::Message((popped, lies)) => {
+                let (place, len) = (Place::Slot(lies), lies.len());
+                Ok(Some(InPlace { receiver: self, place, len, sender: self.peer(popped) }))
+            }
+            Express::Nothing | Express::LongWay => Ok(None),
         }
     }
 
@@ -110,10 +139,14 @@ impl Receiver<Bytes> {
         own
     }
 
-    fn placed(&self, popped: Popped, kept: Option<(Body, usize)>, own: Vec<u8>) -> InPlace<'_> {
+    fn placed(&self, popped: Popped, kept: Option<Kept>, own: Vec<u8>) -> InPlace<'_> {
         let sender = self.peer(popped);
         let (place, len) = match kept {
-            Some((body, len)) => {
+            Some(Kept::Slot(lies)) => {
+                self.bytes.replace(own);
+                (Place::Slot(lies), lies.len())
+            }
+            Some(Kept::Body(body, len)) => {
                 self.bytes.replace(own);
                 // The rest was counted when it was popped.
                 self.end.count(Statistic::Bytes, len as u64);
@@ -134,8 +167,10 @@ impl InPlace<'_> {
     /// It is no `&[u8]`, since other members can reach the memory that it lies in; who trusts them has
     /// one by [`as_slice`](SharedSlice::as_slice). Who does not copies first, and checks the copy: what is
     /// read here twice may be two things.
+    #[inline]
     pub fn bytes(&self) -> SharedSlice<'_> {
         match &self.place {
+            Place::Slot(lies) => self.receiver.end.channel.in_slot(*lies),
             Place::Body(body) => self.receiver.end.channel.body(body, self.len),
             Place::Own(own) => SharedSlice::from(&own[..]),
         }
@@ -158,10 +193,12 @@ impl InPlace<'_> {
 }
 
 impl Drop for InPlace<'_> {
+    #[inline]
     fn drop(&mut self) {
-        match std::mem::replace(&mut self.place, Place::Own(Vec::new())) {
-            Place::Body(body) => self.receiver.end.channel.give_back(&self.receiver.end, body),
-            Place::Own(own) => drop(self.receiver.bytes.replace(own)),
+        match &mut self.place {
+            Place::Slot(_) => {}
+            Place::Body(body) => self.receiver.end.channel.give_back(&self.receiver.end, *body),
+            Place::Own(own) => drop(self.receiver.bytes.replace(std::mem::take(own))),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! A stream of messages by loan: written and read where they lie, unless they are so short that they are copied.
+//! A stream of messages by loan: written and read where they lie.
 
 use crate::bench::contender::{Terms, failed};
 use crate::bench::crew::{Part, Trouble};

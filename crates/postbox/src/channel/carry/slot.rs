@@ -1,0 +1,113 @@
+//! Messages that an end of this process writes or reads in their slot: in an
+//! [express](Channel::express) channel, what fits one.
+//!
+//! ```text
+//!  lend_slot ──► written by the application ──► push_slot_lent: published
+//!      └──────── dropped: the next claim gives the same slot
+//!
+//!  take_slot_in_place: the head moves on, its room is back ──► read by the application, until the next is taken
+//! ```
+//!
+//! With many senders a slot that is being written holds up all behind it; here there is nobody behind. The
+//! sender does not come round to the slot before the head, so what was taken last stays as it is.
+
+use super::express::{Express, HEADER, Unusual};
+use super::{Inbox, Outbox, Popped};
+use crate::channel::Channel;
+use crate::channel::end::End;
+use crate::channel::envelope::{Envelope, FIRST_LINE};
+use postbox_ring::region::{SharedSlice, SharedSliceMut};
+use postbox_steps::{Step, at};
+
+/// A message in a slot: where it lies in the memory.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct InSlot {
+    pub(super) at: usize,
+    pub(super) len: usize,
+}
+
+impl InSlot {
+    #[inline(always)]
+    pub(crate) fn len(self) -> usize {
+        self.len
+    }
+
+    /// The first `len` bytes of it.
+    #[inline(always)]
+    pub(crate) fn first(self, len: usize) -> InSlot {
+        InSlot { len, ..self }
+    }
+}
+
+/// Where a message of that length is made: not in the line that its receiver looks at, which would go to and
+/// fro, unless the message fits that and no other.
+#[inline(always)]
+fn begin(len: usize, room: usize) -> usize {
+    match HEADER + len > FIRST_LINE && FIRST_LINE + len <= room {
+        true => FIRST_LINE,
+        false => HEADER,
+    }
+}
+
+impl Channel {
+    /// The next slot, for a message that long; none where it does not fit, or there is no room just now.
+    #[inline(always)]
+    pub(crate) fn lend_slot(&self, outbox: &Outbox, len: usize) -> Option<InSlot> {
+        if !self.express {
+            return None;
+        }
+        let mut single = outbox.single.borrow_mut();
+        let claim = single.as_mut()?.claim().ok()?;
+        let room = claim.body_len();
+        let begin = begin(len, room);
+        (begin + len <= room).then(|| InSlot { at: claim.body_offset() + begin, len })
+    }
+
+    /// Sends the first `len` bytes of what was written in the slot that was lent.
+    #[inline(always)]
+    pub(crate) fn push_slot_lent(&self, end: &End, outbox: &Outbox, lies: InSlot, len: usize) {
+        let mut single = outbox.single.borrow_mut();
+        let Some(sender) = &mut *single else { return };
+        // The same as when it was lent: its end has been borrowed since.
+        let Some(claim) = sender.claim_at_once() else { return };
+        let mut header = Envelope::plain_header(end.pid(), len as u32);
+        if lies.at != claim.body_offset() + HEADER {
+            header = Envelope::at_next_line(header);
+        }
+        // Within the region, as every slot.
+        let _ = self.region.write(claim.body_offset(), &header);
+        at(Step::SlotWritten);
+        sender.publish(claim);
+        self.published();
+    }
+
+    /// Takes the next message if that is plain, and leaves it in its slot.
+    #[inline]
+    pub(crate) fn take_slot_in_place(&self, end: &End, inbox: &Inbox) -> Express<(Popped, InSlot)> {
+        if !self.express {
+            return Express::LongWay;
+        }
+        let mut single = inbox.single.borrow_mut();
+        let Some(receiver) = &mut *single else { return Express::LongWay };
+        match self.look_for_plain(end, receiver) {
+            Ok(Some((taken, sender_pid, lies))) => {
+                self.took_plain(end, receiver, taken, lies);
+                Express::Message((Popped { sender_pid }, lies))
+            }
+            Ok(None) => Express::Nothing,
+            Err(Unusual) => Express::LongWay,
+        }
+    }
+
+    /// A message in a slot, to be read.
+    #[inline]
+    pub(crate) fn in_slot(&self, lies: InSlot) -> SharedSlice<'_> {
+        self.region.slice(lies.at, lies.len).unwrap_or(SharedSlice::from(&[][..]))
+    }
+
+    /// A message in a slot, to be written.
+    #[inline]
+    pub(crate) fn in_slot_mut(&self, lies: InSlot) -> SharedSliceMut<'_> {
+        self.region.slice_mut(lies.at, lies.len).unwrap_or(SharedSliceMut::from(&mut [][..]))
+    }
+}
