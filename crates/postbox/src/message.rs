@@ -2,6 +2,8 @@
 
 use crate::bounded;
 use crate::error::{DecodeError, EncodeError};
+use postcard::Error::SerializeBufferFull;
+use postcard::ser_flavors::Flavor;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::fmt;
@@ -32,10 +34,17 @@ impl<T: Serialize + DeserializeOwned> Message for T {
     type Borrowed = T;
 
     fn encode<'m>(message: &'m T, scratch: &'m mut Vec<u8>) -> Result<&'m [u8], EncodeError> {
-        let mut buffer = std::mem::take(scratch);
-        buffer.clear();
-        *scratch = postcard::to_extend(message, buffer).map_err(EncodeError::new)?;
-        Ok(scratch)
+        if scratch.len() > LONG {
+            return encode_long(message, scratch);
+        }
+        if scratch.len() < SHORT {
+            scratch.resize(SHORT, 0);
+        }
+        match postcard::serialize_with_flavor(message, Fixed { into: scratch, len: 0 }) {
+            Ok(len) => Ok(&scratch[..len]),
+            Err(SerializeBufferFull) => encode_long(message, scratch),
+            Err(error) => Err(EncodeError::new(error)),
+        }
     }
 
     fn decode(bytes: &mut Vec<u8>) -> Result<T, DecodeError> {
@@ -45,6 +54,66 @@ impl<T: Serialize + DeserializeOwned> Message for T {
             Err(error) => Err(DecodeError::new(error)),
         }
     }
+}
+
+/// What a sender's buffer has room for at least.
+const SHORT: usize = 256;
+/// Whoever sends longer messages than that is better off with a buffer that grows.
+const LONG: usize = 1 << 16;
+/// An integer as postcard makes it, byte by byte, is no longer; so it is copied, since a load of several bytes that
+/// were just stored one by one waits until all of them are out of the processor's store buffer.
+const INTEGER: usize = 10;
+
+/// Encodes into a buffer as far as that goes: two thirds of the price of one that may grow at each byte.
+struct Fixed<'b> {
+    into: &'b mut [u8],
+    len: usize,
+}
+
+impl Flavor for Fixed<'_> {
+    type Output = usize;
+
+    #[inline(always)]
+    fn try_push(&mut self, byte: u8) -> postcard::Result<()> {
+        *self.into.get_mut(self.len).ok_or(SerializeBufferFull)? = byte;
+        self.len += 1;
+        Ok(())
+    }
+
+    #[inline(always)]
+    fn try_extend(&mut self, bytes: &[u8]) -> postcard::Result<()> {
+        let end = self.len + bytes.len();
+        let into = self.into.get_mut(self.len..end).ok_or(SerializeBufferFull)?;
+        if bytes.len() <= INTEGER {
+            into.iter_mut().zip(bytes).for_each(|(into, byte)| *into = *byte);
+        } else {
+            into.copy_from_slice(bytes);
+        }
+        self.len = end;
+        Ok(())
+    }
+
+    #[inline(always)]
+    fn finalize(self) -> postcard::Result<usize> {
+        Ok(self.len)
+    }
+}
+
+/// As [`Message::encode`], for what takes more room than there was.
+#[inline(never)]
+fn encode_long<'m, T: Serialize>(
+    message: &T,
+    scratch: &'m mut Vec<u8>,
+) -> Result<&'m [u8], EncodeError> {
+    let mut buffer = std::mem::take(scratch);
+    buffer.clear();
+    *scratch = postcard::to_extend(message, buffer).map_err(EncodeError::new)?;
+    let len = scratch.len();
+    if len <= LONG {
+        // The next one may be somewhat longer.
+        scratch.resize(scratch.capacity(), 0);
+    }
+    Ok(&scratch[..len])
 }
 
 /// A message of bare bytes: any length from none to the channel's `max_message`.
@@ -96,5 +165,66 @@ impl Message for Bytes {
 
     fn decode(bytes: &mut Vec<u8>) -> Result<Self, DecodeError> {
         Ok(Bytes(std::mem::take(bytes)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde::Deserialize;
+
+    #[derive(Debug, PartialEq, Serialize, Deserialize)]
+    struct Mixed {
+        number: u64,
+        negative: i128,
+        half: f32,
+        whole: f64,
+        letter: char,
+        text: String,
+        maybe: Option<u16>,
+    }
+
+    impl Mixed {
+        fn with(len: usize) -> Self {
+            let (number, negative) = (len as u64 * 0x0101_0101, -(len as i128));
+            let (half, whole) = (len as f32 / 2.0, len as f64);
+            let text = "x".repeat(len);
+            Mixed { number, negative, half, whole, letter: 'ß', text, maybe: Some(len as u16) }
+        }
+    }
+
+    #[test]
+    fn one_buffer_takes_messages_of_every_length_in_any_order() {
+        let lengths = (0..300).chain([1 << 15, (1 << 16) - 40, 1 << 16, (1 << 16) + 1, 1 << 20]);
+        let lengths: Vec<usize> = lengths.collect();
+        let mut scratch = Vec::new();
+        for &len in lengths.iter().chain(lengths.iter().rev()).chain([&7, &1000, &0, &100_000, &1])
+        {
+            let message = Mixed::with(len);
+            let bytes = Mixed::encode(&message, &mut scratch).unwrap();
+            assert_eq!(bytes, postcard::to_stdvec(&message).unwrap());
+            assert_eq!(Mixed::decode(&mut bytes.to_vec()).unwrap(), message);
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_encoded_leaves_the_buffer_usable() {
+        struct Endless;
+        impl Serialize for Endless {
+            fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+                // Its format needs to know how many there are.
+                to.collect_seq(std::iter::repeat_n(0, 3).filter(|n| *n == 0))
+            }
+        }
+        impl<'de> Deserialize<'de> for Endless {
+            fn deserialize<D: serde::Deserializer<'de>>(_: D) -> Result<Self, D::Error> {
+                Ok(Endless)
+            }
+        }
+        let mut scratch = Vec::new();
+        for _ in 0..2 {
+            assert!(Endless::encode(&Endless, &mut scratch).is_err());
+            assert_eq!(u8::encode(&5u8, &mut scratch).unwrap(), [5]);
+        }
     }
 }
