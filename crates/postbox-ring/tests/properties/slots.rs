@@ -93,8 +93,12 @@ impl Pair {
     }
 
     fn value(&self, taken: &Taken) -> usize {
+        self.value_at(taken.body_offset())
+    }
+
+    fn value_at(&self, body: usize) -> usize {
         let mut bytes = [0; 8];
-        self.region.read(taken.body_offset(), &mut bytes).unwrap();
+        self.region.read(body, &mut bytes).unwrap();
         usize::from_le_bytes(bytes)
     }
 
@@ -193,6 +197,10 @@ fn many(slots: u32, window: u32, steps: Vec<Step>) {
 
 fn one_to_one(slots: u32, window: u32, steps: Vec<Step>) {
     let mut pair = Pair::new(slots, window);
+    // The slot before the head is left alone where there are more than may wait.
+    let spare = slots > window;
+    pair.model.slots -= usize::from(spare);
+    let mut released: Option<(usize, usize)> = None;
     let sender = |pair: &Pair| SpscSender::<MappedSlots>::attach(pair.ring.clone()).unwrap();
     let receiver = |pair: &Pair| SpscReceiver::<MappedSlots>::attach(pair.ring.clone()).unwrap();
     let (mut sending, mut receiving) = (sender(&pair), receiver(&pair));
@@ -211,6 +219,7 @@ fn one_to_one(slots: u32, window: u32, steps: Vec<Step>) {
                     // Else it stays the next.
                     if kind < 15 {
                         *pair.entry(position) = Entry::Over;
+                        released = spare.then_some((taken.body_offset(), head));
                         receiving.release(taken);
                     }
                 }
@@ -220,6 +229,9 @@ fn one_to_one(slots: u32, window: u32, steps: Vec<Step>) {
             // Given up without a trace.
             19 => drop(sending.claim()),
             _ => (sending, receiving) = (sender(&pair), receiver(&pair)),
+        }
+        if let Some((body, number)) = released {
+            assert_eq!(pair.value_at(body), number, "what was released last was written over");
         }
         pair.compare();
     }
