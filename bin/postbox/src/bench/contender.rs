@@ -8,6 +8,7 @@ use super::ping_pong::{ping, pong};
 use super::placement::Placement;
 use super::plan::{Case, Reference};
 use super::references::bare::{Bare, Taking};
+use super::references::line::Lines;
 use super::references::ring::{self, Manner};
 use super::references::{copy, line, memory, mirror};
 use super::stream::{Close, consume, produce};
@@ -63,7 +64,10 @@ impl Terms<'_> {
     fn parts(&self, case: &Case, reference: Reference) -> Outcome<Vec<Part<'static>>> {
         let (payload, slots) = (case.subject.payload, case.slots());
         match reference {
-            Reference::Line => line::parts(self.placement.pair(), line::REFERENCE),
+            Reference::Line => line::parts(self.placement.pair(), Lines::Shared, line::REFERENCE),
+            Reference::TwoLines => {
+                line::parts(self.placement.pair(), Lines::Apart, line::REFERENCE)
+            }
             Reference::Copying => {
                 self.pair(case.metric, payload, |_| ring::create(slots, payload, Manner::Copied))
             }
@@ -134,6 +138,7 @@ impl Terms<'_> {
 pub fn name(case: &Case, reference: Reference) -> Outcome<String> {
     Ok(match reference {
         Reference::Line => "cache line".into(),
+        Reference::TwoLines => "two cache lines, one each way".into(),
         Reference::Copying => format!("copying ring, {} slots", case.slots().next_power_of_two()),
         Reference::InPlace => format!("in-place ring, {} slots", case.slots().next_power_of_two()),
         Reference::Memcpy => "memcpy of two processes".into(),

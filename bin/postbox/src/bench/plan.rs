@@ -39,6 +39,8 @@ pub enum Reference {
     Bare(Taking),
     /// One cache line.
     Line,
+    /// One for each way.
+    TwoLines,
     /// The hand-written ring that copies.
     Copying,
     /// The hand-written ring written and read in place.
@@ -180,7 +182,9 @@ pub fn depth(
 fn references(metric: Metric, subject: &Subject, cores: Cores) -> Vec<Reference> {
     let shared = subject.mechanism == Mechanism::SharedMemory && cores == Cores::Different;
     match metric {
-        Metric::Latency if shared => vec![Reference::Line, Reference::Copying],
+        Metric::Latency if shared => {
+            vec![Reference::Line, Reference::TwoLines, Reference::Copying]
+        }
         Metric::Latency if subject.wait == WaitStrategy::Block => {
             vec![Reference::Bare(Taking::Polled), Reference::Bare(Taking::Blocking)]
         }

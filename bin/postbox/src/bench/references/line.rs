@@ -1,5 +1,9 @@
 //! One cache line that two processes bounce, both spinning with PAUSE: nothing that passes a
 //! message can be faster. It is both a reference and the probe for where the cores are.
+//!
+//! Two lines, of which each is written by one side alone, are what a pair of channels at least needs. They take
+//! twice as long: whoever looks at a line has it when the other side is to write there again, and each message
+//! makes two trips. In one line the look of whoever is to write next fetches it for both.
 
 use super::super::crew::{Part, Trouble, run};
 use super::super::ends::Outcome;
@@ -20,6 +24,15 @@ pub const REFERENCE: Trial = Trial { plain: 100_000, looked: 50_000 };
 /// Trips before those, which await the other process.
 const WARM_UP: u64 = 2_000;
 
+/// Whose line is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lines {
+    /// One, by both.
+    Shared,
+    /// Each its own.
+    Apart,
+}
+
 /// How many trips.
 #[derive(Debug, Clone, Copy)]
 pub struct Trial {
@@ -35,7 +48,7 @@ impl Trial {
 
 /// One way of the line now, in nanoseconds.
 pub fn probe(cores: Cores, stop: &Stop) -> Result<f64, Trouble> {
-    let figures = run(parts(cores, PROBE).map_err(said)?, stop)?;
+    let figures = run(parts(cores, Lines::Shared, PROBE).map_err(said)?, stop)?;
     sum(&figures).map(|measured| measured.value).ok_or_else(|| said("no figures".into()))
 }
 
@@ -44,25 +57,27 @@ fn said(error: Box<dyn std::error::Error>) -> Trouble {
 }
 
 /// The two processes.
-pub fn parts(cores: Cores, trial: Trial) -> Outcome<Vec<Part<'static>>> {
-    let word: View<AtomicU64> = memory(4096)?.view(0)?;
-    let theirs = word.clone();
-    let ping = Part::new(cores.0, move || Ok(ping(&word, trial)));
+pub fn parts(cores: Cores, lines: Lines, trial: Trial) -> Outcome<Vec<Part<'static>>> {
+    let memory = memory(4096)?;
+    let there: View<AtomicU64> = memory.view(0)?;
+    let back = memory.view(if lines == Lines::Shared { 0 } else { 128 })?;
+    let (seen, answer): (View<AtomicU64>, View<AtomicU64>) = (there.clone(), View::clone(&back));
+    let ping = Part::new(cores.0, move || Ok(ping(&there, &back, trial)));
     let pong = Part::new(cores.1, move || {
         for trip in 0..trial.all() {
-            await_value(&theirs, 2 * trip + 1);
-            theirs.store(2 * trip + 2, Ordering::Release); // pairs with await_value
+            await_value(&seen, 2 * trip + 1);
+            answer.store(2 * trip + 2, Ordering::Release); // pairs with await_value
         }
         Ok(Figures::Done)
     });
     Ok(vec![ping, pong])
 }
 
-fn ping(word: &AtomicU64, trial: Trial) -> Figures {
+fn ping(there: &AtomicU64, back: &AtomicU64, trial: Trial) -> Figures {
     let mut next = 1;
     let mut trip = || {
-        word.store(next, Ordering::Release); // pairs with await_value
-        await_value(word, next + 1);
+        there.store(next, Ordering::Release); // pairs with await_value
+        await_value(back, next + 1);
         next += 2;
     };
     (0..WARM_UP).for_each(|_| trip());

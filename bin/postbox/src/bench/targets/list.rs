@@ -54,13 +54,16 @@ fn latency() -> Vec<Target> {
     let mut targets = Vec::new();
     for (name, wait) in SPINNING {
         let subject = Subject { wait, ..subject(SharedMemory, USUAL) };
-        let against =
-            vec![(Reference::Line, Some(AtMost(2.0))), (Reference::Copying, Some(AtMost(1.0)))];
+        let against = vec![
+            (Reference::Line, Some(AtMost(2.0))),
+            (Reference::TwoLines, None),
+            (Reference::Copying, Some(AtMost(1.0))),
+        ];
         targets.push(case(format!("latency/{name}"), Metric::Latency, subject, against));
     }
     for (name, wait) in SPINNING {
         let subject = Subject { wait, ..subject(SharedMemory, BESIDE_THE_WORD) };
-        let against = vec![(Reference::Line, Some(AtMost(1.5)))];
+        let against = vec![(Reference::Line, Some(AtMost(1.5))), (Reference::TwoLines, None)];
         targets.push(case(format!("latency/small-{name}"), Metric::Latency, subject, against));
     }
     targets

@@ -61,7 +61,9 @@ fn shared_memory_is_compared_with_the_line_the_rings_and_plain_copying() {
         return; // Nothing spins on one core.
     }
     let rows = run(&["--mechanism=shm", "--payload=64,4K"]);
-    for reference in ["rtrb", "cache line", "copying ring", "in-place ring", "memcpy"] {
+    for reference in
+        ["rtrb", "cache line", "two cache lines", "copying ring", "in-place ring", "memcpy"]
+    {
         let against = |row: &&Value| row["reference"].as_str().unwrap().starts_with(reference);
         assert!(rows.iter().any(|row| against(&row)), "{reference}: {rows:?}");
     }

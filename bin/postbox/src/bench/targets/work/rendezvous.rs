@@ -25,7 +25,8 @@ pub fn deliver(terms: &Terms<'_>, subject: &Subject) -> Result<Measured, Trouble
 
 /// A cache line, there and back.
 pub fn round_trip(terms: &Terms<'_>) -> Result<Measured, Trouble> {
-    let parts = line::parts(terms.placement.pair(), line::REFERENCE).map_err(failed)?;
+    let parts = line::parts(terms.placement.pair(), line::Lines::Shared, line::REFERENCE)
+        .map_err(failed)?;
     terms.figures(parts).map(|one_way| Measured::of(2.0 * one_way.value))
 }
 
