@@ -45,6 +45,7 @@ pub mod socket;
 pub mod threads;
 pub mod wipe_on_fork;
 
+mod calls;
 mod proc_file;
 
 pub use nix::Result;

@@ -22,7 +22,7 @@
 
 use crate::limits::{Resource, rlimit};
 use crate::proc_file::number;
-use crate::{Errno, Result};
+use crate::{Errno, Result, calls};
 use nix::fcntl::{FcntlArg, OFlag, fcntl, open};
 use nix::sys::stat::{Mode, fchmod, fstat};
 use nix::unistd::geteuid;
@@ -189,7 +189,7 @@ pub fn can_receive(queue: impl AsFd) -> Result<bool> {
 /// `EBADF`: not a message queue. `ENOMEM`. `EINTR`: only on a blocking description.
 #[inline]
 pub fn send(queue: impl AsFd, message: &[u8]) -> Result<()> {
-    send_before(queue, message, std::ptr::null())
+    calls::mq_send(queue.as_fd(), message, None)
 }
 
 /// Like [`send`], and never waits whatever the flags of the description.
@@ -201,7 +201,7 @@ pub fn send(queue: impl AsFd, message: &[u8]) -> Result<()> {
 /// Those of [`send`].
 #[inline]
 pub fn send_nowait(queue: impl AsFd, message: &[u8]) -> Result<()> {
-    passed(send_before(queue, message, &raw const PAST))
+    passed(calls::mq_send(queue.as_fd(), message, Some(&PAST)))
 }
 
 /// Takes the oldest message out of the queue; returns its length.
@@ -217,7 +217,7 @@ pub fn send_nowait(queue: impl AsFd, message: &[u8]) -> Result<()> {
 /// not a message queue. `EINTR`: only on a blocking description.
 #[inline]
 pub fn receive(queue: impl AsFd, buffer: &mut [u8]) -> Result<usize> {
-    receive_before(queue, buffer, std::ptr::null())
+    calls::mq_receive(queue.as_fd(), buffer, None)
 }
 
 /// Like [`receive`], and never waits whatever the flags of the description.
@@ -229,33 +229,12 @@ pub fn receive(queue: impl AsFd, buffer: &mut [u8]) -> Result<usize> {
 /// Those of [`receive`].
 #[inline]
 pub fn receive_nowait(queue: impl AsFd, buffer: &mut [u8]) -> Result<usize> {
-    passed(receive_before(queue, buffer, &raw const PAST))
+    passed(calls::mq_receive(queue.as_fd(), buffer, Some(&PAST)))
 }
 
 /// A deadline that has passed and a flag that says not to wait are one answer.
 fn passed<T>(answer: Result<T>) -> Result<T> {
     answer.map_err(|errno| if errno == Errno::ETIMEDOUT { Errno::EAGAIN } else { errno })
-}
-
-/// `deadline` is null for none, or [`PAST`].
-fn send_before(queue: impl AsFd, message: &[u8], deadline: *const libc::timespec) -> Result<()> {
-    let (fd, data) = (queue.as_fd().as_raw_fd(), message.as_ptr().cast());
-    // SAFETY: the message is readable for its length; the deadline is null or a static.
-    let sent = unsafe { libc::mq_timedsend(fd, data, message.len(), 0, deadline) };
-    Errno::result(sent).map(drop)
-}
-
-/// `deadline` is null for none, or [`PAST`].
-fn receive_before(
-    queue: impl AsFd,
-    buffer: &mut [u8],
-    deadline: *const libc::timespec,
-) -> Result<usize> {
-    let (fd, data) = (queue.as_fd().as_raw_fd(), buffer.as_mut_ptr().cast());
-    let priority = std::ptr::null_mut(); // not wanted
-    // SAFETY: the buffer is writable for its length; the deadline is null or a static.
-    let length = unsafe { libc::mq_timedreceive(fd, data, buffer.len(), priority, deadline) };
-    Errno::result(length).map(|length| length as usize)
 }
 
 /// The shape of the queue and the number of messages in it.

@@ -26,7 +26,7 @@
 
 #![allow(unsafe_code)]
 
-use crate::{Errno, Result};
+use crate::{Errno, Result, calls};
 use nix::fcntl::{FcntlArg, OFlag, fcntl, open};
 use nix::sys::signal::{SigSet, SigmaskHow, Signal};
 use nix::sys::stat::{Mode, SFlag, fstat};
@@ -85,7 +85,7 @@ pub fn reopen(fd: impl AsFd, end: End) -> Result<OwnedFd> {
 /// blocking description. More than 4096 bytes are split, and cut short where slots run out.
 #[inline]
 pub fn write(pipe: impl AsFd, packet: &[u8]) -> Result<usize> {
-    nix::unistd::write(pipe, packet)
+    calls::write(pipe.as_fd(), packet)
 }
 
 /// Like [`write`](write()), and raises no SIGPIPE: for whoever holds no end to read from.
@@ -101,7 +101,7 @@ pub fn write_quietly(pipe: impl AsFd, packet: &[u8]) -> Result<usize> {
     let before = quiet.thread_swap_mask(SigmaskHow::SIG_BLOCK)?;
     // One that waits to be let through already is not ours to take.
     let foreign = before.contains(Signal::SIGPIPE) && is_sigpipe_pending();
-    let written = nix::unistd::write(pipe, packet);
+    let written = calls::write(pipe.as_fd(), packet);
     if written == Err(Errno::EPIPE) && !foreign {
         let now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
         // SAFETY: set and time outlive the call, which is not asked what the signal was about.
@@ -129,7 +129,7 @@ fn is_sigpipe_pending() -> bool {
 /// `EAGAIN`: the pipe is empty. `EINTR`: only on a blocking description.
 #[inline]
 pub fn read(pipe: impl AsFd, buffer: &mut [u8]) -> Result<usize> {
-    nix::unistd::read(pipe, buffer)
+    calls::read(pipe.as_fd(), buffer)
 }
 
 /// Like [`write`](write()), and never waits whatever the flags of the description (`RWF_NOWAIT`).

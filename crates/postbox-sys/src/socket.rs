@@ -6,9 +6,9 @@
 
 #![allow(unsafe_code)]
 
-use crate::{Errno, Result};
+use crate::{Errno, Result, calls};
 use nix::sys::socket::sockopt::{PeerCredentials, SndBuf};
-use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockType};
+use nix::sys::socket::{AddressFamily, SockFlag, SockType};
 use nix::sys::socket::{getsockopt, setsockopt, socketpair};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
@@ -63,8 +63,8 @@ pub fn seqpacket_pair() -> Result<(OwnedFd, OwnedFd)> {
 /// down. `ECONNRESET`: it was closed with messages unread. `ENOBUFS`, `ENOMEM`.
 #[inline]
 pub fn send(socket: impl AsFd, message: &[u8]) -> Result<()> {
-    let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL;
-    nix::sys::socket::send(socket.as_fd().as_raw_fd(), message, flags).map(drop)
+    let flags = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
+    calls::send(socket.as_fd(), message, flags).map(drop)
 }
 
 /// Receives one message into `buffer`.
@@ -77,8 +77,8 @@ pub fn send(socket: impl AsFd, message: &[u8]) -> Result<()> {
 /// `ENOTCONN`.
 #[inline]
 pub fn recv(socket: impl AsFd, buffer: &mut [u8]) -> Result<Received> {
-    let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_TRUNC;
-    let message = nix::sys::socket::recv(socket.as_fd().as_raw_fd(), buffer, flags)?;
+    let flags = libc::MSG_DONTWAIT | libc::MSG_TRUNC;
+    let message = calls::recv(socket.as_fd(), buffer, flags)?;
     Ok(Received { bytes: message.min(buffer.len()), message })
 }
 

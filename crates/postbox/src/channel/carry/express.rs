@@ -163,9 +163,11 @@ impl Channel {
         // SeqCst: as in `lower_level`, which has nothing to do then.
         let watched = self.block.control.pollables.load(SeqCst) > 0;
         let before = inbox.ahead.get() || !self.overflow.is_empty();
+        // What a mailbox's owner can take away is looked at although there is something to receive.
+        let may = !end.guarded || end.look_around().is_ok() && end.usable().is_ok();
         let mut buffer = inbox.entry.borrow_mut();
         let ready = buffer.len() == self.config.entry_limit;
-        if !self.plain || end.guarded || watched || before || !ready {
+        if !self.plain || !may || watched || before || !ready {
             return Ok(Express::LongWay);
         }
         let (member, held) = (end.member(), into.len());
