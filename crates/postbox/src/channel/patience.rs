@@ -32,9 +32,8 @@ pub(crate) struct Patience {
 ///
 /// Each look at a slot takes its cache line from a sender that is about to write it, and each look at
 /// the head takes that from a receiver that moves it: to look less often is to be served sooner. Room
-/// comes in numbers, so who waits for it can look still less often. Where there may be many, what
-/// takes longest is what a receiver does with a slot once it has come.
-const BREATHS_FOR_MESSAGE: u32 = 1;
+/// comes in numbers, so who waits for it can look still less often. Where there may be many, others look, too.
+const BREATHS_FOR_MESSAGE: u32 = 3;
 const BREATHS_FOR_TWO: u32 = 2;
 const BREATHS_FOR_ROOM: u32 = 4;
 
