@@ -42,6 +42,8 @@ pub(crate) struct WaitSet {
     has_queue: bool,
     /// The bell was heard outside a sleep.
     early: bool,
+    /// What the kernel fills: made once, and not cleared for each sleep.
+    events: Box<[Event; 64]>,
 }
 
 impl WaitSet {
@@ -85,6 +87,7 @@ impl WaitSet {
             wants_queue: false,
             has_queue: false,
             early: false,
+            events: Box::new([Event::empty(); 64]),
         })
     }
 
@@ -198,12 +201,11 @@ impl WaitSet {
         deadline: Option<Instant>,
     ) -> Result<bool, Fault> {
         self.refresh(channel, me)?;
-        let mut events = [Event::empty(); 64];
-        let count =
-            self.epoll.wait(&mut events, deadline).map_err(Fault::system("epoll_pwait2"))?;
+        let slept = self.epoll.wait(&mut self.events[..], deadline);
+        let count = slept.map_err(Fault::system("epoll_pwait2"))?;
         let mut heard = false;
-        for event in &events[..count] {
-            match event.data() {
+        for index in 0..count {
+            match self.events[index].data() {
                 BELL => heard = true,
                 token if token >= FIRST_PEER => self.died(channel, me, token - FIRST_PEER),
                 _ => {}

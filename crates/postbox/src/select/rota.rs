@@ -55,6 +55,8 @@ pub(crate) struct Rota {
     streak: u32,
     /// That of the calmest receiver there has been.
     patience: Patience,
+    /// What the kernel fills.
+    events: Box<[Event; 64]>,
 }
 
 impl Rota {
@@ -67,6 +69,7 @@ impl Rota {
             ready: VecDeque::new(),
             streak: 0,
             patience: Patience::new(WaitStrategy::Spin),
+            events: Box::new([Event::empty(); 64]),
         })
     }
 
@@ -191,10 +194,10 @@ impl Rota {
     }
 
     fn ask(&mut self, deadline: Option<Instant>) -> Result<Option<Heard>, Fault> {
-        let mut events = [Event::empty(); 64];
-        let count = self.set.wait(&mut events, deadline).map_err(Fault::system("epoll_pwait2"))?;
+        let asked = self.set.wait(&mut self.events[..], deadline);
+        let count = asked.map_err(Fault::system("epoll_pwait2"))?;
         let mut bell = false;
-        for event in &events[..count] {
+        for event in &self.events[..count] {
             match event.data() {
                 CANCEL => {}
                 BELL => bell = true,
