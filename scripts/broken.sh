@@ -11,9 +11,9 @@
 #   # test: COMMAND                  run in the root of the broken tree; must fail there
 #   # caught by: WORDS               what must be among the failures: a part of what the command prints
 #
-# 01 to 19 are caught by the walk over all steps, 20 to 40 by loom, the model and the tests of the rings, 41 to 59 by the walk
-# over naming, 60 to 69 by the tests of batches and the plays of packets, 70 to 79 by those of hostile members, 80 to 89 by loom and
-# the conformance suite on sleeping, 90 to 99 by those of
+# 01 to 19 are caught by the walk over all steps, 20 to 39 by loom and the model, 40 to 59 by the walk
+# over naming, 60 to 69 by the tests of batches and the plays of packets, 70 to 79 by those of hostile members, 80 to 89 by loom, the
+# tests of the rings and the conformance suite on sleeping, 90 to 99 by those of
 # shortages.
 #
 # Everything happens in a copy of the tree, with a target folder beside it that stays for the next time.

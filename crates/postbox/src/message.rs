@@ -18,7 +18,8 @@ pub trait Message: Sized {
     /// What `send` borrows: the type itself, or `[u8]` for [`Bytes`].
     type Borrowed: ?Sized;
 
-    /// Appends the encoding of `message` to `into`, or lends the bytes if they are one already.
+    /// Encodes `message` into `scratch`, over what is there, or lends the bytes if they are one already. It may take
+    /// two attempts.
     #[doc(hidden)]
     fn encode<'m>(
         message: &'m Self::Borrowed,
@@ -40,10 +41,10 @@ impl<T: Serialize + DeserializeOwned> Message for T {
         if scratch.len() < SHORT {
             scratch.resize(SHORT, 0);
         }
-        match postcard::serialize_with_flavor(message, Fixed { into: scratch, len: 0 }) {
+        match postcard::serialize_with_flavor(message, Fixed::of(scratch)) {
             Ok(len) => Ok(&scratch[..len]),
-            Err(SerializeBufferFull) => encode_long(message, scratch),
-            Err(error) => Err(EncodeError::new(error)),
+            // What the matter is may be hidden: whatever it was comes again, unless it was the room.
+            Err(_) => encode_long(message, scratch),
         }
     }
 
@@ -68,6 +69,30 @@ const INTEGER: usize = 10;
 struct Fixed<'b> {
     into: &'b mut [u8],
     len: usize,
+    /// Something did not fit. It stays so, whatever would fit after it and whoever hides the error.
+    full: bool,
+}
+
+impl<'b> Fixed<'b> {
+    fn of(into: &'b mut [u8]) -> Self {
+        Fixed { into, len: 0, full: false }
+    }
+
+    /// Room for so many bytes more.
+    #[inline(always)]
+    fn room(&mut self, len: usize) -> postcard::Result<&mut [u8]> {
+        let begin = self.len;
+        match self.into.get_mut(begin..begin + len) {
+            Some(room) if !self.full => {
+                self.len = begin + len;
+                Ok(room)
+            }
+            _ => {
+                self.full = true;
+                Err(SerializeBufferFull)
+            }
+        }
+    }
 }
 
 impl Flavor for Fixed<'_> {
@@ -75,27 +100,24 @@ impl Flavor for Fixed<'_> {
 
     #[inline(always)]
     fn try_push(&mut self, byte: u8) -> postcard::Result<()> {
-        *self.into.get_mut(self.len).ok_or(SerializeBufferFull)? = byte;
-        self.len += 1;
+        self.room(1)?.fill(byte);
         Ok(())
     }
 
     #[inline(always)]
     fn try_extend(&mut self, bytes: &[u8]) -> postcard::Result<()> {
-        let end = self.len + bytes.len();
-        let into = self.into.get_mut(self.len..end).ok_or(SerializeBufferFull)?;
+        let into = self.room(bytes.len())?;
         if bytes.len() <= INTEGER {
             into.iter_mut().zip(bytes).for_each(|(into, byte)| *into = *byte);
         } else {
             into.copy_from_slice(bytes);
         }
-        self.len = end;
         Ok(())
     }
 
     #[inline(always)]
     fn finalize(self) -> postcard::Result<usize> {
-        Ok(self.len)
+        if self.full { Err(SerializeBufferFull) } else { Ok(self.len) }
     }
 }
 
@@ -111,7 +133,7 @@ fn encode_long<'m, T: Serialize>(
     let len = scratch.len();
     if len <= LONG {
         // The next one may be somewhat longer.
-        scratch.resize(scratch.capacity(), 0);
+        scratch.resize(scratch.capacity().min(LONG), 0);
     }
     Ok(&scratch[..len])
 }
@@ -204,6 +226,48 @@ mod tests {
             let bytes = Mixed::encode(&message, &mut scratch).unwrap();
             assert_eq!(bytes, postcard::to_stdvec(&message).unwrap());
             assert_eq!(Mixed::decode(&mut bytes.to_vec()).unwrap(), message);
+        }
+    }
+
+    /// Written by `Display`, in two pieces, and whatever comes of the first.
+    struct Shown(usize, usize);
+
+    impl fmt::Display for Shown {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            let _ = f.write_str(&"a".repeat(self.0));
+            f.write_str(&"b".repeat(self.1))
+        }
+    }
+
+    impl Serialize for Shown {
+        fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+            to.collect_str(self)
+        }
+    }
+
+    impl<'de> Deserialize<'de> for Shown {
+        fn deserialize<D: serde::Deserializer<'de>>(_: D) -> Result<Self, D::Error> {
+            Ok(Shown(0, 0))
+        }
+    }
+
+    #[test]
+    fn a_lack_of_room_is_made_good_whoever_hides_it() {
+        for (first, second) in [(200, 30), (240, 30), (300, 0), (300, 5), (1000, 1)] {
+            let mut scratch = Vec::new();
+            let shown = Shown(first, second);
+            let bytes = Shown::encode(&shown, &mut scratch).unwrap();
+            assert_eq!(bytes, postcard::to_stdvec(&shown).unwrap());
+        }
+    }
+
+    #[test]
+    fn a_long_message_is_no_burden_for_short_ones() {
+        let mut scratch = Vec::new();
+        for long in [51_000, 1 << 20, 60_000, 1 << 24] {
+            assert!(String::encode(&"x".repeat(long), &mut scratch).unwrap().len() > long);
+            u8::encode(&1, &mut scratch).unwrap();
+            assert!(scratch.len() <= LONG, "{} bytes are cleared for each", scratch.len());
         }
     }
 

@@ -152,7 +152,7 @@ postbox_ring::shared! {
     }
 }
 
-/// Names and versions the layout: "postbox" and 6.
+/// Names and versions the layout: "postbox" and a number that grows.
 pub(crate) const MAGIC: u64 = u64::from_be_bytes(*b"postbox\x08");
 
 /// What a sleeper waits for.

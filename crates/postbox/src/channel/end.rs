@@ -281,6 +281,13 @@ impl End {
         }
     }
 
+    /// Frees what the callers of this end have lent or kept and forgotten, when none of them can have it any more.
+    pub(crate) fn forget_bodies(&self) {
+        if self.lending.is_owed() {
+            self.channel.forget_bodies(self);
+        }
+    }
+
     /// Makes the end over to another process; what is left here is dead wood.
     pub(crate) fn hand_over(&self, to: Identity) -> bool {
         let from = Identity::own();
@@ -333,9 +340,7 @@ impl Drop for End {
             return;
         }
         self.member().end(Doing::Idle);
-        if self.lending.is_owed() {
-            self.channel.forget_bodies(self);
-        }
+        self.forget_bodies();
         self.channel.block.leave(self.seat);
         self.channel.left();
     }

@@ -6,7 +6,7 @@ use crate::mechanism::WaitStrategy;
 use postbox_sys::cpu;
 use std::cell::Cell;
 
-/// Attempts that `Adaptive` makes at most before it sleeps, each some fifty nanoseconds on the
+/// Attempts that `Adaptive` makes at most before it sleeps, each some hundred nanoseconds on the
 /// ring and a few hundred where the kernel is asked.
 const MOST_SPINS_RING: u32 = 600;
 pub(crate) const MOST_SPINS_KERNEL: u32 = 200;

@@ -199,6 +199,7 @@ impl<T: Message> Receiver<T> {
     pub(crate) fn into_end(self) -> Result<End, Fault> {
         self.end.check()?;
         self.end.channel.put_back(&self.end, &self.inbox)?;
+        self.end.forget_bodies();
         Ok(self.end)
     }
 

@@ -182,6 +182,9 @@ impl<T: Message> Sender<T> {
 
     /// The end alone, to be passed on.
     pub(crate) fn into_end(self) -> End {
+        if self.end.check().is_ok() {
+            self.end.forget_bodies();
+        }
         self.end
     }
 

@@ -218,7 +218,7 @@ impl Ledger {
         loop {
             let holders = [holder(0)?, holder(1)?];
             // A name that went to and fro between the two looks seems nobody's. Both halves at one look are
-            // free only if it is.
+            // free only if it is. Who is named wrongly is asked, and not found, and looked for again.
             if holders != [None, None] || self.other(slot.both())?.and_then(visible).is_none() {
                 return Ok(holders);
             }

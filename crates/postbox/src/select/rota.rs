@@ -166,9 +166,10 @@ impl Rota {
 
     /// Asks again and again, as often as that may pay.
     fn spin(&mut self, wait: &Wait) -> Result<Option<Heard>, Fault> {
+        // Of nobody there is nothing to learn, and nothing to expect soon.
         let spins = match wait.over() {
-            Some(_) => 0,
-            None => self.patience.spins(MOST_SPINS_KERNEL),
+            None if self.present > 0 => self.patience.spins(MOST_SPINS_KERNEL),
+            _ => 0,
         };
         let (mut spun, now) = (0, Instant::now());
         while spun < spins {

@@ -164,7 +164,7 @@ impl Channel {
         let watched = self.block.control.pollables.load(SeqCst) > 0;
         let before = inbox.ahead.get() || !self.overflow.is_empty();
         // What a mailbox's owner can take away is looked at although there is something to receive.
-        let may = !end.guarded || may_receive(end);
+        let may = !end.guarded || may_receive(end)?;
         let mut buffer = inbox.entry.borrow_mut();
         let ready = buffer.len() == self.config.entry_limit;
         if !self.plain || !may || watched || before || !ready {
@@ -196,6 +196,7 @@ impl Channel {
 
 /// What a mailbox's owner can take away.
 #[inline(never)]
-fn may_receive(end: &End) -> bool {
-    end.look_around().is_ok() && end.usable().is_ok()
+fn may_receive(end: &End) -> Result<bool, Fault> {
+    end.look_around()?;
+    Ok(end.usable().is_ok())
 }

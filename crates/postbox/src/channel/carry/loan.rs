@@ -69,6 +69,11 @@ impl Lending {
         self.out.get() > 0
     }
 
+    /// What was forgotten has been freed.
+    fn settled(&self) {
+        self.out.set(0);
+    }
+
     /// A body is no longer the end's.
     fn returned(&self) {
         self.out.set(self.out.get() - 1);
@@ -238,6 +243,7 @@ impl Channel {
     #[cold]
     pub(crate) fn forget_bodies(&self, end: &End) {
         self.bodies.settle(end.seat.index);
+        end.lending.settled();
         self.freed();
     }
 

@@ -16,6 +16,7 @@ use super::{Inbox, Outbox, Popped};
 use crate::channel::Channel;
 use crate::channel::end::End;
 use crate::channel::envelope::{Envelope, FIRST_LINE};
+use crate::error::Fault;
 use postbox_ring::region::{SharedSlice, SharedSliceMut};
 use postbox_steps::{Step, at};
 
@@ -65,11 +66,17 @@ impl Channel {
 
     /// Sends the first `len` bytes of what was written in the slot that was lent.
     #[inline(always)]
-    pub(crate) fn push_slot_lent(&self, end: &End, outbox: &Outbox, lies: InSlot, len: usize) {
+    pub(crate) fn push_slot_lent(
+        &self,
+        end: &End,
+        outbox: &Outbox,
+        lies: InSlot,
+        len: usize,
+    ) -> Result<(), Fault> {
         let mut single = outbox.single.borrow_mut();
-        let Some(sender) = &mut *single else { return };
         // The same as when it was lent: its end has been borrowed since.
-        let Some(claim) = sender.claim_at_once() else { return };
+        let claimed = single.as_mut().and_then(|sender| Some((sender.claim_at_once()?, sender)));
+        let (claim, sender) = claimed.ok_or(Fault::Corrupt("a slot that was lent is gone"))?;
         let mut header = Envelope::plain_header(end.pid(), len as u32);
         if lies.at != claim.body_offset() + HEADER {
             header = Envelope::at_next_line(header);
@@ -79,6 +86,7 @@ impl Channel {
         at(Step::SlotWritten);
         sender.publish(claim);
         self.published();
+        Ok(())
     }
 
     /// Takes the next message if that is plain, and leaves it in its slot.

@@ -15,7 +15,7 @@ use std::fmt;
 /// [`Receiver::receive_in_place`].
 ///
 /// It is this receiver's as any that was received: its place among those that wait is free, and
-/// nobody else will see it. What it still takes, until it is dropped, is its bytes of the channel's
+/// nobody else will see it. What a long one still takes, until it is dropped, is its bytes of the channel's
 /// [byte cap](crate::Options::byte_cap).
 ///
 /// Room for such messages comes back in the order in which it was given out: one that is kept while others
@@ -42,7 +42,8 @@ enum Place {
 impl Receiver<Bytes> {
     /// Waits for a message and leaves it where it lies: for a long one the copy out of the channel is
     /// spared. That is one which would not fit an entry of the mechanism, on each of the four, whether it was
-    /// sent by a [loan](crate::Sender::loan) or not; a shorter one is read from a buffer of the end.
+    /// sent by a [loan](crate::Sender::loan) or not. A shorter one is read in its slot, over shared memory of bounded
+    /// capacity that is [one to one](crate::Form::OneToOne), and elsewhere from a buffer of the end.
     ///
     /// The end is borrowed until the message is dropped. Who wants to receive meanwhile has a clone.
     ///

@@ -16,7 +16,7 @@ use std::fmt;
 /// [`truncate`](Self::truncate) makes it shorter. Until it is sent nobody sees it and it does not count
 /// among those that wait; dropped, it was never there.
 ///
-/// A loan takes bytes of the channel's [byte cap](crate::Options::byte_cap), and no other's turn: whoever
+/// A long one takes bytes of the channel's [byte cap](crate::Options::byte_cap), and none takes another's turn: whoever
 /// holds one, stops or dies with one keeps nobody from sending and receiving, as long as there are
 /// bytes.
 #[must_use = "a loan is sent by one of its methods, or given back when dropped"]
@@ -208,10 +208,15 @@ impl Loan<'_> {
     /// The message, to be written.
     ///
     /// It is no `&mut [u8]`, since other members can reach the memory that it lies in; who trusts them has
-    /// one by [`as_mut_slice`](SharedSliceMut::as_mut_slice).
+    /// one by [`as_mut_slice`](SharedSliceMut::as_mut_slice). In a child that merely inherited the loan by `fork`
+    /// there is nothing to be written.
     #[inline]
     pub fn bytes_mut(&mut self) -> SharedSliceMut<'_> {
         let Sender { end, lent: Lent { room, len }, .. } = self.sender;
+        if end.check().is_err() {
+            // In a child by `fork` what is shared is the parent's.
+            return SharedSliceMut::from(&mut [][..]);
+        }
         match room {
             Room::Slot(lies) => end.channel.in_slot_mut(lies.first(*len)),
             Room::Body(body) => end.channel.body_mut(body, *len),
@@ -342,7 +347,7 @@ impl Loan<'_> {
         let Sender { end, outbox, lent: Lent { room, len }, .. } = &*self.sender;
         let (Room::Slot(lies), len) = (room, *len) else { return Ok(()) };
         self.sender.has_receivers()?;
-        end.channel.push_slot_lent(end, outbox, *lies, len);
+        end.channel.push_slot_lent(end, outbox, *lies, len)?;
         end.count_message(len);
         end.was_awake();
         self.sender.lent.room = Room::Spent;
