@@ -45,6 +45,7 @@ pub fn cases() -> Vec<Case> {
         over("a loan whose receivers die is told", disconnected),
         over("a stopped lender and a stopped reader keep nobody waiting", stopped),
         over("a child that inherited a loan and a message gives neither back", inherited),
+        over("a child that inherited a loan writes nothing", not_written),
         over("what was forgotten comes back when its end leaves", forgotten),
         over("statistics count what went and came in place", statistics),
     ]
@@ -518,6 +519,9 @@ fn inherited(mechanism: Mechanism) -> Outcome {
         }
         bystander(|| {
             drop(message.take());
+            if let Some(loan) = &mut loan {
+                loan.bytes_mut().fill(0);
+            }
             let error = loan.take().map(Loan::send);
             assert!(matches!(error, Some(Err(SendError::Fault(postbox::Fault::NotPassed)))));
         })?
@@ -537,9 +541,29 @@ fn inherited(mechanism: Mechanism) -> Outcome {
     Ok(())
 }
 
+/// In a slot of a ring for two as elsewhere, a child by `fork` writes nothing.
+fn not_written(mechanism: Mechanism) -> Outcome {
+    let options = Options::new(mechanism).capacity(Capacity::Bounded(4)).form(Form::OneToOne);
+    let (mut tx, mut rx) = options.channel::<Bytes>()?;
+    // Both ends are at home in the ring from here on.
+    tx.send(&filled(0, 64))?;
+    assert!(is_filled(&rx.receive_in_place()?, 0, 64));
+    let mut loan = tx.loan(64)?;
+    fill(&mut loan, 1)?;
+    bystander(|| loan.bytes_mut().fill(0))?.ended_well();
+    loan.send()?;
+    assert!(is_filled(&rx.receive_in_place()?, 1, 64));
+    Ok(())
+}
+
 fn forgotten(mechanism: Mechanism) -> Outcome {
     let options = Options::new(mechanism).capacity(Capacity::Bounded(4)).byte_cap(1 << 16);
     let (tx, rx) = options.channel::<Bytes>()?;
+    // The next loan of the same end has the bytes that were forgotten.
+    let mut again = tx.clone();
+    std::mem::forget(again.try_loan(50_000)?);
+    drop(again.try_loan(50_000)?);
+    drop(again);
     for round in 0..20 {
         let mut lender = tx.clone();
         std::mem::forget(lender.try_loan(50_000)?);
