@@ -84,6 +84,21 @@ impl Slot {
         let first = self.0 + half as u64;
         first..first + 1
     }
+
+    /// Who holds the halves, by looks at one or both of them.
+    fn seen_by<E>(
+        self,
+        mut look: impl FnMut(Range<u64>) -> Result<Option<u32>, E>,
+    ) -> Result<[Option<u32>; 2], E> {
+        loop {
+            let holders = [look(self.half(0))?, look(self.half(1))?];
+            // A name that went to and fro between the two looks seems nobody's. Both halves at one look are
+            // free only if it is. Who is named wrongly is asked, and not found, and looked for again.
+            if holders != [None, None] || look(self.both())?.is_none() {
+                return Ok(holders);
+            }
+        }
+    }
 }
 
 /// A use of a ledger. The file is closed with the last one.
@@ -211,18 +226,13 @@ impl Ledger {
         // Held all along: what is this process's now the kernel does not show it.
         let held = self.held();
         let own = held.names.get(&slot.0).copied().unwrap_or_default();
-        let holder = |half: usize| match own[half] {
-            Some(_) => Ok(Some(std::process::id())),
-            None => Ok(self.other(slot.half(half))?.and_then(visible)),
-        };
-        loop {
-            let holders = [holder(0)?, holder(1)?];
-            // A name that went to and fro between the two looks seems nobody's. Both halves at one look are
-            // free only if it is. Who is named wrongly is asked, and not found, and looked for again.
-            if holders != [None, None] || self.other(slot.both())?.and_then(visible).is_none() {
-                return Ok(holders);
+        slot.seen_by(|bytes| {
+            let is_own = (0..2).any(|half| own[half].is_some() && bytes == slot.half(half));
+            match is_own {
+                true => Ok(Some(std::process::id())),
+                false => Ok(self.other(bytes)?.and_then(visible)),
             }
-        }
+        })
     }
 
     /// Runs `remove` while nobody, in this process or any other, holds a name or can take one.
@@ -299,5 +309,32 @@ impl Drop for LedgerUse {
         }
         // Closed before anybody can open the file again, whose locks that would give up.
         drop(ledger);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn seen(answers: &[Option<u32>]) -> [Option<u32>; 2] {
+        let slot = Slot::of(Kind::Mailbox, &Name::new("jobs").unwrap());
+        let mut answers = answers.iter();
+        let mut look = |_| answers.next().copied().ok_or("one look too many");
+        let holders = slot.seen_by(&mut look).unwrap();
+        assert_eq!(answers.next(), None, "one look too few");
+        holders
+    }
+
+    #[test]
+    fn a_name_that_goes_to_and_fro_between_two_looks_is_somebodys() {
+        assert_eq!(seen(&[Some(7), None]), [Some(7), None]);
+        assert_eq!(seen(&[None, Some(8)]), [None, Some(8)]);
+        assert_eq!(seen(&[None, None, None]), [None, None]);
+        // Half 0 was free as long as half 1 was held, and the other way round.
+        assert_eq!(seen(&[None, None, Some(7), Some(7), None]), [Some(7), None]);
+        assert_eq!(
+            seen(&[None, None, Some(7), None, None, Some(8), None, Some(8)]),
+            [None, Some(8)]
+        );
     }
 }
