@@ -36,9 +36,6 @@ pub struct SpscSender<M> {
     tail: Position,
     /// Slots from there on that are sure to be free: the head was seen that far.
     room: u32,
-    /// Whether entries waited when the head was last looked at: then the next slot may be fetched
-    /// ahead. A receiver that keeps up is looking at that slot, and would only fetch it back.
-    ahead: bool,
 }
 
 impl<M: SlotMemory> SpscSender<M> {
@@ -60,7 +57,7 @@ impl<M: SlotMemory> SpscSender<M> {
             }
             Seen::Foreign => return Err(Corrupt),
         }
-        Ok(SpscSender { ring, tail, room: 0, ahead: false })
+        Ok(SpscSender { ring, tail, room: 0 })
     }
 
     /// The ring, for `len` and `withdraw`.
@@ -96,7 +93,6 @@ impl<M: SlotMemory> SpscSender<M> {
         match ring.admission(tail, &mut cache)? {
             Admission::Admitted if ring.is_within(tail, &cache) => {
                 self.room = ring.room(tail, &cache);
-                self.ahead = ring.waiting(tail, &cache) > 0;
                 Ok(())
             }
             Admission::Admitted | Admission::Full => Err(ClaimError::Full),
@@ -118,12 +114,16 @@ impl<M: SlotMemory> SpscSender<M> {
         // Only here: with many members the slot's word goes to and fro as it is, and a stream of theirs
         // becomes half as fast.
         self.ring.memory().demote(index);
-        if self.ahead {
-            self.ring.memory().prefetch(self.tail.index());
-        }
         // Release: pairs with the Acquire loads of the tail; the word is FULL before it.
         self.ring.memory().tail().store(self.tail.raw(), Ordering::Release);
         at(Step::SpscTailMoved);
+    }
+
+    /// Lets the slot after the next come near, for whoever will write it soon. The next one is being looked at by a
+    /// receiver that keeps up, and would only be fetched back.
+    #[inline]
+    pub fn fetch_ahead(&self) {
+        self.ring.memory().prefetch(self.ring.after(self.tail).index());
     }
 }
 

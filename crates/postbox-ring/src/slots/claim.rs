@@ -167,13 +167,8 @@ impl<M: SlotMemory> Slots<M> {
     /// How many positions may be claimed from `position` on, which itself may be: more than one only
     /// where none need be told from withdrawn ones.
     pub(crate) fn room(&self, position: Position, cache: &ClaimCache) -> u32 {
-        let left = i64::from(self.window()) - self.waiting(position, cache);
+        let left = i64::from(self.window()) - self.distance(cache.head, position);
         left.clamp(1, i64::from(self.window())) as u32
-    }
-
-    /// How many entries waited before `position` when the head was last looked at.
-    pub(crate) fn waiting(&self, position: Position, cache: &ClaimCache) -> i64 {
-        self.distance(cache.head, position)
     }
 
     #[inline(never)]

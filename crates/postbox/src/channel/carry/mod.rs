@@ -22,6 +22,7 @@ mod held;
 mod kernel;
 mod loan;
 mod open;
+mod pace;
 mod packet;
 mod ring;
 mod slot;
@@ -32,6 +33,7 @@ pub(crate) use packet::{Gathered, Went};
 pub(crate) use slot::InSlot;
 
 use self::held::Rest;
+use self::pace::Solo;
 use super::end::End;
 use super::envelope::CellRef;
 use super::members::Doing;
@@ -41,7 +43,7 @@ use super::{Awaited, Carrier, Channel};
 use crate::error::Fault;
 use crate::mechanism::Capacity;
 use postbox_ring::slots::{ClaimCache, MappedSlots, Position};
-use postbox_ring::spsc::{SpscReceiver, SpscSender};
+use postbox_ring::spsc::SpscReceiver;
 use postbox_ring::sync::Ordering::{Relaxed, SeqCst};
 use postbox_ring::sync::fence;
 use postbox_steps::{Step, at};
@@ -53,7 +55,7 @@ pub(crate) struct Outbox {
     /// The limit of tickets that it saw last.
     limit: Cell<u64>,
     cache: Cell<ClaimCache>,
-    single: RefCell<Option<SpscSender<MappedSlots>>>,
+    single: RefCell<Option<Solo>>,
     entry: RefCell<Vec<u8>>,
     /// Messages that are to share a packet; empty but in the middle of a batch.
     gathered: RefCell<Gathered>,

@@ -1,6 +1,7 @@
 //! Through the slot ring: capacity by slots, and the overflow of an unbounded channel behind it.
 
 use super::open::{Claimed, One};
+use super::pace::Solo;
 use super::{Drops, Inbox, NotPushed, Outbox, Outgoing, Place, Popped, Pushed};
 use crate::channel::Channel;
 use crate::channel::end::End;
@@ -12,7 +13,7 @@ use crate::error::Fault;
 use crate::mechanism::{Capacity, Form};
 use postbox_ring::OutOfBounds;
 use postbox_ring::slots::{Claim, ClaimError, Position, SlotRing, Take, Taken};
-use postbox_ring::spsc::{SpscReceiver, SpscSender};
+use postbox_ring::spsc::SpscReceiver;
 use postbox_steps::{Step, at};
 
 impl Channel {
@@ -138,7 +139,7 @@ impl Channel {
             let sender = match &mut *single {
                 Some(sender) => sender,
                 none => none.insert(
-                    SpscSender::attach(ring.clone())
+                    Solo::attach(ring.clone())
                         .map_err(|_| Fault::Corrupt("the ring's words make no sense"))?,
                 ),
             };
