@@ -17,7 +17,7 @@ const RETRY_EVERY: u32 = 64;
 const SLEPT_OFTEN: u32 = 8;
 /// Of so many of those two in a row attempt first all the same: of two messages that come together one is
 /// there already.
-const ATTEMPT_EVERY: u32 = 16;
+const ATTEMPT_EVERY: u32 = 64;
 
 /// What an end does before it sleeps, and what it has learnt about it.
 pub(crate) struct Patience {
