@@ -1,7 +1,7 @@
 //! A packet is open, and there is to be another receiver, or the same in another process.
 
 use postbox::{Bytes, Capacity, Group, Mechanism, Options, Receiver, Sender, Spawn, fork};
-use postbox_tests::{Case, Outcome, eventually, over, soon};
+use postbox_tests::{Case, Outcome, over, soon};
 use std::collections::HashMap;
 
 const PEER: &str = env!("CARGO_BIN_EXE_postbox-peer");
@@ -131,15 +131,17 @@ fn by_fork(mechanism: Mechanism) -> Outcome {
     let numbers: Vec<u64> = (0..60).collect();
     tx.send_batch(&numbers)?;
     assert_eq!(*rx.receive()?, 0);
-    let child = fork(rx, |rx| {
+    let (found, finding) = channel(mechanism, 1)?;
+    let child = fork((rx, found), |(rx, found)| {
         for expected in 1..60 {
             assert_eq!(*rx.receive_with(&soon())?, expected);
         }
         assert!(rx.is_empty() && rx.try_receive()?.is_none());
+        found.send(&59)?;
         assert_eq!(*rx.receive_with(&soon())?, 60);
         Ok(())
     })?;
-    eventually("all to be taken", || tx.is_empty().then_some(()));
+    finding.receive_with(&soon())?;
     tx.send(&60)?;
     Ok(child.wait()?)
 }
