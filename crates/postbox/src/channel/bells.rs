@@ -254,7 +254,7 @@ impl Channel {
     fn barrier_for(&self, awaited: Awaited) {
         match (&self.carrier, awaited) {
             // What these wait for comes with a fence, or with a locked instruction.
-            (Carrier::Kernel(_), Awaited::Message | Awaited::Receipt | Awaited::Floor) => {
+            (_, Awaited::Receipt) | (Carrier::Kernel(_), Awaited::Message | Awaited::Floor) => {
                 fence(SeqCst);
             }
             _ => self.barrier_for_all(),

@@ -66,8 +66,9 @@ postbox_ring::shared! {
         pub roster: Lone,
         /// Member records ever used: none beyond is live.
         pub members_used: AtomicU64,
-        /// Offers in the queue, withdrawn ones included; a throttle, put right when nothing waits.
-        pub offers: AtomicU64,
+        /// Offers in the queue, withdrawn ones included; a throttle, put right when nothing waits. Both sides
+        /// write it, all the rest of this line is read by all.
+        pub offers: Lone,
         /// Who has the barriers between publishing and sleeping; see [`postbox_ring::fences`].
         pub fences: AtomicU64,
         /// Whether messages may share a packet: 0 never again, 1 no more, 2 yes; see `carry::packet`.
@@ -153,7 +154,7 @@ postbox_ring::shared! {
 }
 
 /// Names and versions the layout: "postbox" and a number that grows.
-pub(crate) const MAGIC: u64 = u64::from_be_bytes(*b"postbox\x08");
+pub(crate) const MAGIC: u64 = u64::from_be_bytes(*b"postbox\x09");
 
 /// What a sleeper waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

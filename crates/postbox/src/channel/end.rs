@@ -2,6 +2,7 @@
 
 use super::carry::Lending;
 use super::control::Member;
+use super::envelope::CellRef;
 use super::members::{Doing, Role, Seat, Statistic};
 use super::names::Card;
 use super::pair::Attached;
@@ -51,6 +52,8 @@ pub(crate) struct End {
     pub(crate) sets: RefCell<[Option<WaitSet>; Awaited::COUNT]>,
     /// What the last attempt lacked.
     pub(crate) awaits: Cell<Awaited>,
+    /// The offer whose receipt it waits for.
+    pub(crate) offering: Cell<Option<CellRef>>,
     /// Calls since the last one that slept.
     pub(crate) awake_for: Cell<u32>,
     /// When this end last looked for deaths, in nanoseconds of the coarse clock.
@@ -134,6 +137,7 @@ impl End {
             attached: RefCell::default(),
             sets: RefCell::default(),
             awaits: Cell::new(Awaited::Room),
+            offering: Cell::new(None),
             awake_for: Cell::new(0),
             looked: Cell::new(clock::coarse()),
             partners_at: Cell::new(u64::MAX),
@@ -174,6 +178,7 @@ impl End {
             attached: RefCell::default(),
             sets: RefCell::default(),
             awaits: Cell::new(Awaited::Room),
+            offering: Cell::new(None),
             awake_for: Cell::new(0),
             looked: self.looked.clone(),
             partners_at: Cell::new(u64::MAX),

@@ -41,7 +41,7 @@ impl Channel {
                 .filter(|(_, member)| member.status().life() == Life::Dead)
                 .count(),
             cells: block.cells.iter().filter(|cell| cell.words().is_in_use()).count(),
-            offers: control.offers.load(Acquire),
+            offers: control.offers.word.load(Acquire),
             overflow: self.overflow.units_in_use() + front,
             bodies: self.bodies.units_in_use(),
             slots: match &self.carrier {

@@ -122,11 +122,9 @@ impl Card {
 impl Channel {
     /// Who took an offer. Between relatives the pid says it.
     pub(crate) fn taker(&self, taker: Taker) -> Peer {
-        let member = self.block.members.get(usize::from(taker.index));
-        match (self.config.lifetime, member.and_then(|member| member.card_of(taker.pid))) {
-            (Lifetime::Owned, Some(card)) => card.peer(taker.pid),
-            _ => Peer::of(taker.pid),
-        }
+        let card = || self.block.members.get(usize::from(taker.index))?.card_of(taker.pid);
+        let card = if self.config.lifetime == Lifetime::Owned { card() } else { None };
+        card.map_or_else(|| Peer::of(taker.pid), |card| card.peer(taker.pid))
     }
 
     /// Who sends under that pid: an end that is there, else one that has left. Where ends of one

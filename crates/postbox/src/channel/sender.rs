@@ -355,7 +355,8 @@ impl<T: Message> Sender<T> {
     fn offer(&self, bytes: &[u8]) -> Result<Option<Offer>, SendError> {
         self.has_receivers()?;
         let channel = &self.end.channel;
-        if channel.block.control.offers.load(SeqCst) >= channel.config.most_offers() {
+        if channel.block.control.offers.word.load(SeqCst) >= channel.config.most_offers() {
+            channel.right_offers();
             self.end.awaits.set(Awaited::Space);
             return Ok(None);
         }
@@ -377,7 +378,7 @@ impl<T: Message> Sender<T> {
         let Offer { cell: offer, pushed } = offer;
         let channel = &self.end.channel;
         let block = &channel.block;
-        block.sleep_for_receipt(offer);
+        self.end.offering.set(Some(offer));
         let outcome = self.end.wait_for(Awaited::Receipt, wait, || match block.standing(offer) {
             Standing::Taken(taker) => Ok(Some(Outcome::Taken(taker))),
             Standing::Declined | Standing::Lost => Ok(Some(Outcome::Again)),
@@ -387,19 +388,26 @@ impl<T: Message> Sender<T> {
                 self.has_receivers().map(|()| None)
             }
         });
+        self.end.offering.set(None);
         let member = self.end.member();
         member.begin();
         let outcome = match outcome {
-            Ok(Outcome::Taken(taker)) => Ok(Outcome::Taken(taker)),
+            Ok(Outcome::Taken(taker)) => {
+                channel.uncount_offer();
+                Ok(Outcome::Taken(taker))
+            }
             other => {
                 if block.withdraw_offer(offer) {
                     channel.withdrawn(&self.end, pushed);
                     other
-                } else if let Standing::Taken(taker) = block.standing(offer) {
-                    Ok(Outcome::Taken(taker))
                 } else {
-                    channel.settled(pushed);
-                    other
+                    channel.uncount_offer();
+                    if let Standing::Taken(taker) = block.standing(offer) {
+                        Ok(Outcome::Taken(taker))
+                    } else {
+                        channel.settled(pushed);
+                        other
+                    }
                 }
             }
         };

@@ -112,7 +112,7 @@ impl End {
             && !self.guarded
             && matches!(channel.carrier, Carrier::Kernel(_))
             && channel.overflow.is_empty()
-            && channel.block.control.offers.load(Relaxed) == 0
+            && channel.block.control.offers.word.load(Relaxed) == 0
             && self.partners_at.get() == channel.block.control.roster()
             && !channel.block.repair_due()
     }
@@ -176,6 +176,9 @@ impl End {
         loop {
             // An attempt says what it lacks; see `lacks`.
             let awaited = self.awaits.get();
+            if let Some(offer) = self.offering.get() {
+                self.channel.block.sleep_for_receipt(offer);
+            }
             let mut asleep = Asleep::announce(&self.channel, awaited);
             // The cancel comes before the last attempt, so that a wake-up meant for this end and
             // not used up is never carried off by it.

@@ -49,6 +49,9 @@ use postbox_ring::sync::fence;
 use postbox_steps::{Step, at};
 use std::cell::{Cell, RefCell};
 
+/// A receiver looks so often, among the times that there was nothing, whether the count of offers is right.
+const RIGHT_EVERY: u32 = 64;
+
 /// What a sending end keeps between messages.
 #[derive(Default)]
 pub(crate) struct Outbox {
@@ -85,6 +88,8 @@ pub(crate) struct Inbox {
     stray: RefCell<Option<Vec<u8>>>,
     /// What overflowed before this position has nothing in front of it in the kernel object.
     cleared: Cell<u64>,
+    /// How often there was nothing.
+    empty: Cell<u32>,
 }
 
 impl Inbox {
@@ -105,6 +110,7 @@ impl Default for Inbox {
             rest: Cell::default(),
             stray: RefCell::default(),
             cleared: Cell::default(),
+            empty: Cell::default(),
         }
     }
 }
@@ -207,7 +213,7 @@ impl Channel {
             }
         };
         if message.cell.is_some() {
-            self.block.control.offers.fetch_add(1, Relaxed);
+            self.block.control.offers.word.fetch_add(1, Relaxed);
             at(Step::OfferCounted);
         }
         Ok(pushed)
@@ -259,16 +265,35 @@ impl Channel {
         };
         match popped {
             Some(_) => end.count_message(into.len() - before),
-            None => self.right_offers(),
+            None => self.nothing_popped(inbox),
         }
         self.lower_level(end);
         Ok(popped)
     }
 
+    /// Now and then the throttle is looked at: its senders write it for each offer.
+    #[inline(always)]
+    fn nothing_popped(&self, inbox: &Inbox) {
+        let empty = inbox.empty.get().wrapping_add(1);
+        inbox.empty.set(empty);
+        if empty.is_multiple_of(RIGHT_EVERY) {
+            self.right_offers();
+        }
+    }
+
+    /// One offer less: by its sender when it knows how it ended, unless it was withdrawn. A corpse, or one whose
+    /// sender does not wait, is uncounted by whoever pops it.
+    pub(crate) fn uncount_offer(&self) {
+        let offers = &self.block.control.offers.word;
+        let _ = offers.fetch_update(Relaxed, Relaxed, |offers| offers.checked_sub(1));
+        at(Step::OfferUncounted);
+    }
+
     /// A throttle that deaths may have left too high, when nothing lies here.
-    fn right_offers(&self) {
-        if self.block.control.offers.load(Relaxed) != 0 && self.is_drained() {
-            self.block.control.offers.store(0, Relaxed);
+    #[cold]
+    pub(crate) fn right_offers(&self) {
+        if self.block.control.offers.word.load(Relaxed) != 0 && self.is_drained() {
+            self.block.control.offers.word.store(0, Relaxed);
             at(Step::OffersRighted);
             self.freed();
         }

@@ -7,7 +7,7 @@ use crate::channel::turn::Engagement;
 use crate::channel::{Carrier, Channel};
 use crate::error::Fault;
 use postbox_ring::receipt::{Settled, Taker};
-use postbox_ring::sync::Ordering::{Relaxed, Release};
+use postbox_ring::sync::Ordering::Release;
 use postbox_ring::turn::Meeting;
 use postbox_steps::{Step, at};
 
@@ -108,7 +108,7 @@ impl Channel {
         match envelope.cell {
             None => Claimed::Mine,
             Some(offer) => {
-                let claimed = self.claim_offer(end, offer, engagement);
+                let claimed = self.claim_offer(end, offer, envelope.engaging, engagement);
                 if envelope.engaging && matches!(claimed, Claimed::Mine) {
                     self.block.disengage(offer);
                 }
@@ -117,11 +117,25 @@ impl Channel {
         }
     }
 
-    fn claim_offer(&self, end: &End, offer: CellRef, engagement: &Engagement<'_>) -> Claimed {
-        let offers = &self.block.control.offers;
-        let _ = offers.fetch_update(Relaxed, Relaxed, |offers| offers.checked_sub(1));
-        at(Step::OfferUncounted);
-        self.freed();
+    fn claim_offer(
+        &self,
+        end: &End,
+        offer: CellRef,
+        engaging: bool,
+        engagement: &Engagement<'_>,
+    ) -> Claimed {
+        if engaging {
+            self.uncount_offer();
+            self.freed();
+        }
+        let corpse = || {
+            // Its sender is gone, or was when nobody had decided.
+            if !engaging {
+                self.uncount_offer();
+                self.freed();
+            }
+            Claimed::Corpse
+        };
         if !engagement.may_take(offer) {
             return match self.block.decline_offer(offer) {
                 Settled::Taken { wake } => {
@@ -130,7 +144,7 @@ impl Channel {
                     }
                     Claimed::Declined
                 }
-                Settled::Corpse => Claimed::Corpse,
+                Settled::Corpse => corpse(),
             };
         }
         let taker = Taker { index: end.seat.index, pid: end.pid() };
@@ -143,7 +157,7 @@ impl Channel {
             }
             Settled::Corpse => {
                 engagement.resume();
-                Claimed::Corpse
+                corpse()
             }
         }
     }

@@ -3,6 +3,7 @@
 mod hostile;
 mod lifetimes;
 mod narrow;
+mod offers;
 mod partner;
 mod policies;
 
