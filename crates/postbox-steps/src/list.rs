@@ -160,11 +160,11 @@ steps! {
     CellClaimed,
     /// It says that there is an offer, which is nowhere yet.
     CellOpened,
-    /// An offer is in the queue, and counted there.
+    /// An offer is counted, and on its way into the queue.
     OfferCounted,
     /// The cell says that its sender sleeps, or does so no more.
     ReceiptAwaited,
-    /// A popped offer is no longer counted, and not settled.
+    /// An offer is over, and no longer counted.
     OfferUncounted,
     /// An offer is settled: it is the popper's.
     OfferTaken,

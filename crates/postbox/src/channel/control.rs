@@ -66,8 +66,7 @@ postbox_ring::shared! {
         pub roster: Lone,
         /// Member records ever used: none beyond is live.
         pub members_used: AtomicU64,
-        /// Offers in the queue, withdrawn ones included; a throttle, put right when nothing waits. Both sides
-        /// write it, all the rest of this line is read by all.
+        /// Offers in the queue, withdrawn ones included; a throttle, put right when nothing waits.
         pub offers: Lone,
         /// Who has the barriers between publishing and sleeping; see [`postbox_ring::fences`].
         pub fences: AtomicU64,

@@ -17,6 +17,11 @@ impl ControlBlock {
         })
     }
 
+    /// How many cells have an offer, or are about to.
+    pub(crate) fn offers_under_way(&self) -> u64 {
+        self.cells.iter().filter(|cell| cell.words().is_in_use()).count() as u64
+    }
+
     /// An index from an envelope may name no cell.
     pub(super) fn cell(&self, offer: CellRef) -> Option<Cell<'_>> {
         self.cells.get(usize::from(offer.index)).map(|cell| cell.words())

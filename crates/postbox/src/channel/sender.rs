@@ -6,6 +6,7 @@ pub use loan::Loan;
 
 use self::loan::Lent;
 use super::Awaited;
+use super::batch::Behind;
 use super::carry::{NotPushed, Outbox, Outgoing, Pushed};
 use super::end::End;
 use super::envelope::CellRef;
@@ -30,6 +31,7 @@ pub struct Sender<T: Message> {
     pub(super) end: End,
     pub(super) outbox: Outbox,
     pub(super) encoded: RefCell<Vec<u8>>,
+    pub(super) behind: Behind,
     /// What a [`Loan`] of this end stands for.
     lent: Lent,
     /// The one receiver there can be, on a link.
@@ -67,6 +69,7 @@ enum Outcome {
 impl<T: Message> Sender<T> {
     pub(crate) fn new(end: End) -> Self {
         Sender {
+            behind: Behind::default(),
             end,
             outbox: Outbox::default(),
             encoded: RefCell::default(),

@@ -13,7 +13,6 @@ use super::patience;
 use super::wait_set::WaitSet;
 use crate::error::Fault;
 use crate::wait::{Ended, Wait};
-use postbox_ring::sync::Ordering::Relaxed;
 use postbox_steps::{Step, at};
 use postbox_sys::clock;
 
@@ -112,7 +111,6 @@ impl End {
             && !self.guarded
             && matches!(channel.carrier, Carrier::Kernel(_))
             && channel.overflow.is_empty()
-            && channel.block.control.offers.word.load(Relaxed) == 0
             && self.partners_at.get() == channel.block.control.roster()
             && !channel.block.repair_due()
     }

@@ -117,10 +117,18 @@ fn loans() -> Vec<Target> {
             let lend = |terms: &Terms<'_>, case: &Case| loan::run(terms, &case.subject);
             let ours = of(footprint::best(capacities, |n| lend(terms, &of(n)?))?)?;
             let ring = footprint::best(slots, |n| terms.reference(&of(n)?, Reference::InPlace))?;
-            let ring = against(&Rc::new(of(ring)?), Reference::InPlace, Some(AtLeast(0.7)))?;
+            let mut rings =
+                vec![against(&Rc::new(of(ring)?), Reference::InPlace, Some(AtLeast(0.7)))?];
+            if payload == USUAL {
+                // A slot's word and 64 bytes take two lines: what those cost where they are merely written and read.
+                let twice = subject(SharedMemory, 2 * payload);
+                let twice = prepared(Metric::Throughput, &twice, Some(Capacity::Bounded(ring)))?;
+                let name = "the same with two lines to a message".into();
+                rings.push(Against { name, ..against(&Rc::new(twice), Reference::InPlace, None)? });
+            }
             let mut row = course::row(&ours);
             row.subject = format!("{}, by loan", row.subject);
-            Ok(contest(row, move |terms| lend(terms, &ours), vec![ring]))
+            Ok(contest(row, move |terms| lend(terms, &ours), rings))
         })
     };
     SHAPES.into_iter().map(of).collect()

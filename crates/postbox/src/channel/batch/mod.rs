@@ -10,6 +10,8 @@
 mod receiving;
 mod sending;
 
+pub(super) use sending::Behind;
+
 use crate::peer::Peer;
 
 /// Messages of bare bytes, taken together: a buffer to be used again and again, so that nothing is

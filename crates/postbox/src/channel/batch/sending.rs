@@ -7,10 +7,50 @@ use crate::mechanism::{Capacity, WaitStrategy};
 use crate::message::Message;
 use crate::wait::Wait;
 use postbox_sys::cpu;
+use std::cell::Cell;
 
 /// How often a sender looks for room for the rest of its packet before it takes what there is: some
 /// microseconds.
 const LINGER: u32 = 64;
+
+/// How often a packet that finds the kernel object full is tried again: some ten microseconds.
+const TRIES: u32 = 16;
+
+/// How often a sender looks at most whether the overflow is empty before its messages overflow, too, and the breaths of
+/// some 32 ns between: a tenth of a millisecond, in which a receiver that is at it takes some hundred messages.
+const MOST_LOOKS: u32 = 800;
+const BETWEEN_LOOKS: u32 = 4;
+/// Of so many times once as often, whatever was learnt.
+const RETRY_EVERY: u32 = 64;
+
+/// What a sender has learnt about waiting behind the overflow.
+pub(in crate::channel) struct Behind {
+    looks: Cell<u32>,
+    times: Cell<u32>,
+}
+
+impl Default for Behind {
+    fn default() -> Self {
+        Behind { looks: Cell::new(MOST_LOOKS), times: Cell::new(0) }
+    }
+}
+
+impl Behind {
+    /// Waits for it to come, as long as that paid the last times.
+    fn await_end(&self, mut is_over: impl FnMut() -> bool) {
+        self.times.set(self.times.get().wrapping_add(1));
+        let all = self.times.get().is_multiple_of(RETRY_EVERY);
+        let looks = if all { MOST_LOOKS } else { self.looks.get() };
+        for _ in 0..looks {
+            cpu::breathe(BETWEEN_LOOKS);
+            if is_over() {
+                self.looks.set(MOST_LOOKS);
+                return;
+            }
+        }
+        self.looks.set(looks / 2);
+    }
+}
 
 /// Messages in a ring of which no receiver was told, at most.
 const MOST_UNTOLD: u64 = 64;
@@ -258,12 +298,12 @@ impl<T: Message> Sender<T> {
         while gathered.left() > 0 {
             let went = match wait {
                 Some(wait) => {
-                    self.linger(gathered.left());
-                    Some(self.wait_for_room(wait, || self.push_gathered(gathered))?)
+                    let tries = self.linger(gathered.left());
+                    Some(self.wait_for_room(wait, || self.push_gathered(gathered, tries))?)
                 }
                 // The second time after a repair, if one was due.
-                None => match self.push_gathered(gathered)? {
-                    None => self.push_gathered(gathered)?,
+                None => match self.push_gathered(gathered, 0)? {
+                    None => self.push_gathered(gathered, 0)?,
                     went => went,
                 },
             };
@@ -275,30 +315,42 @@ impl<T: Message> Sender<T> {
         Ok(true)
     }
 
+    /// Gives a receiver that is at it a moment; how often a packet may be tried.
+    ///
     /// Room comes message by message, and a receiver that takes many at a time makes much of it in an
     /// instant. Whoever took the first of it at once would send its packet in as many calls as it has
-    /// messages.
-    fn linger(&self, left: usize) {
+    /// messages. And what overflows goes one by one, and nobody returns to the kernel object before all of it
+    /// is taken: a stream that has once overflowed would go on so, several times slower than in packets.
+    fn linger(&self, left: usize) -> u32 {
         let channel = &self.end.channel;
-        let Capacity::Bounded(n) = channel.config.capacity else { return };
         if self.end.patience.strategy() == WaitStrategy::Block {
-            return;
+            return 0;
         }
-        let wanted = (left as u64).min(u64::from(n).div_ceil(2));
-        let admission = channel.block.control.admission();
-        for _ in 0..LINGER {
-            if admission.room(Some(n.into())) >= wanted {
-                break;
+        if let Capacity::Bounded(n) = channel.config.capacity {
+            let wanted = (left as u64).min(u64::from(n).div_ceil(2));
+            let admission = channel.block.control.admission();
+            for _ in 0..LINGER {
+                if admission.room(Some(n.into())) >= wanted {
+                    break;
+                }
+                cpu::breathe(1);
             }
-            cpu::breathe(1);
         }
+        if !channel.overflow.is_empty() {
+            self.behind.await_end(|| channel.overflow.is_empty());
+        }
+        TRIES
     }
 
     /// How many went, none if there is no room.
-    fn push_gathered(&self, gathered: &mut Gathered) -> Result<Option<usize>, SendError> {
+    fn push_gathered(
+        &self,
+        gathered: &mut Gathered,
+        tries: u32,
+    ) -> Result<Option<usize>, SendError> {
         self.end.partners()?;
         let len = gathered.first().len();
-        match self.end.channel.push_gathered(&self.end, &self.outbox, gathered) {
+        match self.end.channel.push_gathered(&self.end, &self.outbox, gathered, tries) {
             Ok(Went { messages, bytes }) => {
                 self.end.count_messages(messages, bytes);
                 Ok(Some(messages))

@@ -46,11 +46,11 @@ use postbox_ring::slots::{ClaimCache, MappedSlots, Position};
 use postbox_ring::spsc::SpscReceiver;
 use postbox_ring::sync::Ordering::{Relaxed, SeqCst};
 use postbox_ring::sync::fence;
-use postbox_steps::{Step, at};
+use postbox_steps::{ARMED, Step, at};
 use std::cell::{Cell, RefCell};
 
 /// A receiver looks so often, among the times that there was nothing, whether the count of offers is right.
-const RIGHT_EVERY: u32 = 64;
+const RIGHT_EVERY: u32 = if ARMED { 2 } else { 64 };
 
 /// What a sending end keeps between messages.
 #[derive(Default)]
@@ -193,7 +193,23 @@ impl Channel {
         outbox: &Outbox,
         message: Outgoing<'_>,
     ) -> Result<Pushed, NotPushed> {
-        let pushed = match &self.carrier {
+        if message.cell.is_none() {
+            return self.put(end, outbox, message);
+        }
+        // Before anybody can pop it.
+        self.block.control.offers.word.fetch_add(1, Relaxed);
+        at(Step::OfferCounted);
+        let pushed = self.put(end, outbox, message);
+        if pushed.is_err() {
+            self.uncount_offer();
+            self.freed();
+        }
+        pushed
+    }
+
+    #[inline(always)]
+    fn put(&self, end: &End, outbox: &Outbox, message: Outgoing<'_>) -> Result<Pushed, NotPushed> {
+        match &self.carrier {
             Carrier::Kernel(queue) => {
                 let member = end.member();
                 member.begin();
@@ -204,19 +220,14 @@ impl Channel {
                 if self.queues {
                     self.fence_and_raise_level();
                 }
-                pushed?
+                pushed
             }
             Carrier::Ring(ring) => {
                 let pushed = self.push_slot(ring, end, outbox, message)?;
                 self.published();
-                pushed
+                Ok(pushed)
             }
-        };
-        if message.cell.is_some() {
-            self.block.control.offers.word.fetch_add(1, Relaxed);
-            at(Step::OfferCounted);
         }
-        Ok(pushed)
     }
 
     /// Pushes a message by itself into a ring, and leaves it to [`tell`](Self::tell) that it is there.
@@ -292,8 +303,15 @@ impl Channel {
     /// A throttle that deaths may have left too high, when nothing lies here.
     #[cold]
     pub(crate) fn right_offers(&self) {
-        if self.block.control.offers.word.load(Relaxed) != 0 && self.is_drained() {
-            self.block.control.offers.word.store(0, Relaxed);
+        let offers = &self.block.control.offers.word;
+        // SeqCst: the count, then the queue, then the cells, of which each offer had one before it was counted.
+        let seen = offers.load(SeqCst);
+        if seen == 0 || !self.is_drained() {
+            return;
+        }
+        // Taken, and their senders have yet to take them off.
+        let under_way = self.block.offers_under_way();
+        if under_way < seen && offers.compare_exchange(seen, under_way, SeqCst, Relaxed).is_ok() {
             at(Step::OffersRighted);
             self.freed();
         }

@@ -129,7 +129,7 @@ impl Channel {
             self.freed();
         }
         let corpse = || {
-            // Its sender is gone, or was when nobody had decided.
+            // Its sender has withdrawn it or died; or a repair took it for lost, and its sender counts, too.
             if !engaging {
                 self.uncount_offer();
                 self.freed();

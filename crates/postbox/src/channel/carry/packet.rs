@@ -11,8 +11,8 @@
 //! first clone of its receiver, and for channels that are not links or mailboxes; see [`super::held`].
 //!
 //! A packet is admitted by a range of tickets, never longer than there is room for, so a gathering may
-//! go in several packets. What finds the kernel object full, or others in the overflow, goes there as
-//! entries of its own: the overflow knows no packets.
+//! go in several packets. What finds the kernel object full for more than a moment, or others in the overflow, goes
+//! there as entries of its own: the overflow knows no packets.
 
 use super::{NotPushed, Outbox};
 use crate::channel::end::End;
@@ -23,6 +23,7 @@ use crate::queue::{KernelQueue, Refused};
 use postbox_ring::admission::Ticket;
 use postbox_ring::sync::Ordering::{Acquire, Release};
 use postbox_steps::{Step, at};
+use postbox_sys::cpu;
 
 /// The word `packing`: messages may share a packet.
 pub(super) const PACKING: u64 = 2;
@@ -30,6 +31,9 @@ pub(super) const PACKING: u64 = 2;
 pub(super) const STOPPING: u64 = 1;
 /// They may not, and none is left.
 pub(super) const SINGLY: u64 = 0;
+
+/// Between two tries to push a packet, in breaths of about 32 ns.
+const BETWEEN_TRIES: u32 = 8;
 
 /// Messages of one sender on their way in.
 #[derive(Default)]
@@ -121,12 +125,14 @@ impl Channel {
         self.config.packs && self.block.control.packing.load(Acquire) == PACKING
     }
 
-    /// Sends the first of what was gathered, as many as there is room for.
+    /// Sends the first of what was gathered, as many as there is room for. A packet that finds the object full is tried
+    /// again that often before its messages overflow.
     pub(crate) fn push_gathered(
         &self,
         end: &End,
         outbox: &Outbox,
         gathered: &mut Gathered,
+        tries: u32,
     ) -> Result<Went, NotPushed> {
         let Carrier::Kernel(queue) = &self.carrier else { return Err(NotPushed::Full) };
         let member = end.member();
@@ -134,7 +140,7 @@ impl Channel {
         // Whoever stops packing has the barrier for both, and waits until this operation is over.
         self.barrier_after_store();
         let went = if self.packs() && gathered.left() > 1 {
-            self.push_packet(queue, end, outbox, gathered)
+            self.push_packet(queue, end, outbox, gathered, tries)
         } else {
             self.push_singly(queue, end, outbox, gathered, 1)
         };
@@ -149,6 +155,7 @@ impl Channel {
         end: &End,
         outbox: &Outbox,
         gathered: &mut Gathered,
+        mut tries: u32,
     ) -> Result<Went, NotPushed> {
         let most = gathered.left();
         let admission = self.block.control.admission();
@@ -165,7 +172,15 @@ impl Channel {
             sender_pid: end.pid(),
             count: count as u32,
         });
-        match queue.push(packet) {
+        let pushed = loop {
+            match queue.push(packet) {
+                // A receiver that is at it takes the next one in an instant.
+                Err(Refused::Full) if tries > 0 => cpu::breathe(BETWEEN_TRIES),
+                pushed => break pushed,
+            }
+            tries -= 1;
+        };
+        match pushed {
             Ok(()) => {
                 at(Step::PacketPushed);
                 Ok(Went { messages: count as usize, bytes })

@@ -85,3 +85,20 @@ fn a_sender_asks_to_be_woken_for_its_receipt_only_when_it_is_to_sleep() {
         }
     });
 }
+
+#[test]
+fn what_is_put_right_leaves_offers_whose_senders_have_yet_to_take_them_off() {
+    over_all(|mechanism, capacity| {
+        let (channel, tx, _rx) = ends(mechanism, capacity, WaitStrategy::Block);
+        let under_way = channel.block.open_cell(tx.end().seat).unwrap();
+        for (counted, right) in [(5, 1), (1, 1), (0, 0)] {
+            channel.block.control.offers.word.store(counted, SeqCst);
+            channel.right_offers();
+            assert_eq!(offers(&channel), right, "{mechanism}, {capacity:?}");
+        }
+        channel.block.close_cell(under_way);
+        channel.block.control.offers.word.store(1, SeqCst);
+        channel.right_offers();
+        assert_eq!(offers(&channel), 0, "{mechanism}, {capacity:?}");
+    });
+}
