@@ -193,16 +193,26 @@ impl Channel {
         outbox: &Outbox,
         message: Outgoing<'_>,
     ) -> Result<Pushed, NotPushed> {
-        if message.cell.is_none() {
-            return self.put(end, outbox, message);
+        match message.cell {
+            None => self.put(end, outbox, message),
+            Some(_) => self.push_offer(end, outbox, message),
         }
+    }
+
+    #[inline(never)]
+    fn push_offer(
+        &self,
+        end: &End,
+        outbox: &Outbox,
+        message: Outgoing<'_>,
+    ) -> Result<Pushed, NotPushed> {
         // Before anybody can pop it.
         self.block.control.offers.word.fetch_add(1, Relaxed);
         at(Step::OfferCounted);
         let pushed = self.put(end, outbox, message);
         if pushed.is_err() {
+            // Whom it kept from offering is rung when one of the others is popped.
             self.uncount_offer();
-            self.freed();
         }
         pushed
     }
