@@ -359,3 +359,27 @@ impl<T: Message> Sender<T> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_waited_behind_the_overflow_in_vain_waits_less_and_tries_again_now_and_then() {
+        let behind = Behind::default();
+        let in_vain = || {
+            let mut looks = 0;
+            behind.await_end(|| {
+                looks += 1;
+                false
+            });
+            looks
+        };
+        let first: Vec<u32> = (1..RETRY_EVERY).map(|_| in_vain()).collect();
+        assert_eq!(first[..4], [MOST_LOOKS, MOST_LOOKS / 2, MOST_LOOKS / 4, MOST_LOOKS / 8]);
+        assert!(first[12..].iter().all(|looks| *looks == 0));
+        assert_eq!((in_vain(), in_vain()), (MOST_LOOKS, MOST_LOOKS / 2));
+        behind.await_end(|| true);
+        assert_eq!((in_vain(), in_vain()), (MOST_LOOKS, MOST_LOOKS / 2));
+    }
+}
