@@ -47,8 +47,8 @@ impl Channel {
     #[inline(always)]
     pub(super) fn put_express(&self, end: &End, outbox: &Outbox, message: &[u8]) -> bool {
         let Ok(mut single) = outbox.single.try_borrow_mut() else { return false };
-        let Some(sender) = &mut *single else { return false };
-        let Some(claim) = sender.claim_at_once() else { return false };
+        let Some(solo) = &mut *single else { return false };
+        let Some(claim) = solo.sender.claim_at_once() else { return false };
         if claim.body_len() < HEADER + message.len() {
             return false;
         }
@@ -57,7 +57,7 @@ impl Channel {
             return false;
         }
         at(Step::SlotWritten);
-        sender.publish(claim);
+        solo.publish(claim);
         true
     }
 

@@ -1,65 +1,96 @@
 //! A lone sender's way into its ring, at its pace.
 //!
 //! Whoever streams fetches slots before it writes them: of those that come next the receiver has the lines, since
-//! it read them a lap ago. A fetch takes as long as three messages, so it is made in time, for the slot after
+//! it read them a lap ago. A fetch takes as long as several messages, so it is made in time, for the slot after
 //! the next: the next one a receiver that keeps up is looking at already. Between messages
 //! that wait for an answer it would be a detour: the receiver has all the time to look.
 
 use postbox_ring::Corrupt;
-use postbox_ring::slots::{Claim, ClaimError, MappedSlots, SlotRing};
+use postbox_ring::slots::{Claim, MappedSlots, SlotRing};
 use postbox_ring::spsc::SpscSender;
 use postbox_sys::clock;
 
 /// The pace is taken every so many messages.
 const EVERY: u32 = 32;
-/// Messages this far from one to the next on average, in nanoseconds, are a stream: half of what the quickest answer
-/// takes, and three times the price of a message.
+/// Messages less far than this from one to the next on average, in nanoseconds, are a stream. It is several times the
+/// price of a message, and an answer takes longer: two trips between cores, of two cache lines each.
 const STREAM: u64 = 120;
 
 /// The sending end of a ring for two.
 pub(super) struct Solo {
-    sender: SpscSender<MappedSlots>,
-    /// Messages until the pace is taken again.
+    pub(super) sender: SpscSender<MappedSlots>,
+    pace: Pace,
+}
+
+impl Solo {
+    pub(super) fn attach(ring: SlotRing) -> Result<Solo, Corrupt> {
+        Ok(Solo { sender: SpscSender::attach(ring)?, pace: Pace::new() })
+    }
+
+    /// As [`SpscSender::publish`]; in a stream a slot is fetched for what comes.
+    #[inline(always)]
+    pub(super) fn publish(&mut self, claim: Claim) {
+        self.sender.publish(claim);
+        if self.pace.is_stream(clock::now) {
+            self.sender.fetch_ahead();
+        }
+    }
+}
+
+/// How closely messages follow each other.
+struct Pace {
+    /// Messages until it is taken again.
     left: u32,
     /// When it was taken last, in nanoseconds.
     since: u64,
     streams: bool,
 }
 
-impl Solo {
-    pub(super) fn attach(ring: SlotRing) -> Result<Solo, Corrupt> {
-        Ok(Solo { sender: SpscSender::attach(ring)?, left: EVERY, since: 0, streams: false })
+impl Pace {
+    fn new() -> Self {
+        Pace { left: EVERY, since: 0, streams: false }
     }
 
-    /// As [`SpscSender::claim`].
+    /// One message more; whether they are a stream.
     #[inline(always)]
-    pub(super) fn claim(&mut self) -> Result<Claim, ClaimError> {
-        self.sender.claim()
-    }
-
-    /// As [`SpscSender::claim_at_once`].
-    #[inline(always)]
-    pub(super) fn claim_at_once(&mut self) -> Option<Claim> {
-        self.sender.claim_at_once()
-    }
-
-    /// As [`SpscSender::publish`].
-    #[inline(always)]
-    pub(super) fn publish(&mut self, claim: Claim) {
-        self.sender.publish(claim);
+    fn is_stream(&mut self, now: impl FnOnce() -> u64) -> bool {
         self.left -= 1;
         if self.left == 0 {
-            self.take_pace();
+            self.take(now());
         }
-        if self.streams {
-            self.sender.fetch_ahead();
-        }
+        self.streams
     }
 
     #[inline(never)]
-    fn take_pace(&mut self) {
-        let now = clock::now();
+    fn take(&mut self, now: u64) {
         self.streams = now.wrapping_sub(self.since) < u64::from(EVERY) * STREAM;
         (self.left, self.since) = (EVERY, now);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_are_a_stream_as_long_as_they_follow_each_other_closely() {
+        let (mut pace, mut time) = (Pace::new(), 1 << 40);
+        let mut run = |apart: u64| {
+            let all: Vec<bool> = (0..EVERY)
+                .map(|_| {
+                    time += apart;
+                    pace.is_stream(|| time)
+                })
+                .collect();
+            let (last, before) = all.split_last().unwrap();
+            assert!(before.iter().all(|streams| *streams == before[0]), "it is taken at the end");
+            (before[0], *last)
+        };
+        assert_eq!(run(1), (false, false), "nothing is known of the first ones");
+        assert_eq!(run(STREAM - 1), (false, true));
+        assert_eq!(run(STREAM), (true, false));
+        assert_eq!(run(10_000_000), (false, false));
+        assert_eq!(run(30), (false, true));
+        assert_eq!(run(30), (true, true));
     }
 }

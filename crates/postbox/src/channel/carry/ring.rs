@@ -136,18 +136,18 @@ impl Channel {
         };
         if self.config.form == Form::OneToOne {
             let mut single = outbox.single.borrow_mut();
-            let sender = match &mut *single {
-                Some(sender) => sender,
+            let solo = match &mut *single {
+                Some(solo) => solo,
                 none => none.insert(
                     Solo::attach(ring.clone())
                         .map_err(|_| Fault::Corrupt("the ring's words make no sense"))?,
                 ),
             };
-            let claim = sender.claim().map_err(refuse)?;
+            let claim = solo.sender.claim().map_err(refuse)?;
             write(&claim)?;
             at(Step::SlotWritten);
             let position = claim.position();
-            sender.publish(claim);
+            solo.publish(claim);
             return Ok(position);
         }
         let mut cache = outbox.cache.get();

@@ -58,7 +58,7 @@ impl Channel {
             return None;
         }
         let mut single = outbox.single.borrow_mut();
-        let claim = single.as_mut()?.claim().ok()?;
+        let claim = single.as_mut()?.sender.claim().ok()?;
         let room = claim.body_len();
         let begin = begin(len, room);
         (begin + len <= room).then(|| InSlot { at: claim.body_offset() + begin, len })
@@ -75,8 +75,8 @@ impl Channel {
     ) -> Result<(), Fault> {
         let mut single = outbox.single.borrow_mut();
         // The same as when it was lent: its end has been borrowed since.
-        let claimed = single.as_mut().and_then(|sender| Some((sender.claim_at_once()?, sender)));
-        let (claim, sender) = claimed.ok_or(Fault::Corrupt("a slot that was lent is gone"))?;
+        let claimed = single.as_mut().and_then(|solo| Some((solo.sender.claim_at_once()?, solo)));
+        let (claim, solo) = claimed.ok_or(Fault::Corrupt("a slot that was lent is gone"))?;
         let mut header = Envelope::plain_header(end.pid(), len as u32);
         if lies.at != claim.body_offset() + HEADER {
             header = Envelope::at_next_line(header);
@@ -84,7 +84,7 @@ impl Channel {
         // Within the region, as every slot.
         let _ = self.region.write(claim.body_offset(), &header);
         at(Step::SlotWritten);
-        sender.publish(claim);
+        solo.publish(claim);
         self.published();
         Ok(())
     }
