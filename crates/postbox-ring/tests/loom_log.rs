@@ -166,7 +166,7 @@ fn a_log_restarts_when_empty_while_a_consumer_takes() {
 
 #[test]
 fn a_log_restarts_when_its_start_is_free_while_a_consumer_takes() {
-    restarts_while_a_consumer_takes(Restart::WhenStartIsFree);
+    restarts_while_a_consumer_takes(Restart::WhenStartIsFree { behind: 1 });
 }
 
 fn restarts_while_a_consumer_takes(restart: Restart) {

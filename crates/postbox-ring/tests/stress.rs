@@ -105,7 +105,7 @@ fn many_producers_and_consumers_share_a_slot_ring() {
 
 #[test]
 fn many_producers_and_consumers_share_a_queue_of_runs() {
-    let restarts = [Restart::WhenEmpty, Restart::WhenStartIsFree];
+    let restarts = [Restart::WhenEmpty, Restart::WhenStartIsFree { behind: 1 }];
     for (soft, restart) in [(100, restarts[0]), (100, restarts[1]), (1024, restarts[0])] {
         let layout = LogLayout { offset: 0, units: 1024, unit: 64, soft, restart };
         let region = Region::heap(layout.bytes_needed().unwrap());

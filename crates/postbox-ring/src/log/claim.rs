@@ -87,7 +87,10 @@ impl<M: LogMemory> Runs<M> {
         // jump may make the log seem full long before it is.
         let may_restart = match self.memory.restart() {
             Restart::WhenEmpty => free == tail,
-            Restart::WhenStartIsFree => start_is_free || free == tail,
+            Restart::WhenStartIsFree { behind } => {
+                let far = u64::from(index) >= u64::from(behind) * u64::from(units);
+                start_is_free && far || free == tail
+            }
         };
         Ok(if units > rest {
             // Only where it helps: the run then fits at the start, at once or (when all is free)

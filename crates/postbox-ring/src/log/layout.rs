@@ -36,9 +36,13 @@ pub struct LogLayout {
 pub enum Restart {
     /// When nothing is in use: the log never seems full before it is.
     WhenEmpty,
-    /// When the start is free. Until everything before the restart is freed again, the log may
-    /// then seem full though little of it is in use.
-    WhenStartIsFree,
+    /// When the start is free, and as many runs as long as the one that is claimed fit before it. Until
+    /// everything before the restart is freed again, the log holds no more than was used of the circle, and may seem
+    /// full though little of that is in use: `behind` is how many runs are sure to find room at a time.
+    WhenStartIsFree {
+        /// So many.
+        behind: u32,
+    },
 }
 
 impl LogLayout {

@@ -1,4 +1,5 @@
 use core::sync::atomic::Ordering::Relaxed;
+use std::collections::VecDeque;
 
 use super::*;
 use crate::{ClaimError, LayoutError, Region};
@@ -225,6 +226,32 @@ fn laps_beyond_what_a_word_holds_do_not_confuse_it() {
         }
         assert_eq!(log.units_in_use(), 0);
     }
+}
+
+#[test]
+fn a_circle_that_restarts_after_room_for_eight_always_holds_eight() {
+    // How far the circle is used by whoever is behind by so many at one time, and by so many at the next.
+    let used = |behind: u32| {
+        let restart = Restart::WhenStartIsFree { behind };
+        let layout = LogLayout { offset: 0, units: UNITS, unit: 64, soft: 64, restart };
+        let region = Region::heap(layout.bytes_needed().unwrap());
+        let log = Log::new(&region, layout).unwrap();
+        let mut under_way = VecDeque::new();
+        let mut furthest = 0;
+        for depth in (1..=8).flat_map(|low| (1..=8).flat_map(move |high| [low, high, low])) {
+            for _ in 0..20 {
+                while under_way.len() >= depth {
+                    log.release(under_way.pop_front().unwrap());
+                }
+                let run = log.claim(32, 1, |_| {}).ok()?;
+                furthest = furthest.max(log.unit_range(&run).end);
+                under_way.push_back(run);
+            }
+        }
+        Some(furthest)
+    };
+    assert_eq!(used(8), Some(8 * 32), "no further than it must be");
+    assert_eq!(used(4), None, "one that is used for four does not hold eight");
 }
 
 #[test]

@@ -24,12 +24,15 @@ impl Model {
     fn place(&self, units: u64) -> Option<u64> {
         let (index, start) = (self.tail % UNITS, (self.tail / UNITS + 1) * UNITS);
         let start_has_room = start + units - self.free <= UNITS;
+        let may_restart = match self.restart {
+            Restart::WhenEmpty => false,
+            Restart::WhenStartIsFree { behind } => {
+                start_has_room && index >= u64::from(behind) * units
+            }
+        };
         if index + units > UNITS {
             (start_has_room || self.runs.is_empty()).then_some(start)
-        } else if index >= self.soft
-            && index > 0
-            && (self.runs.is_empty() || start_has_room && self.restart == Restart::WhenStartIsFree)
-        {
+        } else if index >= self.soft && index > 0 && (self.runs.is_empty() || may_restart) {
             Some(start)
         } else {
             (self.tail + units - self.free <= UNITS).then_some(self.tail)
@@ -233,7 +236,11 @@ proptest! {
     #[test]
     fn a_log_behaves_like_a_list_as_a_queue_and_as_a_heap(
         soft in prop::sample::select(vec![1u32, 300, 1024, u32::MAX]),
-        restart in prop::sample::select(vec![Restart::WhenEmpty, Restart::WhenStartIsFree]),
+        restart in prop::sample::select(vec![
+            Restart::WhenEmpty,
+            Restart::WhenStartIsFree { behind: 0 },
+            Restart::WhenStartIsFree { behind: 8 },
+        ]),
         longest in prop::sample::select(vec![40u32, 300, 1023]),
         steps in prop::collection::vec((0..23u8, any::<usize>()), 1..250),
     ) {

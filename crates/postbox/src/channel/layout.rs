@@ -29,14 +29,17 @@ const UNBOUNDED_FRONT: u32 = 1024;
 const WARM_BYTES: u64 = 16 << 20;
 /// Bytes after which it restarts when its start is free.
 const WARM_SOFT_BYTES: u64 = 2 << 20;
+/// Unless that would be too few for so many bodies: a stream whose receiver is further behind takes from the
+/// other log, whose pages are cold.
+const BEHIND: u32 = 8;
 /// Room for what the kernel object holds at most, when its packets are opened for several receivers.
 const FRONT_BYTES: u64 = 16 << 20;
 /// Room after which a log goes back to its start when it can, to stay small and in the cache.
 const LOG_SOFT_BYTES: u64 = 1 << 20;
 /// Chunks of a log that are kept when a burst is over; a chunk is 1 MiB, or more in large logs.
 pub(crate) const KEEP: u32 = 4;
-/// The same of the log of warm bodies.
-pub(crate) const KEEP_WARM: u32 = 8;
+/// The same of the log of warm bodies: all. What is given back and taken again costs more than a message does.
+pub(crate) const KEEP_WARM: u32 = (WARM_BYTES >> 20) as u32;
 /// The largest message that lies in its slot when the channel says how large messages are.
 const INLINE_MAX: usize = 4096;
 /// Bytes of a slot when the channel does not say.
@@ -181,7 +184,7 @@ impl Config {
             self.packs.then(|| log(size.min(FRONT_BYTES), LOG_SOFT_BYTES, Restart::WhenEmpty));
         let overflow = log(size, LOG_SOFT_BYTES, Restart::WhenEmpty);
         let warm_bodies = (size / 8 >= WARM_BYTES)
-            .then(|| log(WARM_BYTES, WARM_SOFT_BYTES, Restart::WhenStartIsFree));
+            .then(|| log(WARM_BYTES, WARM_SOFT_BYTES, Restart::WhenStartIsFree { behind: BEHIND }));
         let bodies = log(size, LOG_SOFT_BYTES, Restart::WhenEmpty);
         Layout { warm_bodies, front, control, cells, members, ring, overflow, bodies, total: end }
     }
