@@ -27,15 +27,16 @@ use crate::{
     },
     sync::Ordering,
 };
+use core::cell::Cell;
 use postbox_steps::{Step, at};
 
 /// The sending end. There must be one at a time.
 pub struct SpscSender<M> {
     ring: Slots<M>,
     /// The next position to write. Ours alone; the shared tail is a copy for the others.
-    tail: Position,
+    tail: Cell<Position>,
     /// Slots from there on that are sure to be free: the head was seen that far.
-    room: u32,
+    room: Cell<u32>,
 }
 
 impl<M: SlotMemory> SpscSender<M> {
@@ -57,7 +58,7 @@ impl<M: SlotMemory> SpscSender<M> {
             }
             Seen::Foreign => return Err(Corrupt),
         }
-        Ok(SpscSender { ring, tail, room: 0 })
+        Ok(SpscSender { ring, tail: Cell::new(tail), room: Cell::new(0) })
     }
 
     /// The ring, for `len` and `withdraw`.
@@ -72,27 +73,27 @@ impl<M: SlotMemory> SpscSender<M> {
     /// # Errors
     /// As [`Slots::claim`].
     #[inline]
-    pub fn claim(&mut self) -> Result<Claim, ClaimError> {
-        if self.room == 0 {
+    pub fn claim(&self) -> Result<Claim, ClaimError> {
+        if self.room.get() == 0 {
             self.look_for_room()?;
         }
-        Ok(self.ring.claimed(self.tail))
+        Ok(self.ring.claimed(self.tail.get()))
     }
 
     /// As [`claim`](SpscSender::claim), but none where the receiver's word would have to be read.
     #[inline]
-    pub fn claim_at_once(&mut self) -> Option<Claim> {
-        (self.room > 0).then(|| self.ring.claimed(self.tail))
+    pub fn claim_at_once(&self) -> Option<Claim> {
+        (self.room.get() > 0).then(|| self.ring.claimed(self.tail.get()))
     }
 
     /// Looks at what the receiver writes, and how many slots are free from the tail on.
     #[cold]
-    fn look_for_room(&mut self) -> Result<(), ClaimError> {
-        let (ring, tail) = (&self.ring, self.tail);
+    fn look_for_room(&self) -> Result<(), ClaimError> {
+        let (ring, tail) = (&self.ring, self.tail.get());
         let mut cache = ClaimCache::new();
         match ring.admission(tail, &mut cache)? {
             Admission::Admitted if ring.is_within(tail, &cache) => {
-                self.room = ring.room(tail, &cache);
+                self.room.set(ring.room(tail, &cache));
                 Ok(())
             }
             Admission::Admitted | Admission::Full => Err(ClaimError::Full),
@@ -103,19 +104,20 @@ impl<M: SlotMemory> SpscSender<M> {
 
     /// Publishes a written slot. A second claim of the same slot is ignored.
     #[inline]
-    pub fn publish(&mut self, claim: Claim) {
-        if claim.position() != self.tail {
+    pub fn publish(&self, claim: Claim) {
+        if claim.position() != self.tail.get() {
             return;
         }
-        self.tail = self.ring.after(self.tail);
-        self.room = self.room.saturating_sub(1);
+        let tail = self.ring.after(self.tail.get());
+        self.tail.set(tail);
+        self.room.set(self.room.get().saturating_sub(1));
         let index = claim.position().index();
         self.ring.publish_alone(claim);
         // Only here: with many members the slot's word goes to and fro as it is, and a stream of theirs
         // becomes half as fast.
         self.ring.memory().demote(index);
         // Release: pairs with the Acquire loads of the tail; the word is FULL before it.
-        self.ring.memory().tail().store(self.tail.raw(), Ordering::Release);
+        self.ring.memory().tail().store(tail.raw(), Ordering::Release);
         at(Step::SpscTailMoved);
     }
 
@@ -123,7 +125,7 @@ impl<M: SlotMemory> SpscSender<M> {
     /// receiver that keeps up, and would only be fetched back.
     #[inline]
     pub fn fetch_ahead(&self) {
-        self.ring.memory().prefetch(self.ring.after(self.tail).index());
+        self.ring.memory().prefetch(self.ring.after(self.tail.get()).index());
     }
 }
 
@@ -131,7 +133,7 @@ impl<M: SlotMemory> SpscSender<M> {
 pub struct SpscReceiver<M> {
     ring: Slots<M>,
     /// The next position to take. Ours alone; the shared head is a copy for the others.
-    head: Position,
+    head: Cell<Position>,
 }
 
 impl<M: SlotMemory> SpscReceiver<M> {
@@ -143,7 +145,7 @@ impl<M: SlotMemory> SpscReceiver<M> {
         // Acquire: pairs with the Release in `release` of the receiver before.
         let head = Position::from_raw(ring.memory().head().load(Ordering::Acquire));
         ring.word(head)?;
-        Ok(SpscReceiver { ring, head })
+        Ok(SpscReceiver { ring, head: Cell::new(head) })
     }
 
     /// The ring, for `len` and `is_empty`.
@@ -156,8 +158,8 @@ impl<M: SlotMemory> SpscReceiver<M> {
     /// # Errors
     /// [`Corrupt`] where memory makes no sense.
     #[inline]
-    pub fn take(&mut self) -> Result<Option<Taken>, Corrupt> {
-        let head = self.head;
+    pub fn take(&self) -> Result<Option<Taken>, Corrupt> {
+        let head = self.head.get();
         // Acquire: pairs with the Release in `Slots::publish`; the body is there.
         let word = SlotWord::from_raw(self.ring.word(head)?.load(Ordering::Acquire));
         if word == SlotWord::full(head.lap()) {
@@ -175,8 +177,8 @@ impl<M: SlotMemory> SpscReceiver<M> {
     /// # Errors
     /// As `take`.
     #[inline]
-    pub fn fetch_and_take(&mut self) -> Result<Option<Taken>, Corrupt> {
-        self.ring.memory().fetch_rest(self.head.index());
+    pub fn fetch_and_take(&self) -> Result<Option<Taken>, Corrupt> {
+        self.ring.memory().fetch_rest(self.head.get().index());
         self.take()
     }
 
@@ -185,13 +187,14 @@ impl<M: SlotMemory> SpscReceiver<M> {
     /// Where the ring has more slots than may wait, this one stays as it is until the next entry is released:
     /// the sender does not come round to the slot before the head.
     #[inline]
-    pub fn release(&mut self, taken: Taken) {
-        if taken.position() != self.head {
+    pub fn release(&self, taken: Taken) {
+        if taken.position() != self.head.get() {
             return;
         }
-        self.head = self.ring.after(self.head);
+        let head = self.ring.after(self.head.get());
+        self.head.set(head);
         // Release: pairs with the Acquire loads of the head; the body has been read before it.
-        self.ring.memory().head().store(self.head.raw(), Ordering::Release);
+        self.ring.memory().head().store(head.raw(), Ordering::Release);
         at(Step::SpscHeadMoved);
     }
 }

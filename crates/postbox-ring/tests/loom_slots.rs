@@ -277,8 +277,8 @@ fn one_producer_and_one_consumer_pass_messages_in_order_without_exchanges() {
     for (slots, window) in [(2, 2), (2, 1)] {
         explore(3, move || {
             let ring = Ring::new(slots, window);
-            let mut sender = SpscSender::attach(ring.slots.clone()).unwrap();
-            let mut receiver = SpscReceiver::attach(ring.slots.clone()).unwrap();
+            let sender = SpscSender::attach(ring.slots.clone()).unwrap();
+            let receiver = SpscReceiver::attach(ring.slots.clone()).unwrap();
             let producer = {
                 let ring = ring.clone();
                 thread::spawn(move || {

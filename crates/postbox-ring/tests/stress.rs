@@ -138,8 +138,8 @@ fn many_producers_and_consumers_share_a_queue_of_runs() {
 fn one_producer_and_one_consumer_share_a_ring() {
     for (slots, window) in [(1, 1), (7, 7), (64, 3)] {
         let (region, ring) = ring(slots, window);
-        let mut sender = SpscSender::attach(ring.clone()).unwrap();
-        let mut receiver = SpscReceiver::attach(ring).unwrap();
+        let sender = SpscSender::attach(ring.clone()).unwrap();
+        let receiver = SpscReceiver::attach(ring).unwrap();
         thread::scope(|scope| {
             let to = region.clone();
             scope.spawn(move || {

@@ -2,6 +2,8 @@
 
 #![allow(unsafe_code)]
 
+use std::mem::MaybeUninit;
+
 /// Nanoseconds of `CLOCK_MONOTONIC`, the clock behind [`std::time::Instant`].
 ///
 /// See [`clock_gettime(2)`](https://man7.org/linux/man-pages/man2/clock_gettime.2.html); the vDSO
@@ -22,9 +24,13 @@ pub fn coarse() -> u64 {
 #[inline(always)]
 fn nanoseconds(clock: libc::clockid_t) -> u64 {
     // Both clocks exist in every kernel since 2.6.32: there is no error but of a filter that forbids the call.
-    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    let mut time = MaybeUninit::<libc::timespec>::uninit();
     // SAFETY: the pointer is good for one timespec.
-    unsafe { libc::clock_gettime(clock, &raw mut time) };
+    if unsafe { libc::clock_gettime(clock, time.as_mut_ptr()) } != 0 {
+        return 0;
+    }
+    // SAFETY: the call has filled it.
+    let time = unsafe { time.assume_init() };
     time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
 }
 

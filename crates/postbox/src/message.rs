@@ -26,6 +26,13 @@ pub trait Message: Sized {
         scratch: &'m mut Vec<u8>,
     ) -> Result<&'m [u8], EncodeError>;
 
+    /// The bytes themselves, where they are the message.
+    #[doc(hidden)]
+    #[inline(always)]
+    fn as_bytes(_: &Self::Borrowed) -> Option<&[u8]> {
+        None
+    }
+
     /// Rebuilds a message from its encoding, in bounded memory however hostile the bytes are.
     #[doc(hidden)]
     fn decode(bytes: &mut Vec<u8>) -> Result<Self, DecodeError>;
@@ -183,6 +190,11 @@ impl Message for Bytes {
 
     fn encode<'m>(message: &'m [u8], _: &'m mut Vec<u8>) -> Result<&'m [u8], EncodeError> {
         Ok(message)
+    }
+
+    #[inline(always)]
+    fn as_bytes(message: &[u8]) -> Option<&[u8]> {
+        Some(message)
     }
 
     fn decode(bytes: &mut Vec<u8>) -> Result<Self, DecodeError> {

@@ -69,6 +69,9 @@ impl<'c> Wait<'c> {
     }
 }
 
+/// [`Wait::forever`] as it lies in the program: made for each call, it would be written for each.
+pub(crate) const FOREVER: &Wait<'static> = &Wait::forever();
+
 /// Why a wait ended without what it waited for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Ended {

@@ -20,6 +20,7 @@
 
 #![allow(unsafe_code, reason = "the one place where shared memory is touched")]
 
+mod copy;
 mod shared;
 mod slice;
 mod view;
@@ -32,6 +33,7 @@ use std::{
     sync::Arc,
 };
 
+use copy::copy;
 pub use shared::Shared;
 pub use slice::{SharedSlice, SharedSliceMut};
 pub use view::{StridedView, View, ViewSlice};
@@ -135,7 +137,7 @@ impl Region {
         // SAFETY: `place` checked that the destination lies inside the living region. A slice never
         // overlaps it: references to region bytes are handed out by `SharedSlice` alone, to a caller
         // that has promised that nobody else uses those bytes.
-        unsafe { to.as_ptr().copy_from_nonoverlapping(bytes.as_ptr(), bytes.len()) };
+        unsafe { copy(bytes.as_ptr(), to.as_ptr(), bytes.len()) };
         Ok(())
     }
 
@@ -147,7 +149,7 @@ impl Region {
     pub fn read(&self, offset: usize, into: &mut [u8]) -> Result<(), OutOfBounds> {
         let from = self.place::<u8>(offset, into.len())?;
         // SAFETY: as in `write`, in the other direction.
-        unsafe { into.as_mut_ptr().copy_from_nonoverlapping(from.as_ptr(), into.len()) };
+        unsafe { copy(from.as_ptr(), into.as_mut_ptr(), into.len()) };
         Ok(())
     }
 
@@ -155,7 +157,7 @@ impl Region {
     ///
     /// # Errors
     /// [`OutOfBounds`] where the region ends before that; `into` is unchanged then.
-    #[inline]
+    #[inline(always)]
     pub fn read_append(
         &self,
         offset: usize,
@@ -168,7 +170,7 @@ impl Region {
         // SAFETY: `reserve` made room for `len` bytes behind the length, and `place` checked the
         // source; the copy initialises exactly the bytes that the new length adds.
         unsafe {
-            spare.copy_from_nonoverlapping(from.as_ptr(), len);
+            copy(from.as_ptr(), spare, len);
             into.set_len(into.len() + len);
         }
         Ok(())

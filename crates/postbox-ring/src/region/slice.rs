@@ -7,7 +7,7 @@
 
 use std::{fmt, io, marker::PhantomData, ptr::NonNull};
 
-use super::{OutOfBounds, Region};
+use super::{OutOfBounds, Region, copy::copy};
 
 /// Bytes to be read, which other processes may be able to write.
 ///
@@ -77,7 +77,7 @@ impl<'a> SharedSlice<'a> {
         let from = place(self.at, self.len, offset, into.len())?;
         // SAFETY: `place` checked the source; what is copied to is a reference, which never lies in
         // a region, or in a buffer that is only read meanwhile.
-        unsafe { into.as_mut_ptr().copy_from_nonoverlapping(from.as_ptr(), into.len()) };
+        unsafe { copy(from.as_ptr(), into.as_mut_ptr(), into.len()) };
         Ok(())
     }
 
@@ -133,7 +133,7 @@ impl SharedSliceMut<'_> {
         let to = place(self.at, self.len, offset, bytes.len())?;
         // SAFETY: `place` checked the destination; what is copied from is a reference, which never lies
         // in a region, nor in a buffer that this borrows.
-        unsafe { to.as_ptr().copy_from_nonoverlapping(bytes.as_ptr(), bytes.len()) };
+        unsafe { copy(bytes.as_ptr(), to.as_ptr(), bytes.len()) };
         Ok(())
     }
 

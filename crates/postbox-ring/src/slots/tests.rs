@@ -214,10 +214,10 @@ fn nonsense_in_memory_is_an_error_and_never_a_panic() {
                     fresh.release(taken);
                 }
             }
-            if let Ok(mut sender) = SpscSender::attach(fresh.clone()) {
+            if let Ok(sender) = SpscSender::attach(fresh.clone()) {
                 let _ = sender.claim().map(|claim| sender.publish(claim));
             }
-            if let Ok(mut receiver) = SpscReceiver::attach(fresh.clone()) {
+            if let Ok(receiver) = SpscReceiver::attach(fresh.clone()) {
                 let _ = receiver.take().map(|taken| taken.map(|taken| receiver.release(taken)));
             }
         }
@@ -253,36 +253,36 @@ fn a_layout_that_makes_no_sense_is_refused() {
 #[test]
 fn an_spsc_end_goes_on_where_the_one_before_was_killed() {
     let (region, ring) = ring(3, 3);
-    let send = |sender: &mut SpscSender<MappedSlots>, value: u64| {
+    let send = |sender: &SpscSender<MappedSlots>, value: u64| {
         let claim = sender.claim()?;
         region.write(claim.body_offset(), &value.to_le_bytes()).unwrap();
         sender.publish(claim);
         Ok::<(), ClaimError>(())
     };
-    let mut sender = SpscSender::attach(ring.clone()).unwrap();
-    send(&mut sender, 1).unwrap();
+    let sender = SpscSender::attach(ring.clone()).unwrap();
+    send(&sender, 1).unwrap();
     let _killed_while_writing = sender.claim().unwrap();
     // Killed between the word and the tail.
     ring.memory.tail().store(0, Relaxed);
     assert_eq!(ring.len(), Ok(1));
-    let mut sender = SpscSender::attach(ring.clone()).unwrap();
-    send(&mut sender, 2).unwrap();
-    send(&mut sender, 3).unwrap();
-    assert_eq!(send(&mut sender, 4), Err(ClaimError::Full));
+    let sender = SpscSender::attach(ring.clone()).unwrap();
+    send(&sender, 2).unwrap();
+    send(&sender, 3).unwrap();
+    assert_eq!(send(&sender, 4), Err(ClaimError::Full));
 
-    let mut receiver = SpscReceiver::attach(ring.clone()).unwrap();
+    let receiver = SpscReceiver::attach(ring.clone()).unwrap();
     let taken = receiver.take().unwrap().unwrap();
     assert_eq!(value_of(&region, &taken), 1);
     // Killed before it moved the head: the entry is the next receiver's.
     drop(taken);
     assert_eq!(ring.len(), Ok(3));
-    let mut receiver = SpscReceiver::attach(ring.clone()).unwrap();
+    let receiver = SpscReceiver::attach(ring.clone()).unwrap();
     for value in 1..3 {
         let taken = receiver.take().unwrap().unwrap();
         assert_eq!(value_of(&region, &taken), value);
-        assert_eq!(send(&mut sender, 9), Err(ClaimError::Full), "nothing was released");
+        assert_eq!(send(&sender, 9), Err(ClaimError::Full), "nothing was released");
         receiver.release(taken);
-        send(&mut sender, value + 3).unwrap();
+        send(&sender, value + 3).unwrap();
     }
     for value in 3..6 {
         let taken = receiver.take().unwrap().unwrap();
@@ -298,9 +298,9 @@ fn what_an_spsc_receiver_released_last_stays_as_it_is() {
     // One slot more than may wait, withdrawn entries included.
     const WITHDRAWN: u64 = 2;
     let (region, ring) = ring(2 + WITHDRAWN as u32 + 1, 2);
-    let mut sender = SpscSender::attach(ring.clone()).unwrap();
-    let mut receiver = SpscReceiver::attach(ring.clone()).unwrap();
-    let mut send = |value: u64| {
+    let sender = SpscSender::attach(ring.clone()).unwrap();
+    let receiver = SpscReceiver::attach(ring.clone()).unwrap();
+    let send = |value: u64| {
         let claim = sender.claim()?;
         let position = claim.position();
         region.write(claim.body_offset(), &value.to_le_bytes()).unwrap();

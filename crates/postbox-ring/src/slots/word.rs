@@ -39,7 +39,7 @@ impl Position {
 
     /// The slot; not below the number of slots where the position came from hostile memory.
     #[inline]
-    pub(crate) const fn index(self) -> u32 {
+    pub const fn index(self) -> u32 {
         (self.0 & INDEX_MASK) as u32
     }
 

@@ -244,10 +244,14 @@ impl End {
     #[inline]
     pub(crate) fn was_awake(&self) {
         self.patience.was_awake();
-        let calls = self.awake_for.get().saturating_add(1);
-        self.awake_for.set(calls);
-        if calls == AWAKE {
-            self.stay_awake();
+        // Whatever is written for each message takes a place in the processor's store buffer, where slots wait for
+        // their lines: the fewer there are, the more slots are on their way at a time.
+        let calls = self.awake_for.get();
+        if calls < AWAKE {
+            self.awake_for.set(calls + 1);
+            if calls + 1 == AWAKE {
+                self.stay_awake();
+            }
         }
     }
 

@@ -18,7 +18,7 @@ use crate::error::{Fault, ReceiveError};
 use crate::mechanism::{Capacity, Mechanism, WaitStrategy};
 use crate::message::{Bytes, Message};
 use crate::peer::Peer;
-use crate::wait::Wait;
+use crate::wait::{FOREVER, Wait};
 use std::cell::RefCell;
 use std::marker::PhantomData;
 use std::ops::{Deref, DerefMut};
@@ -114,7 +114,7 @@ impl<T: Message> Receiver<T> {
     /// mailbox never `Disconnected`, but [`Destroyed`](ReceiveError::Destroyed), or
     /// [`Denied`](ReceiveError::Denied) when the right to receive was taken back.
     pub fn receive(&self) -> Result<Delivery<T>, ReceiveError> {
-        self.receive_with(&Wait::forever())
+        self.receive_with(FOREVER)
     }
 
     /// As [`receive`](Self::receive), for as long as `wait` says.
@@ -416,7 +416,7 @@ impl Receiver<Bytes> {
     ///
     /// Those of [`receive`](Self::receive).
     pub fn receive_into(&self, buffer: &mut Vec<u8>) -> Result<Peer, ReceiveError> {
-        self.receive_into_with(buffer, &Wait::forever())
+        self.receive_into_with(buffer, FOREVER)
     }
 
     /// As [`receive_into`](Self::receive_into), for as long as `wait` says.

@@ -16,7 +16,7 @@ use crate::error::{DeliverError, Fault, SendError, TooLarge, TrySendError};
 use crate::mechanism::{Capacity, Mechanism};
 use crate::message::Message;
 use crate::peer::Peer;
-use crate::wait::Wait;
+use crate::wait::{FOREVER, Wait};
 use postbox_ring::receipt::{Standing, Taker};
 use postbox_ring::sync::Ordering::SeqCst;
 use std::cell::RefCell;
@@ -96,7 +96,7 @@ impl<T: Message> Sender<T> {
     /// [`Destroyed`](SendError::Destroyed), or [`Denied`](SendError::Denied) when the right to send
     /// was taken back. Nothing was sent then.
     pub fn send(&self, message: &T::Borrowed) -> Result<(), SendError> {
-        self.send_with(message, &Wait::forever())
+        self.send_with(message, FOREVER)
     }
 
     /// As [`send`](Self::send), for as long as `wait` says.
@@ -126,7 +126,7 @@ impl<T: Message> Sender<T> {
     /// Those of [`send`](Self::send). No application has seen the message then, or ever will:
     /// sending it again cannot double it.
     pub fn deliver(&self, message: &T::Borrowed) -> Result<Receipt, DeliverError> {
-        self.deliver_with(message, &Wait::forever())
+        self.deliver_with(message, FOREVER)
     }
 
     /// As [`deliver`](Self::deliver), for as long as `wait` says.
@@ -203,8 +203,21 @@ impl<T: Message> Sender<T> {
         act: impl FnOnce(&[u8]) -> Result<R, E>,
     ) -> Result<R, E> {
         self.end.check().map_err(SendError::from)?;
+        if let Some(bytes) = T::as_bytes(message) {
+            return self.checked(bytes, act);
+        }
         let mut scratch = self.encoded.borrow_mut();
         let bytes = T::encode(message, &mut scratch).map_err(SendError::from)?;
+        self.checked(bytes, act)
+    }
+
+    /// Acts if a message may be that long.
+    #[inline(always)]
+    fn checked<R, E: From<SendError>>(
+        &self,
+        bytes: &[u8],
+        act: impl FnOnce(&[u8]) -> Result<R, E>,
+    ) -> Result<R, E> {
         let config = &self.end.channel.config;
         if !config.allows(bytes.len()) {
             let fixed = config.fixed_size.is_some();

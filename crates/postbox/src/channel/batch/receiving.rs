@@ -6,7 +6,7 @@ use crate::channel::floor::Floor;
 use crate::channel::{Delivery, Receiver};
 use crate::error::ReceiveError;
 use crate::message::{Bytes, Message};
-use crate::wait::Wait;
+use crate::wait::{FOREVER, Wait};
 use std::ops::ControlFlow;
 
 impl<T: Message> Receiver<T> {
@@ -17,7 +17,7 @@ impl<T: Message> Receiver<T> {
     /// Those of [`receive`](Self::receive), if not even one came. An error after the first ends
     /// the batch, and is what the next call returns.
     pub fn receive_batch(&self, most: usize) -> Result<Vec<Delivery<T>>, ReceiveError> {
-        self.receive_batch_with(most, &Wait::forever())
+        self.receive_batch_with(most, FOREVER)
     }
 
     /// As [`receive_batch`](Self::receive_batch), for as long as `wait` says.
@@ -120,7 +120,7 @@ impl Receiver<Bytes> {
         batch: &mut Batch,
         most: usize,
     ) -> Result<usize, ReceiveError> {
-        self.receive_batch_into_with(batch, most, &Wait::forever())
+        self.receive_batch_into_with(batch, most, FOREVER)
     }
 
     /// As [`receive_batch_into`](Self::receive_batch_into), for as long as `wait` says.

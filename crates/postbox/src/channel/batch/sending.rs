@@ -5,7 +5,7 @@ use crate::channel::{Carrier, Channel, Sender};
 use crate::error::{SendBatchError, SendError, TooLarge, TrySendError};
 use crate::mechanism::{Capacity, WaitStrategy};
 use crate::message::Message;
-use crate::wait::Wait;
+use crate::wait::{FOREVER, Wait};
 use postbox_sys::cpu;
 use std::cell::Cell;
 
@@ -93,7 +93,7 @@ impl<T: Message> Sender<T> {
     where
         T::Borrowed: 'm,
     {
-        self.send_batch_with(messages, &Wait::forever())
+        self.send_batch_with(messages, FOREVER)
     }
 
     /// As [`send_batch`](Self::send_batch), for as long as `wait` says.

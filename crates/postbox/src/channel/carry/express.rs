@@ -46,8 +46,7 @@ impl Channel {
     /// The same, and nobody is told.
     #[inline(always)]
     pub(super) fn put_express(&self, end: &End, outbox: &Outbox, message: &[u8]) -> bool {
-        let Ok(mut single) = outbox.single.try_borrow_mut() else { return false };
-        let Some(solo) = &mut *single else { return false };
+        let Some(solo) = outbox.single.get() else { return false };
         let Some(claim) = solo.sender.claim_at_once() else { return false };
         if claim.body_len() < HEADER + message.len() {
             return false;
@@ -65,8 +64,7 @@ impl Channel {
     /// [express](Channel::express) channel.
     #[inline(always)]
     pub(crate) fn receive_slot(&self, end: &End, inbox: &Inbox, into: &mut Vec<u8>) -> Express {
-        let mut single = inbox.single.borrow_mut();
-        let Some(receiver) = &mut *single else { return Express::LongWay };
+        let Some(receiver) = inbox.single.get() else { return Express::LongWay };
         let (taken, sender_pid, lies) = match self.look_for_plain(end, receiver) {
             Ok(Some(found)) => found,
             Ok(None) => return Express::Nothing,
@@ -84,7 +82,7 @@ impl Channel {
     pub(super) fn look_for_plain(
         &self,
         end: &End,
-        receiver: &mut SpscReceiver<MappedSlots>,
+        receiver: &SpscReceiver<MappedSlots>,
     ) -> Result<Option<(Taken, u32, InSlot)>, Unusual> {
         if end.guarded {
             return Err(Unusual);
@@ -108,7 +106,7 @@ impl Channel {
     pub(super) fn took_plain(
         &self,
         end: &End,
-        receiver: &mut SpscReceiver<MappedSlots>,
+        receiver: &SpscReceiver<MappedSlots>,
         taken: Taken,
         lies: InSlot,
     ) {

@@ -47,7 +47,7 @@ use postbox_ring::spsc::SpscReceiver;
 use postbox_ring::sync::Ordering::{Relaxed, SeqCst};
 use postbox_ring::sync::fence;
 use postbox_steps::{ARMED, Step, at};
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 
 /// A receiver looks so often, among the times that there was nothing, whether the count of offers is right.
 const RIGHT_EVERY: u32 = if ARMED { 2 } else { 64 };
@@ -58,7 +58,7 @@ pub(crate) struct Outbox {
     /// The limit of tickets that it saw last.
     limit: Cell<u64>,
     cache: Cell<ClaimCache>,
-    single: RefCell<Option<Solo>>,
+    single: OnceCell<Solo>,
     entry: RefCell<Vec<u8>>,
     /// Messages that are to share a packet; empty but in the middle of a batch.
     gathered: RefCell<Gathered>,
@@ -78,7 +78,7 @@ impl Outbox {
 
 /// What a receiving end keeps between messages.
 pub(crate) struct Inbox {
-    single: RefCell<Option<SpscReceiver<MappedSlots>>>,
+    single: OnceCell<SpscReceiver<MappedSlots>>,
     entry: RefCell<Vec<u8>>,
     /// Whether there may be something that comes before the kernel object; see [`held`].
     ahead: Cell<bool>,
@@ -103,7 +103,7 @@ impl Inbox {
 impl Default for Inbox {
     fn default() -> Self {
         Inbox {
-            single: RefCell::default(),
+            single: OnceCell::new(),
             entry: RefCell::default(),
             // Whoever had the end before may have left something there.
             ahead: Cell::new(true),

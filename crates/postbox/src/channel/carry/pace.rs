@@ -9,8 +9,9 @@ use postbox_ring::Corrupt;
 use postbox_ring::slots::{Claim, MappedSlots, SlotRing};
 use postbox_ring::spsc::SpscSender;
 use postbox_sys::clock;
+use std::cell::Cell;
 
-/// The pace is taken every so many messages.
+/// The pace is taken every so many messages, or a few more where the ring begins anew: a power of two.
 const EVERY: u32 = 32;
 /// Messages less far than this from one to the next on average, in nanoseconds, are a stream. It is several times the
 /// price of a message, and an answer takes longer: two trips between cores, of two cache lines each.
@@ -24,47 +25,42 @@ pub(super) struct Solo {
 
 impl Solo {
     pub(super) fn attach(ring: SlotRing) -> Result<Solo, Corrupt> {
-        Ok(Solo { sender: SpscSender::attach(ring)?, pace: Pace::new() })
+        Ok(Solo { sender: SpscSender::attach(ring)?, pace: Pace::default() })
     }
 
     /// As [`SpscSender::publish`]; in a stream a slot is fetched for what comes.
     #[inline(always)]
-    pub(super) fn publish(&mut self, claim: Claim) {
+    pub(super) fn publish(&self, claim: Claim) {
+        let index = claim.position().index();
         self.sender.publish(claim);
-        if self.pace.is_stream(clock::now) {
+        if self.pace.is_stream(index, clock::now) {
             self.sender.fetch_ahead();
         }
     }
 }
 
 /// How closely messages follow each other.
+#[derive(Default)]
 struct Pace {
-    /// Messages until it is taken again.
-    left: u32,
     /// When it was taken last, in nanoseconds.
-    since: u64,
-    streams: bool,
+    since: Cell<u64>,
+    streams: Cell<bool>,
 }
 
 impl Pace {
-    fn new() -> Self {
-        Pace { left: EVERY, since: 0, streams: false }
-    }
-
-    /// One message more; whether they are a stream.
+    /// One message more, into that slot of the ring; whether they are a stream.
     #[inline(always)]
-    fn is_stream(&mut self, now: impl FnOnce() -> u64) -> bool {
-        self.left -= 1;
-        if self.left == 0 {
+    fn is_stream(&self, index: u32, now: impl FnOnce() -> u64) -> bool {
+        if index % EVERY == EVERY - 1 {
             self.take(now());
         }
-        self.streams
+        self.streams.get()
     }
 
     #[inline(never)]
-    fn take(&mut self, now: u64) {
-        self.streams = now.wrapping_sub(self.since) < u64::from(EVERY) * STREAM;
-        (self.left, self.since) = (EVERY, now);
+    fn take(&self, now: u64) {
+        self.streams.set(now.wrapping_sub(self.since.get()) < u64::from(EVERY) * STREAM);
+        self.since.set(now);
     }
 }
 
@@ -74,12 +70,12 @@ mod tests {
 
     #[test]
     fn messages_are_a_stream_as_long_as_they_follow_each_other_closely() {
-        let (mut pace, mut time) = (Pace::new(), 1 << 40);
+        let (pace, mut time) = (Pace::default(), 1 << 40);
         let mut run = |apart: u64| {
             let all: Vec<bool> = (0..EVERY)
-                .map(|_| {
+                .map(|index| {
                     time += apart;
-                    pace.is_stream(|| time)
+                    pace.is_stream(index, || time)
                 })
                 .collect();
             let (last, before) = all.split_last().unwrap();

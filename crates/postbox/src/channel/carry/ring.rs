@@ -135,13 +135,13 @@ impl Channel {
             written.map_err(|_| Fault::Corrupt("a slot lies outside the memory"))
         };
         if self.config.form == Form::OneToOne {
-            let mut single = outbox.single.borrow_mut();
-            let solo = match &mut *single {
+            let solo = match outbox.single.get() {
                 Some(solo) => solo,
-                none => none.insert(
-                    Solo::attach(ring.clone())
-                        .map_err(|_| Fault::Corrupt("the ring's words make no sense"))?,
-                ),
+                None => {
+                    let solo = Solo::attach(ring.clone())
+                        .map_err(|_| Fault::Corrupt("the ring's words make no sense"))?;
+                    outbox.single.get_or_init(|| solo)
+                }
             };
             let claim = solo.sender.claim().map_err(refuse)?;
             write(&claim)?;
@@ -266,10 +266,12 @@ impl Channel {
     ) -> Result<(Option<Taken>, bool), Fault> {
         let corrupt = |_| Fault::Corrupt("the ring's words make no sense");
         if self.config.form == Form::OneToOne {
-            let mut single = inbox.single.borrow_mut();
-            let receiver = match &mut *single {
+            let receiver = match inbox.single.get() {
                 Some(receiver) => receiver,
-                none => none.insert(SpscReceiver::attach(ring.clone()).map_err(corrupt)?),
+                None => {
+                    let receiver = SpscReceiver::attach(ring.clone()).map_err(corrupt)?;
+                    inbox.single.get_or_init(|| receiver)
+                }
             };
             return Ok((receiver.take().map_err(corrupt)?, false));
         }
@@ -319,7 +321,7 @@ impl Channel {
 /// Gives a slot back.
 #[inline(always)]
 fn release(ring: &SlotRing, inbox: &Inbox, taken: Taken) {
-    match &mut *inbox.single.borrow_mut() {
+    match inbox.single.get() {
         Some(single) => single.release(taken),
         None => ring.release(taken),
     }

@@ -57,8 +57,7 @@ impl Channel {
         if !self.express {
             return None;
         }
-        let mut single = outbox.single.borrow_mut();
-        let claim = single.as_mut()?.sender.claim().ok()?;
+        let claim = outbox.single.get()?.sender.claim().ok()?;
         let room = claim.body_len();
         let begin = begin(len, room);
         (begin + len <= room).then(|| InSlot { at: claim.body_offset() + begin, len })
@@ -73,9 +72,9 @@ impl Channel {
         lies: InSlot,
         len: usize,
     ) -> Result<(), Fault> {
-        let mut single = outbox.single.borrow_mut();
         // The same as when it was lent: its end has been borrowed since.
-        let claimed = single.as_mut().and_then(|solo| Some((solo.sender.claim_at_once()?, solo)));
+        let claimed =
+            outbox.single.get().and_then(|solo| Some((solo.sender.claim_at_once()?, solo)));
         let (claim, solo) = claimed.ok_or(Fault::Corrupt("a slot that was lent is gone"))?;
         let mut header = Envelope::plain_header(end.pid(), len as u32);
         if lies.at != claim.body_offset() + HEADER {
@@ -95,8 +94,7 @@ impl Channel {
         if !self.express {
             return Express::LongWay;
         }
-        let mut single = inbox.single.borrow_mut();
-        let Some(receiver) = &mut *single else { return Express::LongWay };
+        let Some(receiver) = inbox.single.get() else { return Express::LongWay };
         match self.look_for_plain(end, receiver) {
             Ok(Some((taken, sender_pid, lies))) => {
                 self.took_plain(end, receiver, taken, lies);

@@ -7,7 +7,7 @@ use crate::channel::spool::Body;
 use crate::error::ReceiveError;
 use crate::message::Bytes;
 use crate::peer::Peer;
-use crate::wait::Wait;
+use crate::wait::{FOREVER, Wait};
 use postbox_ring::region::SharedSlice;
 use std::fmt;
 
@@ -69,7 +69,7 @@ impl Receiver<Bytes> {
     /// Those of [`receive`](Self::receive).
     #[inline]
     pub fn receive_in_place(&mut self) -> Result<InPlace<'_>, ReceiveError> {
-        self.receive_in_place_with(&Wait::forever())
+        self.receive_in_place_with(FOREVER)
     }
 
     /// As [`receive_in_place`](Self::receive_in_place), for as long as `wait` says.

@@ -6,7 +6,7 @@ use crate::channel::carry::InSlot;
 use crate::channel::spool::Body;
 use crate::error::{DeliverError, SendError, TooLarge, TrySendError};
 use crate::message::Bytes;
-use crate::wait::Wait;
+use crate::wait::{FOREVER, Wait};
 use postbox_ring::region::{SharedSlice, SharedSliceMut};
 use std::fmt;
 
@@ -83,7 +83,7 @@ impl Sender<Bytes> {
     /// Those of [`send`](Self::send).
     #[inline]
     pub fn loan(&mut self, len: usize) -> Result<Loan<'_>, SendError> {
-        self.loan_with(len, &Wait::forever())
+        self.loan_with(len, FOREVER)
     }
 
     /// As [`loan`](Self::loan), for as long as `wait` says.
@@ -244,7 +244,7 @@ impl Loan<'_> {
     /// Those of [`Sender::send`]. Nothing was sent, and the loan is given back.
     #[inline]
     pub fn send(self) -> Result<(), SendError> {
-        self.send_with(&Wait::forever())
+        self.send_with(FOREVER)
     }
 
     /// As [`send`](Self::send), for as long as `wait` says.
@@ -286,7 +286,7 @@ impl Loan<'_> {
     ///
     /// Those of [`Sender::deliver`]. The loan is given back.
     pub fn deliver(self) -> Result<Receipt, DeliverError> {
-        self.deliver_with(&Wait::forever())
+        self.deliver_with(FOREVER)
     }
 
     /// As [`deliver`](Self::deliver), for as long as `wait` says.
@@ -344,9 +344,12 @@ impl Loan<'_> {
     /// Sends what was written in a slot, for which there is room.
     #[inline(always)]
     fn push_slot(&mut self) -> Result<(), SendError> {
-        let Sender { end, outbox, lent: Lent { room, len }, .. } = &*self.sender;
-        let (Room::Slot(lies), len) = (room, *len) else { return Ok(()) };
         self.sender.has_receivers()?;
+        let Sender { end, outbox, lent: Lent { room: Room::Slot(lies), len }, .. } = &*self.sender
+        else {
+            return Ok(());
+        };
+        let len = *len;
         end.channel.push_slot_lent(end, outbox, *lies, len)?;
         end.count_message(len);
         end.was_awake();
