@@ -6,6 +6,8 @@ use nix::unistd::Pid;
 use std::hint::spin_loop;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+pub use crate::vendor::reading_leaves_lines;
+
 /// Pins the calling thread to processor `cpu`.
 ///
 /// See [`sched_setaffinity(2)`](https://man7.org/linux/man-pages/man2/sched_setaffinity.2.html).

@@ -47,6 +47,7 @@ pub mod wipe_on_fork;
 
 mod calls;
 mod proc_file;
+mod vendor;
 
 pub use nix::Result;
 pub use nix::errno::Errno;

@@ -35,6 +35,8 @@ pub(crate) struct Patience {
 /// comes in numbers, so who waits for it can look still less often. Where there may be many, others look, too.
 const BREATHS_FOR_MESSAGE: u32 = 3;
 const BREATHS_FOR_TWO: u32 = 2;
+/// Where a look leaves the line to the sender, who need not be spared it.
+const BREATHS_WHERE_LINES_STAY: u32 = 1;
 const BREATHS_FOR_ROOM: u32 = 4;
 
 /// Lets the other side work between two attempts.
@@ -43,7 +45,11 @@ pub(crate) fn pause(channel: &Channel, awaited: Awaited) {
     match (&channel.carrier, awaited) {
         (Carrier::Kernel(_), _) => std::hint::spin_loop(),
         (Carrier::Ring(_), Awaited::Message | Awaited::Receipt) => {
-            cpu::breathe(if channel.one_to_one { BREATHS_FOR_TWO } else { BREATHS_FOR_MESSAGE })
+            cpu::breathe(match channel.one_to_one {
+                true if cpu::reading_leaves_lines() => BREATHS_WHERE_LINES_STAY,
+                true => BREATHS_FOR_TWO,
+                false => BREATHS_FOR_MESSAGE,
+            })
         }
         (Carrier::Ring(_), _) => cpu::breathe(BREATHS_FOR_ROOM),
     }
@@ -103,7 +109,10 @@ impl Patience {
     /// A call was done without sleeping.
     #[inline]
     pub(crate) fn was_awake(&self) {
-        self.slept.set(0);
+        // Asked first, since it mostly is: see `End::was_awake`.
+        if self.slept.get() != 0 {
+            self.slept.set(0);
+        }
     }
 
     /// Spinning paid: next time as long as it takes. It did not: next time half as long.
