@@ -4,15 +4,14 @@
 
 use std::sync::LazyLock;
 
-/// Whether a core that reads a line which another has written leaves it to that one to be written again.
+/// Whether a look at a cache line hardly delays another core that is about to write it.
 ///
-/// So it is in AMD's processors, where the writer stays the line's owner (the O of MOESI). In others the reader takes
-/// it along, and to write it again is to fetch it back.
+/// As measured: what two cores write to each other in a line each takes 1.6 times as long on AMD's as in one line to and
+/// fro, and 2.2 times on Intel's, where the one who looks seems to take the line along.
 #[inline]
-pub fn reading_leaves_lines() -> bool {
-    static LEAVES: LazyLock<bool> =
-        LazyLock::new(|| vendor().is_some_and(|v| VENDORS.contains(&v)));
-    *LEAVES
+pub fn looks_are_cheap() -> bool {
+    static CHEAP: LazyLock<bool> = LazyLock::new(|| vendor().is_some_and(|v| VENDORS.contains(&v)));
+    *CHEAP
 }
 
 const VENDORS: [[u8; 12]; 2] = [*b"AuthenticAMD", *b"HygonGenuine"];
@@ -40,12 +39,12 @@ mod tests {
     use super::*;
 
     #[test]
-    #[cfg(target_arch = "x86_64")]
+    #[cfg(all(target_arch = "x86_64", not(miri)))]
     fn the_processor_has_the_maker_that_the_kernel_names() {
         let cpus = std::fs::read_to_string("/proc/cpuinfo").unwrap();
         let named = cpus.lines().find(|line| line.starts_with("vendor_id")).unwrap();
         let vendor = vendor().unwrap();
         assert!(named.ends_with(std::str::from_utf8(&vendor).unwrap()), "{named}");
-        assert_eq!(reading_leaves_lines(), VENDORS.contains(&vendor));
+        assert_eq!(looks_are_cheap(), VENDORS.contains(&vendor));
     }
 }

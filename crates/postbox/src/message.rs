@@ -29,7 +29,7 @@ pub trait Message: Sized {
     /// The bytes themselves, where they are the message.
     #[doc(hidden)]
     #[inline(always)]
-    fn as_bytes(_: &Self::Borrowed) -> Option<&[u8]> {
+    fn bare(_: &Self::Borrowed) -> Option<&[u8]> {
         None
     }
 
@@ -193,7 +193,7 @@ impl Message for Bytes {
     }
 
     #[inline(always)]
-    fn as_bytes(message: &[u8]) -> Option<&[u8]> {
+    fn bare(message: &[u8]) -> Option<&[u8]> {
         Some(message)
     }
 

@@ -38,7 +38,8 @@ pub enum Restart {
     WhenEmpty,
     /// When the start is free, and as many runs as long as the one that is claimed fit before it. Until
     /// everything before the restart is freed again, the log holds no more than was used of the circle, and may seem
-    /// full though little of that is in use: `behind` is how many runs are sure to find room at a time.
+    /// full though little of that is in use: `behind` is how many runs
+    /// of one length that are released in order find room at a time.
     WhenStartIsFree {
         /// So many.
         behind: u32,

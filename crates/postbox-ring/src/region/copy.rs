@@ -2,7 +2,7 @@
 
 use core::ptr::copy_nonoverlapping;
 
-/// Copies `len` bytes. Up to 64 it takes no call: pieces of 16 from the start, and one up to the end, which overlaps
+/// Copies `len` bytes; from 8 to 64 without a call: in pieces of 16, or 8, from the start, and one up to the end that may overlap
 /// the last of them.
 ///
 /// # Safety

@@ -88,7 +88,7 @@ impl<'a> SharedSlice<'a> {
         // SAFETY: `reserve` made room behind the length, and the copy initialises exactly the bytes
         // that the new length adds; the source is as in `copy_to`.
         unsafe {
-            spare.copy_from_nonoverlapping(self.at.as_ptr(), self.len);
+            copy(self.at.as_ptr(), spare, self.len);
             into.set_len(into.len() + self.len);
         }
     }

@@ -54,7 +54,7 @@ pub(crate) struct End {
     pub(crate) awaits: Cell<Awaited>,
     /// The offer whose receipt it waits for.
     pub(crate) offering: Cell<Option<CellRef>>,
-    /// Calls since the last one that slept.
+    /// Calls since the last one that slept, up to [`AWAKE`].
     pub(crate) awake_for: Cell<u32>,
     /// When this end last looked for deaths, in nanoseconds of the coarse clock.
     looked: Cell<u64>,

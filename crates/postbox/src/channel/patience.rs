@@ -35,8 +35,8 @@ pub(crate) struct Patience {
 /// comes in numbers, so who waits for it can look still less often. Where there may be many, others look, too.
 const BREATHS_FOR_MESSAGE: u32 = 3;
 const BREATHS_FOR_TWO: u32 = 2;
-/// Where a look leaves the line to the sender, who need not be spared it.
-const BREATHS_WHERE_LINES_STAY: u32 = 1;
+/// The same where the sender need not be spared the look.
+const BREATHS_WHERE_CHEAP: u32 = 1;
 const BREATHS_FOR_ROOM: u32 = 4;
 
 /// Lets the other side work between two attempts.
@@ -46,7 +46,7 @@ pub(crate) fn pause(channel: &Channel, awaited: Awaited) {
         (Carrier::Kernel(_), _) => std::hint::spin_loop(),
         (Carrier::Ring(_), Awaited::Message | Awaited::Receipt) => {
             cpu::breathe(match channel.one_to_one {
-                true if cpu::reading_leaves_lines() => BREATHS_WHERE_LINES_STAY,
+                true if cpu::looks_are_cheap() => BREATHS_WHERE_CHEAP,
                 true => BREATHS_FOR_TWO,
                 false => BREATHS_FOR_MESSAGE,
             })
@@ -55,11 +55,16 @@ pub(crate) fn pause(channel: &Channel, awaited: Awaited) {
     }
 }
 
-/// How often `Adaptive` tries there at most.
-pub(crate) fn most_spins(carrier: &Carrier) -> u32 {
-    match carrier {
-        Carrier::Ring(_) => MOST_SPINS_RING,
-        Carrier::Kernel(_) => MOST_SPINS_KERNEL,
+/// How often `Adaptive` tries there at most: as long, where it tries more often.
+pub(crate) fn most_spins(channel: &Channel, awaited: Awaited) -> u32 {
+    match (&channel.carrier, awaited) {
+        (Carrier::Kernel(_), _) => MOST_SPINS_KERNEL,
+        (Carrier::Ring(_), Awaited::Message | Awaited::Receipt)
+            if channel.one_to_one && cpu::looks_are_cheap() =>
+        {
+            MOST_SPINS_RING * BREATHS_FOR_TWO / BREATHS_WHERE_CHEAP
+        }
+        (Carrier::Ring(_), _) => MOST_SPINS_RING,
     }
 }
 

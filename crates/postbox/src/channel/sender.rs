@@ -203,29 +203,37 @@ impl<T: Message> Sender<T> {
         act: impl FnOnce(&[u8]) -> Result<R, E>,
     ) -> Result<R, E> {
         self.end.check().map_err(SendError::from)?;
-        if let Some(bytes) = T::as_bytes(message) {
-            return self.checked(bytes, act);
-        }
-        let mut scratch = self.encoded.borrow_mut();
-        let bytes = T::encode(message, &mut scratch).map_err(SendError::from)?;
-        self.checked(bytes, act)
+        self.with_bytes(message, |bytes| {
+            self.end.look_around().map_err(SendError::from)?;
+            act(bytes)
+        })?
     }
 
-    /// Acts if a message may be that long.
+    /// The message's bytes, if it may be that long.
     #[inline(always)]
-    fn checked<R, E: From<SendError>>(
+    pub(super) fn with_bytes<R>(
         &self,
-        bytes: &[u8],
-        act: impl FnOnce(&[u8]) -> Result<R, E>,
-    ) -> Result<R, E> {
-        let config = &self.end.channel.config;
-        if !config.allows(bytes.len()) {
-            let fixed = config.fixed_size.is_some();
-            let too_large = TooLarge { len: bytes.len(), max: config.max_message, fixed };
-            return Err(SendError::from(too_large).into());
+        message: &T::Borrowed,
+        act: impl FnOnce(&[u8]) -> R,
+    ) -> Result<R, SendError> {
+        if let Some(bytes) = T::bare(message) {
+            self.allows(bytes.len())?;
+            return Ok(act(bytes));
         }
-        self.end.look_around().map_err(SendError::from)?;
-        act(bytes)
+        let mut scratch = self.encoded.borrow_mut();
+        let bytes = T::encode(message, &mut scratch)?;
+        self.allows(bytes.len())?;
+        Ok(act(bytes))
+    }
+
+    #[inline(always)]
+    fn allows(&self, len: usize) -> Result<(), SendError> {
+        let config = &self.end.channel.config;
+        if config.allows(len) {
+            return Ok(());
+        }
+        let fixed = config.fixed_size.is_some();
+        Err(TooLarge { len, max: config.max_message, fixed }.into())
     }
 
     fn has_receivers(&self) -> Result<(), SendError> {

@@ -129,7 +129,7 @@ impl End {
         if let Some(ended) = wait.over() {
             return Err(ended.into());
         }
-        let spins = self.patience.spins(patience::most_spins(&self.channel.carrier));
+        let spins = self.patience.spins(patience::most_spins(&self.channel, self.awaits.get()));
         let mut spun = 0;
         let mut looked = clock::coarse();
         while spun < spins {

@@ -2,7 +2,7 @@
 
 use crate::channel::carry::{Gathered, Went};
 use crate::channel::{Carrier, Channel, Sender};
-use crate::error::{SendBatchError, SendError, TooLarge, TrySendError};
+use crate::error::{SendBatchError, SendError, TrySendError};
 use crate::mechanism::{Capacity, WaitStrategy};
 use crate::message::Message;
 use crate::wait::{FOREVER, Wait};
@@ -265,23 +265,6 @@ impl<T: Message> Sender<T> {
     fn add(&self, message: &T::Borrowed, gathered: &mut Gathered) -> Result<bool, SendError> {
         let limit = self.end.channel.config.entry_limit;
         self.with_bytes(message, |bytes| gathered.add(bytes, limit))
-    }
-
-    /// The message's bytes, if it may be that long.
-    #[inline]
-    fn with_bytes<R>(
-        &self,
-        message: &T::Borrowed,
-        act: impl FnOnce(&[u8]) -> R,
-    ) -> Result<R, SendError> {
-        let mut scratch = self.encoded.borrow_mut();
-        let bytes = T::encode(message, &mut scratch)?;
-        let config = &self.end.channel.config;
-        if !config.allows(bytes.len()) {
-            let fixed = config.fixed_size.is_some();
-            return Err(TooLarge { len: bytes.len(), max: config.max_message, fixed }.into());
-        }
-        Ok(act(bytes))
     }
 
     /// Sends what was gathered; false if the channel is full and nobody was to wait.

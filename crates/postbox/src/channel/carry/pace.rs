@@ -11,7 +11,7 @@ use postbox_ring::spsc::SpscSender;
 use postbox_sys::clock;
 use std::cell::Cell;
 
-/// The pace is taken every so many messages, or a few more where the ring begins anew: a power of two.
+/// The pace is taken of so many messages between two slots of a lap. Rings have room for two such runs at least.
 const EVERY: u32 = 32;
 /// Messages less far than this from one to the next on average, in nanoseconds, are a stream. It is several times the
 /// price of a message, and an answer takes longer: two trips between cores, of two cache lines each.
@@ -52,14 +52,17 @@ impl Pace {
     #[inline(always)]
     fn is_stream(&self, index: u32, now: impl FnOnce() -> u64) -> bool {
         if index % EVERY == EVERY - 1 {
-            self.take(now());
+            self.take(index, now());
         }
         self.streams.get()
     }
 
     #[inline(never)]
-    fn take(&self, now: u64) {
-        self.streams.set(now.wrapping_sub(self.since.get()) < u64::from(EVERY) * STREAM);
+    fn take(&self, index: u32, now: u64) {
+        // The first of a lap only begins: there may be more slots behind the last one.
+        if index >= EVERY {
+            self.streams.set(now.wrapping_sub(self.since.get()) < u64::from(EVERY) * STREAM);
+        }
         self.since.set(now);
     }
 }
@@ -71,22 +74,24 @@ mod tests {
     #[test]
     fn messages_are_a_stream_as_long_as_they_follow_each_other_closely() {
         let (pace, mut time) = (Pace::default(), 1 << 40);
-        let mut run = |apart: u64| {
-            let all: Vec<bool> = (0..EVERY)
-                .map(|index| {
-                    time += apart;
-                    pace.is_stream(index, || time)
-                })
-                .collect();
-            let (last, before) = all.split_last().unwrap();
-            assert!(before.iter().all(|streams| *streams == before[0]), "it is taken at the end");
-            (before[0], *last)
+        // A lap of a ring whose slots are no multiple of it: what they were taken for from each mark on.
+        let mut lap = |apart: u64| {
+            let mut seen = (0..3 * EVERY - 1).map(|index| {
+                time += apart;
+                pace.is_stream(index, || time)
+            });
+            let before = seen.by_ref().take(2 * EVERY as usize - 1).collect::<Vec<_>>();
+            let after = seen.collect::<Vec<_>>();
+            for part in [&before, &after] {
+                assert!(part.iter().all(|streams| *streams == part[0]), "judged in between");
+            }
+            (before[0], after[0])
         };
-        assert_eq!(run(1), (false, false), "nothing is known of the first ones");
-        assert_eq!(run(STREAM - 1), (false, true));
-        assert_eq!(run(STREAM), (true, false));
-        assert_eq!(run(10_000_000), (false, false));
-        assert_eq!(run(30), (false, true));
-        assert_eq!(run(30), (true, true));
+        assert_eq!(lap(STREAM - 1), (false, true), "nothing is known of the first ones");
+        assert_eq!(lap(STREAM - 1), (true, true), "however many slots end a lap");
+        assert_eq!(lap(STREAM), (true, false));
+        assert_eq!(lap(10_000_000), (false, false));
+        assert_eq!(lap(30), (false, true));
+        assert_eq!(lap(30), (true, true));
     }
 }

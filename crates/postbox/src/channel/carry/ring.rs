@@ -15,6 +15,7 @@ use postbox_ring::OutOfBounds;
 use postbox_ring::slots::{Claim, ClaimError, Position, SlotRing, Take, Taken};
 use postbox_ring::spsc::SpscReceiver;
 use postbox_steps::{Step, at};
+use std::cell::OnceCell;
 
 impl Channel {
     #[inline(always)]
@@ -135,14 +136,8 @@ impl Channel {
             written.map_err(|_| Fault::Corrupt("a slot lies outside the memory"))
         };
         if self.config.form == Form::OneToOne {
-            let solo = match outbox.single.get() {
-                Some(solo) => solo,
-                None => {
-                    let solo = Solo::attach(ring.clone())
-                        .map_err(|_| Fault::Corrupt("the ring's words make no sense"))?;
-                    outbox.single.get_or_init(|| solo)
-                }
-            };
+            let solo = got_or_made(&outbox.single, || Solo::attach(ring.clone()))
+                .map_err(|_| Fault::Corrupt("the ring's words make no sense"))?;
             let claim = solo.sender.claim().map_err(refuse)?;
             write(&claim)?;
             at(Step::SlotWritten);
@@ -266,13 +261,8 @@ impl Channel {
     ) -> Result<(Option<Taken>, bool), Fault> {
         let corrupt = |_| Fault::Corrupt("the ring's words make no sense");
         if self.config.form == Form::OneToOne {
-            let receiver = match inbox.single.get() {
-                Some(receiver) => receiver,
-                None => {
-                    let receiver = SpscReceiver::attach(ring.clone()).map_err(corrupt)?;
-                    inbox.single.get_or_init(|| receiver)
-                }
-            };
+            let receiver = got_or_made(&inbox.single, || SpscReceiver::attach(ring.clone()));
+            let receiver = receiver.map_err(corrupt)?;
             return Ok((receiver.take().map_err(corrupt)?, false));
         }
         Ok(match ring.take(end.seat.index).map_err(corrupt)? {
@@ -324,5 +314,14 @@ fn release(ring: &SlotRing, inbox: &Inbox, taken: Taken) {
     match inbox.single.get() {
         Some(single) => single.release(taken),
         None => ring.release(taken),
+    }
+}
+
+/// What the cell holds, from now on at the latest.
+#[inline(always)]
+fn got_or_made<T, E>(cell: &OnceCell<T>, make: impl FnOnce() -> Result<T, E>) -> Result<&T, E> {
+    match cell.get() {
+        Some(held) => Ok(held),
+        None => make().map(|made| cell.get_or_init(|| made)),
     }
 }

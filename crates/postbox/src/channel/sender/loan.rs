@@ -4,7 +4,7 @@ use super::{Receipt, Sender};
 use crate::channel::Awaited;
 use crate::channel::carry::InSlot;
 use crate::channel::spool::Body;
-use crate::error::{DeliverError, SendError, TooLarge, TrySendError};
+use crate::error::{DeliverError, SendError, TrySendError};
 use crate::message::Bytes;
 use crate::wait::{FOREVER, Wait};
 use postbox_ring::region::{SharedSlice, SharedSliceMut};
@@ -163,11 +163,7 @@ impl Sender<Bytes> {
     #[inline]
     fn may_send(&self, len: usize) -> Result<(), SendError> {
         self.end.check()?;
-        let config = &self.end.channel.config;
-        if !config.allows(len) {
-            let fixed = config.fixed_size.is_some();
-            return Err(TooLarge { len, max: config.max_message, fixed }.into());
-        }
+        self.allows(len)?;
         Ok(self.end.look_around()?)
     }
 
