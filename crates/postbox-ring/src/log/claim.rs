@@ -86,10 +86,10 @@ impl<M: LogMemory> Runs<M> {
         // The units jumped over count as used until `free` passes them, so that behind a backlog a
         // jump may make the log seem full long before it is.
         let may_restart = match self.memory.restart() {
-            Restart::WhenEmpty => free == tail,
+            _ if free == tail => true,
+            Restart::WhenEmpty => false,
             Restart::WhenStartIsFree { behind } => {
-                let far = u64::from(index) >= u64::from(behind) * u64::from(units);
-                start_is_free && far || free == tail
+                start_is_free && u64::from(index) >= u64::from(behind) * u64::from(units)
             }
         };
         Ok(if units > rest {

@@ -36,12 +36,11 @@ pub struct LogLayout {
 pub enum Restart {
     /// When nothing is in use: the log never seems full before it is.
     WhenEmpty,
-    /// When the start is free, and as many runs as long as the one that is claimed fit before it. Until
-    /// everything before the restart is freed again, the log holds no more than was used of the circle, and may seem
-    /// full though little of that is in use: `behind` is how many runs
-    /// of one length that are released in order find room at a time.
+    /// When the start is free, and enough of the circle has been used. Until everything before the restart is
+    /// freed again, the log holds no more than that, and may seem full though little of it is in use.
     WhenStartIsFree {
-        /// So many.
+        /// Enough for so many runs as long as the one that is claimed: with runs of one length, released in
+        /// order, so many always find room.
         behind: u32,
     },
 }
