@@ -136,7 +136,7 @@ fn many_producers_and_consumers_share_a_queue_of_runs() {
 
 #[test]
 fn one_producer_and_one_consumer_share_a_ring() {
-    for (slots, window) in [(1, 1), (7, 7), (64, 3)] {
+    for (slots, window) in [(1, 1), (7, 7), (64, 3), (64, 63)] {
         let (region, ring) = ring(slots, window);
         let sender = SpscSender::attach(ring.clone()).unwrap();
         let receiver = SpscReceiver::attach(ring).unwrap();
@@ -153,6 +153,7 @@ fn one_producer_and_one_consumer_share_a_ring() {
                     };
                     to.write(claim.body_offset(), &value.to_le_bytes()).unwrap();
                     sender.publish(claim);
+                    sender.touch_ahead();
                 }
             });
             for value in 0..EACH {

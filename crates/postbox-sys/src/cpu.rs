@@ -6,7 +6,7 @@ use nix::unistd::Pid;
 use std::hint::spin_loop;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-pub use crate::vendor::looks_are_cheap;
+pub use crate::vendor::{fetches_for_writing, looks_are_cheap};
 
 /// Pins the calling thread to processor `cpu`.
 ///

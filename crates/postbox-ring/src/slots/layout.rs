@@ -16,7 +16,7 @@ use super::LayoutError;
 pub(super) const CONTROL_BYTES: usize = 3 * 128;
 #[cfg_attr(loom, allow(dead_code, reason = "loom has its own memory"))]
 pub(super) const WORD_BYTES: usize = 8;
-const LINE: usize = 64;
+pub(super) const LINE: usize = 64;
 
 /// Where a slot ring lies and how it is divided.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

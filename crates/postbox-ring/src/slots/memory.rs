@@ -27,6 +27,10 @@ pub trait SlotMemory {
     /// Lets the slot come near while something else is done: it will be written next.
     #[inline]
     fn prefetch(&self, _index: u32) {}
+    /// Writes something into the first two lines of the slot's body, which is free and the caller's to
+    /// write: it has these lines then.
+    #[inline]
+    fn touch(&self, _index: u32) {}
     /// Lets what lies behind the slot's first line come near, to be read.
     #[inline]
     fn fetch_rest(&self, _index: u32) {}
@@ -47,7 +51,7 @@ mod mapped {
         Region, StridedView, View, ViewSlice,
         slots::{
             LayoutError, SlotLayout,
-            layout::{CONTROL_BYTES, WORD_BYTES},
+            layout::{CONTROL_BYTES, LINE, WORD_BYTES},
         },
     };
 
@@ -75,6 +79,7 @@ mod mapped {
         words: StridedView<AtomicU64>,
         layout: SlotLayout,
         first_body: usize,
+        region: Region,
     }
 
     impl MappedSlots {
@@ -92,6 +97,7 @@ mod mapped {
                 words: region.strided(slots_begin, slots as usize, stride)?,
                 layout,
                 first_body: slots_begin + WORD_BYTES,
+                region: region.clone(),
             })
         }
     }
@@ -145,6 +151,17 @@ mod mapped {
         #[inline]
         fn prefetch(&self, index: u32) {
             self.words.prefetch_for_write(index as usize);
+        }
+
+        #[inline]
+        fn touch(&self, index: u32) {
+            // Of a slot's first line the word takes the beginning; the second is whole.
+            let (body, touch) = (self.body(index), [0; WORD_BYTES]);
+            // Within the region, as every slot.
+            let _ = self.region.write(body, &touch);
+            if self.layout.stride > LINE {
+                let _ = self.region.write(body - WORD_BYTES + LINE, &touch);
+            }
         }
 
         #[inline]

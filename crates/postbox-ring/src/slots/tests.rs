@@ -340,3 +340,49 @@ fn what_an_spsc_receiver_released_last_stays_as_it_is() {
     region.read(body, &mut bytes).unwrap();
     assert_eq!(u64::from_le_bytes(bytes), 400);
 }
+
+#[test]
+fn what_an_spsc_sender_touches_is_beside_the_words_of_free_slots() {
+    const SLOTS: u32 = 16;
+    let layout = SlotLayout { stride: 192, ..layout(SLOTS, SLOTS - 1) };
+    let region = Region::heap(128 + layout.bytes_needed().unwrap());
+    let ring = SlotRing::new(&region, layout).unwrap();
+    let sender = SpscSender::attach(ring.clone()).unwrap();
+    let receiver = SpscReceiver::attach(ring).unwrap();
+    let begin = 128 + layout.slots_begin();
+    let slots = || {
+        let mut bytes = vec![0; layout.stride * SLOTS as usize];
+        region.read(begin, &mut bytes).unwrap();
+        bytes.chunks(layout.stride).map(<[u8]>::to_vec).collect::<Vec<_>>()
+    };
+    let (mut next, mut touched) = (0u32, 0);
+    for lap in 0..3 * SLOTS {
+        // As many as there is room for, and all but `left` of them taken.
+        let left = lap % (SLOTS - 1);
+        while let Ok(claim) = sender.claim() {
+            let offset = claim.body_offset();
+            region.write(offset, &[next as u8 | 1; 184]).unwrap();
+            sender.publish(claim);
+            next += 1;
+            let before = slots();
+            sender.touch_ahead();
+            for (index, (before, after)) in before.iter().zip(slots()).enumerate() {
+                let changed = (0..192).filter(|&at| before[at] != after[at]).collect::<Vec<_>>();
+                if changed.is_empty() {
+                    continue;
+                }
+                touched += 1;
+                let behind = (index as u32 + SLOTS - next % SLOTS) % SLOTS;
+                assert!((1..=4).contains(&behind), "slot {index} before position {next}");
+                assert_eq!(changed, [(8..16), (64..72)].into_iter().flatten().collect::<Vec<_>>());
+                let room = SLOTS - 1 - receiver.ring().len().unwrap() as u32;
+                assert!(behind < room, "slot {index} with room for {room}");
+            }
+        }
+        while receiver.ring().len().unwrap() > left as usize {
+            let taken = receiver.take().unwrap().unwrap();
+            receiver.release(taken);
+        }
+    }
+    assert!(touched > 4, "nothing was touched");
+}

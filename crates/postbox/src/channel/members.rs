@@ -179,6 +179,11 @@ impl Member {
         let word = &self.statistics[which as usize];
         word.store(word.load(Relaxed).wrapping_add(by), Relaxed);
     }
+
+    /// One of the statistics.
+    pub(crate) fn counted(&self, which: Statistic) -> u64 {
+        self.statistics[which as usize].load(Relaxed)
+    }
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -373,7 +378,7 @@ impl ControlBlock {
             .filter(|(_, member)| {
                 member.status().life() != Life::Free && member.status().role() == role
             })
-            .map(|(_, member)| member.statistics[which as usize].load(Relaxed))
+            .map(|(_, member)| member.counted(which))
             .fold(0u64, u64::wrapping_add);
         live.wrapping_add(self.control.retired[base + which as usize].load(Ordering::Relaxed))
     }

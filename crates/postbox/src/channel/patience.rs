@@ -26,6 +26,9 @@ pub(crate) struct Patience {
     waits: Cell<u32>,
     /// Calls in a row that slept.
     slept: Cell<u32>,
+    /// Messages taken before the wait before.
+    taken: Cell<u64>,
+    streams: Cell<bool>,
 }
 
 /// Between two attempts on a ring, of about 32 ns each, by what is awaited.
@@ -38,12 +41,22 @@ const BREATHS_FOR_TWO: u32 = 2;
 /// The same where the sender need not be spared the look.
 const BREATHS_WHERE_CHEAP: u32 = 1;
 const BREATHS_FOR_ROOM: u32 = 4;
+/// In a stream messages come in numbers, too, if they are let.
+const BREATHS_FOR_STREAM: u32 = 8;
+/// For so many attempts.
+const STREAM_ATTEMPTS: u32 = 16;
+/// So many messages from one wait to the next are a stream, which lasts while there are so many of them.
+const STREAM_BEGINS: u64 = 8;
+const STREAM_LASTS: u64 = 3;
 
-/// Lets the other side work between two attempts.
+/// Lets the other side work before that attempt, in a stream or not.
 #[inline]
-pub(crate) fn pause(channel: &Channel, awaited: Awaited) {
+pub(crate) fn pause(channel: &Channel, awaited: Awaited, attempt: u32, streams: bool) {
     match (&channel.carrier, awaited) {
         (Carrier::Kernel(_), _) => std::hint::spin_loop(),
+        (Carrier::Ring(_), Awaited::Message) if streams && attempt < STREAM_ATTEMPTS => {
+            cpu::breathe(BREATHS_FOR_STREAM)
+        }
         (Carrier::Ring(_), Awaited::Message | Awaited::Receipt) => {
             cpu::breathe(match channel.one_to_one {
                 true if cpu::looks_are_cheap() => BREATHS_WHERE_CHEAP,
@@ -70,7 +83,14 @@ pub(crate) fn most_spins(channel: &Channel, awaited: Awaited) -> u32 {
 
 impl Patience {
     pub(crate) fn new(strategy: WaitStrategy) -> Self {
-        Patience { strategy, spins: Cell::new(u32::MAX), waits: Cell::new(0), slept: Cell::new(0) }
+        Patience {
+            strategy,
+            spins: Cell::new(u32::MAX),
+            waits: Cell::new(0),
+            slept: Cell::new(0),
+            taken: Cell::new(0),
+            streams: Cell::new(false),
+        }
     }
 
     pub(crate) fn strategy(&self) -> WaitStrategy {
@@ -99,6 +119,14 @@ impl Patience {
         }
     }
 
+    /// Whether messages are a stream for a receiver that has taken so many when it begins to wait for another.
+    pub(crate) fn in_stream(&self, taken: u64) -> bool {
+        let run = taken.wrapping_sub(self.taken.replace(taken));
+        let least = if self.streams.get() { STREAM_LASTS } else { STREAM_BEGINS };
+        self.streams.set(run >= least);
+        self.streams.get()
+    }
+
     /// Whether an attempt before the next sleep is most likely in vain.
     #[inline]
     pub(crate) fn expects_sleep(&self) -> bool {
@@ -124,5 +152,24 @@ impl Patience {
     pub(crate) fn learn(&self, paid: bool) {
         let spins = if paid { u32::MAX } else { self.spins.get().min(MOST_SPINS_RING) / 2 };
         self.spins.set(spins);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stream_begins_with_many_messages_at_a_time_and_ends_with_few() {
+        let patience = Patience::new(WaitStrategy::Adaptive);
+        let mut taken = 0;
+        let mut after = |run: u64| {
+            taken += run;
+            patience.in_stream(taken)
+        };
+        assert!(!after(0), "nothing was received yet");
+        assert!(!after(1) && !after(STREAM_BEGINS - 1), "an answer, and a few of them");
+        assert!(after(STREAM_BEGINS) && after(STREAM_LASTS) && after(STREAM_LASTS));
+        assert!(!after(STREAM_LASTS - 1) && !after(STREAM_LASTS), "it is over");
     }
 }

@@ -130,10 +130,12 @@ impl End {
             return Err(ended.into());
         }
         let spins = self.patience.spins(patience::most_spins(&self.channel, self.awaits.get()));
+        let streams = self.awaits.get() == Awaited::Message
+            && self.patience.in_stream(self.member().counted(Statistic::Messages));
         let mut spun = 0;
         let mut looked = clock::coarse();
         while spun < spins {
-            patience::pause(&self.channel, self.awaits.get());
+            patience::pause(&self.channel, self.awaits.get(), spun, streams);
             spun += 1;
             // Now and then in earnest, for what a glance does not tell: disconnection, repairs.
             let earnest = spun % EARNEST == 0 || !self.plainly_nothing();

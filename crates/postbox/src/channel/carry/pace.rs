@@ -4,11 +4,14 @@
 //! it read them a lap ago. A fetch takes as long as several messages, so it is made in time, for the slot after
 //! the next: the next one a receiver that keeps up is looking at already. Between messages
 //! that wait for an answer it would be a detour: the receiver has all the time to look.
+//!
+//! Some processors do not fetch what is only going to be written. There slots are touched instead, a few at a time: a store
+//! that waits for its line behind the message that was published delays nobody, and so it is made at every pace.
 
 use postbox_ring::Corrupt;
 use postbox_ring::slots::{Claim, MappedSlots, SlotRing};
 use postbox_ring::spsc::SpscSender;
-use postbox_sys::clock;
+use postbox_sys::{clock, cpu};
 use std::cell::Cell;
 
 /// The pace is taken of so many messages between two slots of a lap. Rings have room for two such runs at least.
@@ -21,19 +24,24 @@ const STREAM: u64 = 120;
 pub(super) struct Solo {
     pub(super) sender: SpscSender<MappedSlots>,
     pace: Pace,
+    /// Slots are fetched by writing to them, and at every pace.
+    touches: bool,
 }
 
 impl Solo {
     pub(super) fn attach(ring: SlotRing) -> Result<Solo, Corrupt> {
-        Ok(Solo { sender: SpscSender::attach(ring)?, pace: Pace::default() })
+        let sender = SpscSender::attach(ring)?;
+        Ok(Solo { sender, pace: Pace::default(), touches: !cpu::fetches_for_writing() })
     }
 
-    /// As [`SpscSender::publish`]; in a stream a slot is fetched for what comes.
+    /// As [`SpscSender::publish`]; slots are fetched for what comes.
     #[inline(always)]
     pub(super) fn publish(&self, claim: Claim) {
         let index = claim.position().index();
         self.sender.publish(claim);
-        if self.pace.is_stream(index, clock::now) {
+        if self.touches {
+            self.sender.touch_ahead();
+        } else if self.pace.is_stream(index, clock::now) {
             self.sender.fetch_ahead();
         }
     }
