@@ -354,8 +354,9 @@ fn refused(mechanism: Mechanism, capacity: Capacity) -> Outcome {
         other => panic!("{other}"),
     };
     let options = || Options::new(mechanism).capacity(capacity);
-    for limit in [0, 100, 5000, 70_000] {
-        let (mut tx, rx) = options().max_message(limit).channel::<Bytes>()?;
+    let forms = |number: usize| FORMS.map(|form| (number, options().form(form)));
+    for (limit, options) in [0, 100, 5000, 70_000].into_iter().flat_map(forms) {
+        let (mut tx, rx) = options.max_message(limit).channel::<Bytes>()?;
         too_large(tx.loan(limit + 1).unwrap_err(), limit + 1, limit);
         match tx.try_loan(limit + 1).unwrap_err() {
             TrySendError::Send(error) => too_large(error, limit + 1, limit),
@@ -365,8 +366,14 @@ fn refused(mechanism: Mechanism, capacity: Capacity) -> Outcome {
         drop(rx);
         assert!(matches!(tx.loan(limit), Err(SendError::Disconnected)));
     }
-    for size in [10, 70_000] {
-        let (mut tx, mut rx) = options().fixed_size(size).channel::<Bytes>()?;
+    for (size, options) in [10, 70_000].into_iter().flat_map(forms) {
+        let (mut tx, mut rx) = options.fixed_size(size).channel::<Bytes>()?;
+        if capacity != Capacity::Zero {
+            // The short way is taken from the second message on.
+            tx.send(&vec![1; size])?;
+            assert_eq!(rx.receive()?.len(), size);
+        }
+        too_large(tx.send(&vec![1; size - 1]).unwrap_err(), size - 1, size);
         too_large(tx.loan(size - 1).unwrap_err(), size - 1, size);
         let mut loan = tx.loan(size)?;
         loan.truncate(size - 1);

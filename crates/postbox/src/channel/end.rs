@@ -195,7 +195,13 @@ impl End {
     /// Whether this process may use the end.
     #[inline]
     pub(crate) fn check(&self) -> Result<(), Fault> {
-        if self.born.get() == wipe_on_fork::generation() { Ok(()) } else { Err(self.not_ours()) }
+        if self.is_ours() { Ok(()) } else { Err(self.not_ours()) }
+    }
+
+    /// The same, without saying why not.
+    #[inline]
+    pub(crate) fn is_ours(&self) -> bool {
+        self.born.get() == wipe_on_fork::generation()
     }
 
     #[cold]
@@ -265,16 +271,18 @@ impl End {
     /// Looks for deaths if it has not for a while: what makes ends that never sleep notice them.
     #[inline]
     pub(crate) fn look_around(&self) -> Result<(), Fault> {
-        let now = clock::coarse();
-        if now.wrapping_sub(self.looked.get()) < LOOK_EVERY {
-            return Ok(());
-        }
-        self.look_now(now)
+        if self.is_to_look() { self.look_now() } else { Ok(()) }
+    }
+
+    /// Whether it has not for a while.
+    #[inline]
+    pub(crate) fn is_to_look(&self) -> bool {
+        clock::coarse().wrapping_sub(self.looked.get()) >= LOOK_EVERY
     }
 
     #[cold]
-    fn look_now(&self, now: u64) -> Result<(), Fault> {
-        self.looked.set(now);
+    fn look_now(&self) -> Result<(), Fault> {
+        self.looked.set(clock::coarse());
         let awaited = match self.role {
             Role::Sender => Awaited::Room,
             Role::Receiver => Awaited::Message,

@@ -131,10 +131,13 @@ impl End {
     /// Whether somebody is, or will be, at the other side, as far as deaths have been noticed.
     #[inline]
     pub(crate) fn partners(&self) -> Result<(), Over> {
-        if self.partners_at.get() == self.channel.block.control.roster() {
-            return Ok(());
-        }
-        self.look_for_partners()
+        if self.has_known_partners() { Ok(()) } else { self.look_for_partners() }
+    }
+
+    /// The same, if nothing has changed since it was seen.
+    #[inline]
+    pub(crate) fn has_known_partners(&self) -> bool {
+        self.partners_at.get() == self.channel.block.control.roster()
     }
 
     /// Whether the end may still be used. Only where somebody can take that away is there anything

@@ -151,6 +151,8 @@ pub(crate) struct Channel {
     one_to_one: bool,
     /// Whether plain messages may take the express lane: in a bounded ring for two.
     express: bool,
+    /// Whether they may take the lane of a bounded ring for many.
+    shared_lane: bool,
 }
 
 /// The smallest byte cap that a low RLIMIT_FSIZE or RLIMIT_AS may shrink a channel to.
@@ -229,7 +231,9 @@ impl Channel {
         let one_to_one = config.form == Form::OneToOne && config.lifetime == Lifetime::Ends;
         let plain = config.capacity != Capacity::Zero && !queues;
         let bounded = matches!(config.capacity, Capacity::Bounded(_));
-        let express = one_to_one && bounded && !queues && matches!(carrier, Carrier::Ring(_));
+        let lane = bounded && !queues && matches!(carrier, Carrier::Ring(_));
+        // A mailbox for two has a ring for two, whose ends may be others tomorrow: it has neither lane.
+        let for_many = config.form == Form::ManyToMany;
         Ok(Channel {
             block: ControlBlock::view(&region, &layout)?,
             front: layout.front.map(|front| Overflow::new(&region, &front)).transpose()?,
@@ -247,7 +251,8 @@ impl Channel {
             fences: AtomicU32::new(0),
             plain,
             one_to_one,
-            express,
+            express: lane && one_to_one,
+            shared_lane: lane && for_many,
         })
     }
 

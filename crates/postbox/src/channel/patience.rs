@@ -40,6 +40,8 @@ const BREATHS_FOR_MESSAGE: u32 = 3;
 const BREATHS_FOR_TWO: u32 = 2;
 /// The same where the sender need not be spared the look.
 const BREATHS_WHERE_CHEAP: u32 = 1;
+/// So many attempts are made one right after the other there: an answer comes meanwhile.
+const BREATHLESS_WHERE_CHEAP: u32 = 32;
 const BREATHS_FOR_ROOM: u32 = 4;
 /// In a stream messages come in numbers, too, if they are let.
 const BREATHS_FOR_STREAM: u32 = 8;
@@ -59,6 +61,7 @@ pub(crate) fn pause(channel: &Channel, awaited: Awaited, attempt: u32, streams: 
         }
         (Carrier::Ring(_), Awaited::Message | Awaited::Receipt) => {
             cpu::breathe(match channel.one_to_one {
+                true if cpu::looks_are_cheap() && attempt < BREATHLESS_WHERE_CHEAP => 0,
                 true if cpu::looks_are_cheap() => BREATHS_WHERE_CHEAP,
                 true => BREATHS_FOR_TWO,
                 false => BREATHS_FOR_MESSAGE,

@@ -125,7 +125,10 @@ impl<T: Message> Receiver<T> {
     pub fn receive_with(&self, wait: &Wait) -> Result<Delivery<T>, ReceiveError> {
         let mut bytes = self.bytes.borrow_mut();
         bytes.clear();
-        let popped = self.wait_into(&mut bytes, wait)?;
+        let popped = match self.came_at_once(&mut bytes) {
+            Some(popped) => popped,
+            None => self.wait_into(&mut bytes, wait)?,
+        };
         self.open(popped, &mut bytes)
     }
 
@@ -138,6 +141,9 @@ impl<T: Message> Receiver<T> {
     pub fn try_receive(&self) -> Result<Option<Delivery<T>>, ReceiveError> {
         let mut bytes = self.bytes.borrow_mut();
         bytes.clear();
+        if let Some(popped) = self.came_at_once(&mut bytes) {
+            return self.open(popped, &mut bytes).map(Some);
+        }
         match self.try_into(&mut bytes)? {
             Some(popped) => self.open(popped, &mut bytes).map(Some),
             None => Ok(None),
@@ -245,7 +251,46 @@ impl<T: Message> Receiver<T> {
         Ok(popped)
     }
 
+    /// A message that waits in a ring, where nothing is to be done but to copy it.
     #[inline(always)]
+    fn came_at_once(&self, into: &mut Vec<u8>) -> Option<Popped> {
+        let end = &self.end;
+        if !end.channel.express {
+            return self.came_among_many(into);
+        }
+        if !self.may_glance() {
+            return None;
+        }
+        match end.channel.receive_slot(end, &self.inbox, into) {
+            Express::Message(popped) => Some(popped),
+            Express::Nothing | Express::LongWay => None,
+        }
+    }
+
+    #[inline(never)]
+    fn came_among_many(&self, into: &mut Vec<u8>) -> Option<Popped> {
+        let end = &self.end;
+        if !end.channel.shared_lane || !self.may_glance() {
+            return None;
+        }
+        match end.channel.receive_among_many(end, &self.inbox, into) {
+            Ok(Express::Message(popped)) => Some(popped),
+            Ok(Express::Nothing | Express::LongWay) => None,
+            Err(fault) => {
+                // The long way begins with it.
+                self.pending.replace(Some(fault.into()));
+                None
+            }
+        }
+    }
+
+    /// Whether nothing comes before a glance at the ring.
+    #[inline(always)]
+    pub(super) fn may_glance(&self) -> bool {
+        self.end.is_ours() && self.pending.borrow().is_none()
+    }
+
+    #[inline(never)]
     pub(super) fn wait_into(
         &self,
         into: &mut Vec<u8>,
@@ -304,9 +349,10 @@ impl<T: Message> Receiver<T> {
     #[inline(always)]
     fn receive_express(&self, into: &mut Vec<u8>) -> Result<Express, Fault> {
         let channel = &self.end.channel;
-        match channel.express {
-            true => Ok(channel.receive_slot(&self.end, &self.inbox, into)),
-            false => channel.receive_entry(&self.end, &self.inbox, into),
+        match (channel.express, channel.shared_lane) {
+            (true, _) => Ok(channel.receive_slot(&self.end, &self.inbox, into)),
+            (_, true) => channel.receive_among_many(&self.end, &self.inbox, into),
+            _ => channel.receive_entry(&self.end, &self.inbox, into),
         }
     }
 
@@ -415,6 +461,7 @@ impl Receiver<Bytes> {
     /// # Errors
     ///
     /// Those of [`receive`](Self::receive).
+    #[inline]
     pub fn receive_into(&self, buffer: &mut Vec<u8>) -> Result<Peer, ReceiveError> {
         self.receive_into_with(buffer, FOREVER)
     }
@@ -424,13 +471,17 @@ impl Receiver<Bytes> {
     /// # Errors
     ///
     /// Those of [`receive_with`](Self::receive_with).
+    #[inline]
     pub fn receive_into_with(
         &self,
         buffer: &mut Vec<u8>,
         wait: &Wait,
     ) -> Result<Peer, ReceiveError> {
         buffer.clear();
-        let popped = self.wait_into(buffer, wait)?;
+        let popped = match self.came_at_once(buffer) {
+            Some(popped) => popped,
+            None => self.wait_into(buffer, wait)?,
+        };
         Ok(self.peer(popped))
     }
 
@@ -441,7 +492,11 @@ impl Receiver<Bytes> {
     /// Those of [`try_receive`](Self::try_receive).
     pub fn try_receive_into(&self, buffer: &mut Vec<u8>) -> Result<Option<Peer>, ReceiveError> {
         buffer.clear();
-        Ok(self.try_into(buffer)?.map(|popped| self.peer(popped)))
+        let popped = match self.came_at_once(buffer) {
+            Some(popped) => Some(popped),
+            None => self.try_into(buffer)?,
+        };
+        Ok(popped.map(|popped| self.peer(popped)))
     }
 }
 

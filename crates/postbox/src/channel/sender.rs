@@ -95,6 +95,7 @@ impl<T: Message> Sender<T> {
     /// has reached it, or a [`Fault`]. Of a mailbox never `Disconnected`, but
     /// [`Destroyed`](SendError::Destroyed), or [`Denied`](SendError::Denied) when the right to send
     /// was taken back. Nothing was sent then.
+    #[inline]
     pub fn send(&self, message: &T::Borrowed) -> Result<(), SendError> {
         self.send_with(message, FOREVER)
     }
@@ -104,7 +105,16 @@ impl<T: Message> Sender<T> {
     /// # Errors
     ///
     /// Also [`TimedOut`](SendError::TimedOut) and [`Cancelled`](SendError::Cancelled).
+    #[inline]
     pub fn send_with(&self, message: &T::Borrowed, wait: &Wait) -> Result<(), SendError> {
+        if self.went_at_once(message) {
+            return Ok(());
+        }
+        self.send_long_way(message, wait)
+    }
+
+    #[inline(never)]
+    fn send_long_way(&self, message: &T::Borrowed, wait: &Wait) -> Result<(), SendError> {
         self.encoded(message, |bytes| self.send_bytes(bytes, wait))
     }
 
@@ -114,6 +124,9 @@ impl<T: Message> Sender<T> {
     ///
     /// [`Full`](TrySendError::Full), and those of [`send`](Self::send). Nothing was sent then.
     pub fn try_send(&self, message: &T::Borrowed) -> Result<(), TrySendError> {
+        if self.went_at_once(message) {
+            return Ok(());
+        }
         self.encoded(message, |bytes| self.try_send_bytes(bytes))
     }
 
@@ -266,6 +279,45 @@ impl<T: Message> Sender<T> {
             return Ok(());
         }
         self.wait_for_room(wait, || self.push_plain(bytes))
+    }
+
+    /// Whether the message went through a ring, with nothing to be done but to copy it. Whatever else there
+    /// is, an error to be told included, is left to the long way, which begins anew.
+    #[inline(always)]
+    fn went_at_once(&self, message: &T::Borrowed) -> bool {
+        let Sender { end, outbox, .. } = self;
+        match end.channel.express {
+            true => self.went_by(message, |bytes| end.channel.push_express(end, outbox, bytes)),
+            false => self.went_among_many(message),
+        }
+    }
+
+    #[inline(never)]
+    fn went_among_many(&self, message: &T::Borrowed) -> bool {
+        let Sender { end, outbox, .. } = self;
+        end.channel.shared_lane
+            && self.went_by(message, |bytes| end.channel.push_among_many(end, outbox, bytes))
+    }
+
+    /// Whether the message went by that lane, and was counted.
+    #[inline(always)]
+    fn went_by(&self, message: &T::Borrowed, push: impl Fn(&[u8]) -> bool) -> bool {
+        let end = &self.end;
+        let goes = |bytes: &[u8]| {
+            let went = end.channel.config.allows(bytes.len())
+                && !end.is_to_look()
+                && end.has_known_partners()
+                && push(bytes);
+            if went {
+                end.count_message(bytes.len());
+            }
+            went
+        };
+        end.is_ours()
+            && match T::bare(message) {
+                Some(bytes) => goes(bytes),
+                None => T::encode(message, &mut self.encoded.borrow_mut()).is_ok_and(goes),
+            }
     }
 
     /// Whether the message went by an express lane.

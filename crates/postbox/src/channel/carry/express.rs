@@ -1,4 +1,4 @@
-//! The express lanes: a plain message through a bounded ring for two, or through a kernel object.
+//! The express lanes: a plain message through a bounded ring, for two or for many, or through a kernel object.
 //!
 //! Plain is a message that lies whole in its slot or entry and is no offer. Where anything else turns
 //! up, or anything is to be done but to copy, a lane leaves everything as it was and the long way
@@ -14,7 +14,7 @@ use crate::channel::members::{Doing, Statistic};
 use crate::channel::turn::Engagement;
 use crate::channel::{Carrier, Channel};
 use crate::error::Fault;
-use postbox_ring::slots::{MappedSlots, Taken};
+use postbox_ring::slots::{MappedSlots, SlotRing, Take, Taken};
 use postbox_ring::spsc::SpscReceiver;
 use postbox_ring::sync::Ordering::SeqCst;
 use postbox_steps::{Step, at};
@@ -114,6 +114,86 @@ impl Channel {
         receiver.release(taken);
         self.freed();
         end.count_message(lies.len);
+    }
+
+    /// Sends a message through the ring for many if that is plain; it may be that long, and there are partners.
+    #[inline]
+    pub(crate) fn push_among_many(&self, end: &End, outbox: &Outbox, message: &[u8]) -> bool {
+        let Carrier::Ring(ring) = &self.carrier else { return false };
+        if ring.body_len() < HEADER + message.len() {
+            return false;
+        }
+        let mut cache = outbox.cache.get();
+        let claim = ring.claim(end.seat.index, &mut cache);
+        outbox.cache.set(cache);
+        let Ok(claim) = claim else { return false };
+        let header = Envelope::plain_header(end.pid(), message.len() as u32);
+        if self.write_slot(&claim, &header, message).is_err() {
+            ring.abandon(claim);
+            return false;
+        }
+        at(Step::SlotWritten);
+        ring.publish(claim);
+        self.published();
+        true
+    }
+
+    /// Takes the next message out of the ring for many, whatever it is.
+    #[inline]
+    pub(crate) fn receive_among_many(
+        &self,
+        end: &End,
+        inbox: &Inbox,
+        into: &mut Vec<u8>,
+    ) -> Result<Express, Fault> {
+        // SeqCst: as in `lower_level`, which has nothing to do then.
+        let watched = self.block.control.pollables.load(SeqCst) > 0;
+        let Carrier::Ring(ring) = &self.carrier else { return Ok(Express::LongWay) };
+        if end.guarded || watched {
+            return Ok(Express::LongWay);
+        }
+        let taken = match ring.take(end.seat.index) {
+            Ok(Take::Entry(taken)) => taken,
+            Ok(Take::Empty) => return Ok(Express::Nothing),
+            Ok(Take::Busy { .. }) | Err(_) => return Ok(Express::LongWay),
+        };
+        let (offset, room) = (taken.body_offset(), taken.body_len());
+        let mut header = [0; HEADER];
+        let plain = self.region.read(offset, &mut header).ok();
+        let plain = plain.and_then(|()| Envelope::from_plain_header(header));
+        let plain = plain.filter(|(_, len, begin)| {
+            begin + *len as usize <= room && self.config.allows(*len as usize)
+        });
+        if let Some((sender_pid, len, begin)) = plain
+            && self.region.read_append(offset + begin, len as usize, into).is_ok()
+        {
+            at(Step::SlotRead);
+            ring.release(taken);
+            self.freed();
+            self.bells.ring_for_more(&self.block.control, || ring.is_ready());
+            end.count_message(len as usize);
+            return Ok(Express::Message(Popped { sender_pid }));
+        }
+        self.receive_unusual(ring, end, inbox, taken, into)
+    }
+
+    #[cold]
+    fn receive_unusual(
+        &self,
+        ring: &SlotRing,
+        end: &End,
+        inbox: &Inbox,
+        taken: Taken,
+        into: &mut Vec<u8>,
+    ) -> Result<Express, Fault> {
+        let held = into.len();
+        Ok(match self.open_slot(ring, end, inbox, taken, into, &Engagement::of(end))? {
+            One::Message(popped) => {
+                end.count_message(into.len() - held);
+                Express::Message(popped)
+            }
+            One::None | One::Dropped => Express::LongWay,
+        })
     }
 
     /// Sends a message through the kernel object if that is plain; there are partners.

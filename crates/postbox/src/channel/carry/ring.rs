@@ -208,7 +208,7 @@ impl Channel {
 
     /// Opens a slot that was taken, and gives it back.
     #[inline(always)]
-    fn open_slot(
+    pub(super) fn open_slot(
         &self,
         ring: &SlotRing,
         end: &End,

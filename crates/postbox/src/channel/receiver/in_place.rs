@@ -80,8 +80,8 @@ impl Receiver<Bytes> {
     #[inline]
     pub fn receive_in_place_with(&mut self, wait: &Wait) -> Result<InPlace<'_>, ReceiveError> {
         let receiver: &Self = self;
-        match receiver.glance()? {
-            Some(message) => Ok(message),
+        match receiver.came_in_slot() {
+            Some((popped, lies)) => Ok(receiver.in_slot(popped, lies)),
             None => receiver.wait_in_place(wait),
         }
     }
@@ -106,8 +106,8 @@ impl Receiver<Bytes> {
     /// Those of [`try_receive`](Self::try_receive).
     pub fn try_receive_in_place(&mut self) -> Result<Option<InPlace<'_>>, ReceiveError> {
         let receiver: &Self = self;
-        if let Some(message) = receiver.glance()? {
-            return Ok(Some(message));
+        if let Some((popped, lies)) = receiver.came_in_slot() {
+            return Ok(Some(receiver.in_slot(popped, lies)));
         }
         let mut own = receiver.own_place();
         let (popped, kept) = receiver.end.lending.in_place(|| receiver.try_into(&mut own));
@@ -120,18 +120,23 @@ impl Receiver<Bytes> {
         }
     }
 
-    /// A message that is there, in its slot.
-    #[inline]
-    fn glance(&self) -> Result<Option<InPlace<'_>>, ReceiveError> {
-        self.end.check()?;
-        self.settle_pending()?;
-        match self.end.channel.take_slot_in_place(&self.end, &self.inbox) {
-            Express::Message((popped, lies)) => {
-                let (place, len) = (Place::Slot(lies), lies.len());
-                Ok(Some(InPlace { receiver: self, place, len, sender: self.peer(popped) }))
-            }
-            Express::Nothing | Express::LongWay => Ok(None),
+    /// As [`came_at_once`](Receiver::came_at_once), and it stays in its slot.
+    #[inline(always)]
+    fn came_in_slot(&self) -> Option<(Popped, InSlot)> {
+        let end = &self.end;
+        if !end.channel.express || !self.may_glance() {
+            return None;
         }
+        match end.channel.take_slot_in_place(end, &self.inbox) {
+            Express::Message(taken) => Some(taken),
+            Express::Nothing | Express::LongWay => None,
+        }
+    }
+
+    #[inline(always)]
+    fn in_slot(&self, popped: Popped, lies: InSlot) -> InPlace<'_> {
+        let (place, len) = (Place::Slot(lies), lies.len());
+        InPlace { receiver: self, place, len, sender: self.peer(popped) }
     }
 
     fn own_place(&self) -> Vec<u8> {

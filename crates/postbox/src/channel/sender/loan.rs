@@ -93,8 +93,8 @@ impl Sender<Bytes> {
     /// Also [`TimedOut`](SendError::TimedOut) and [`Cancelled`](SendError::Cancelled).
     #[inline]
     pub fn loan_with(&mut self, len: usize, wait: &Wait) -> Result<Loan<'_>, SendError> {
-        if !self.lends_slot(len)? {
-            self.lend_body_or_own(len, wait)?;
+        if !self.lends_slot(len) {
+            self.lend_long_way(len, wait)?;
         }
         Ok(Loan { sender: self })
     }
@@ -105,47 +105,58 @@ impl Sender<Bytes> {
     ///
     /// [`Full`](TrySendError::Full) where bytes are lacking, and those of [`send`](Self::send).
     pub fn try_loan(&mut self, len: usize) -> Result<Loan<'_>, TrySendError> {
-        if !self.lends_slot(len)? {
-            self.may_send(len)?;
-            let room = match self.end.channel.lends(len) {
-                // The second time after a repair, if one was due.
-                true => match self.lend(len)? {
-                    Some(body) => Room::Body(body),
-                    None => Room::Body(self.lend(len)?.ok_or(TrySendError::Full)?),
-                },
-                false => self.own_room(len)?,
-            };
-            self.lent = Lent { room, len };
+        if self.lends_slot(len) || self.lends_slot_after_all(len)? {
+            return Ok(Loan { sender: self });
         }
+        let room = match self.end.channel.lends(len) {
+            // The second time after a repair, if one was due.
+            true => match self.lend(len)? {
+                Some(body) => Room::Body(body),
+                None => Room::Body(self.lend(len)?.ok_or(TrySendError::Full)?),
+            },
+            false => self.own_room(len),
+        };
+        self.lent = Lent { room, len };
         Ok(Loan { sender: self })
     }
 
-    /// Whether the next slot was lent. Whether there is anybody to send to is seen when it is sent.
+    /// Whether the next slot was lent, and there was nothing else to be done.
     #[inline(always)]
-    fn lends_slot(&mut self, len: usize) -> Result<bool, SendError> {
+    fn lends_slot(&mut self, len: usize) -> bool {
+        let end = &self.end;
+        let may = end.is_ours()
+            && matches!(self.lent.room, Room::Spent)
+            && end.channel.config.allows(len)
+            && end.has_known_partners();
+        let slot = may.then(|| end.channel.lend_slot(&self.outbox, len)).flatten();
+        if let Some(lies) = slot {
+            self.lent = Lent { room: Room::Slot(lies), len };
+        }
+        slot.is_some()
+    }
+
+    #[inline(never)]
+    fn lend_long_way(&mut self, len: usize, wait: &Wait) -> Result<(), SendError> {
+        if self.lends_slot_after_all(len)? {
+            return Ok(());
+        }
+        let room = match self.end.channel.lends(len) {
+            true => Room::Body(self.end.wait_for(Awaited::Space, wait, || self.lend(len))?),
+            false => self.own_room(len),
+        };
+        self.lent = Lent { room, len };
+        Ok(())
+    }
+
+    /// The same, with all that comes before it.
+    fn lends_slot_after_all(&mut self, len: usize) -> Result<bool, SendError> {
         self.end.check()?;
         if !matches!(self.lent.room, Room::Spent) {
             self.take_back();
         }
-        if !self.end.channel.config.allows(len) || self.end.partners().is_err() {
-            return Ok(false);
-        }
-        let slot = self.end.channel.lend_slot(&self.outbox, len);
-        if let Some(lies) = slot {
-            self.lent = Lent { room: Room::Slot(lies), len };
-        }
-        Ok(slot.is_some())
-    }
-
-    #[inline(never)]
-    fn lend_body_or_own(&mut self, len: usize, wait: &Wait) -> Result<(), SendError> {
         self.may_send(len)?;
-        let room = match self.end.channel.lends(len) {
-            true => Room::Body(self.end.wait_for(Awaited::Space, wait, || self.lend(len))?),
-            false => self.own_room(len)?,
-        };
-        self.lent = Lent { room, len };
-        Ok(())
+        self.has_receivers()?;
+        Ok(self.lends_slot(len))
     }
 
     /// What was lent and not sent is the end's again.
@@ -175,13 +186,12 @@ impl Sender<Bytes> {
         }
     }
 
-    fn own_room(&self, len: usize) -> Result<Room, SendError> {
-        self.has_receivers()?;
+    fn own_room(&self, len: usize) -> Room {
         let mut own = self.encoded.take();
         if own.len() < len {
             own.resize(len, 0);
         }
-        Ok(Room::Own(own))
+        Room::Own(own)
     }
 }
 
@@ -250,11 +260,10 @@ impl Loan<'_> {
     /// Those of [`Sender::send_with`], likewise.
     #[inline]
     pub fn send_with(mut self, wait: &Wait) -> Result<(), SendError> {
-        self.sender.may_send(self.len())?;
-        match self.sender.lent.room {
-            Room::Slot(_) => self.push_slot(),
-            _ => self.wait_for_room(wait),
+        if self.went_at_once() {
+            return Ok(());
         }
+        self.send_long_way(wait)
     }
 
     /// As [`send`](Self::send), but never waits.
@@ -305,17 +314,38 @@ impl Loan<'_> {
         Ok(receipt?)
     }
 
+    /// Whether it lay in its slot, and there was nothing to be done but to publish that.
+    #[inline(always)]
+    fn went_at_once(&mut self) -> bool {
+        let Sender { end, outbox, lent: Lent { room: Room::Slot(lies), len }, .. } = &*self.sender
+        else {
+            return false;
+        };
+        let went = end.is_ours()
+            && end.channel.config.allows(*len)
+            && !end.is_to_look()
+            && end.has_known_partners()
+            && end.channel.push_slot_lent(end, outbox, *lies, *len).is_ok();
+        if went {
+            end.count_message(*len);
+            self.sender.lent.room = Room::Spent;
+        }
+        went
+    }
+
     #[inline(never)]
-    fn wait_for_room(&mut self, wait: &Wait) -> Result<(), SendError> {
+    fn send_long_way(&mut self, wait: &Wait) -> Result<(), SendError> {
         let sender = &*self.sender;
+        sender.may_send(self.len())?;
         match &sender.lent.room {
+            Room::Slot(_) => self.push_slot(),
             Room::Own(own) => sender.send_bytes(&own[..self.len()], wait),
             Room::Body(body) => {
                 sender.wait_for_room(wait, || self.push(*body))?;
                 self.sender.lent.room = Room::Spent;
                 Ok(())
             }
-            Room::Slot(_) | Room::Spent => Ok(()),
+            Room::Spent => Ok(()),
         }
     }
 
@@ -338,7 +368,6 @@ impl Loan<'_> {
     }
 
     /// Sends what was written in a slot, for which there is room.
-    #[inline(always)]
     fn push_slot(&mut self) -> Result<(), SendError> {
         self.sender.has_receivers()?;
         let Sender { end, outbox, lent: Lent { room: Room::Slot(lies), len }, .. } = &*self.sender
