@@ -1,11 +1,14 @@
 //! How many messages wait: exactly as many as was asked for.
 
-use postbox::{Bytes, Capacity, Form, Mechanism, Options, SendError, TrySendError, fork};
+use postbox::{Bytes, Capacity, Form, Mechanism, Options, SendError, TrySendError, Wait, fork};
 use postbox_tests::{
     BOUNDED, CAPACITIES, Case, Chance, Gate, Outcome, across, across_capacities, channel, connect,
     over, over_capacities, soon,
 };
+use serde::{Deserialize, Serialize, Serializer};
+use std::cell::Cell;
 use std::collections::VecDeque;
+use std::time::Duration;
 
 pub fn cases() -> Vec<Case> {
     [
@@ -42,6 +45,11 @@ pub fn cases() -> Vec<Case> {
         ),
         across_capacities("batches say how many went and how many came", &CAPACITIES, batches),
         across_capacities("statistics count messages and bytes", &CAPACITIES, statistics),
+        over_capacities(
+            "a message is encoded once, whether it goes or not",
+            &CAPACITIES[..3],
+            encoded_once,
+        ),
         across("an unbounded channel is never full", never_full),
         over("what the options do not allow is refused with the range", options_out_of_range),
     ]
@@ -201,6 +209,56 @@ fn fixed_size(mechanism: Mechanism, capacity: Capacity) -> Outcome {
         if capacity != Capacity::Zero {
             tx.try_send(&vec![9; size])?;
             assert_eq!(rx.receive()?.into_inner().into_vec(), vec![9; size]);
+        }
+    }
+    Ok(())
+}
+
+thread_local! {
+    static ENCODED: Cell<u32> = const { Cell::new(0) };
+}
+
+/// Text that counts how often it is encoded.
+#[derive(Debug, Deserialize)]
+struct Counted(String);
+
+impl Serialize for Counted {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        ENCODED.set(ENCODED.get() + 1);
+        self.0.serialize(to)
+    }
+}
+
+fn encoded_once(mechanism: Mechanism, capacity: Capacity) -> Outcome {
+    for form in [Form::OneToOne, Form::ManyToMany] {
+        let options = Options::new(mechanism).capacity(capacity).form(form);
+        let (tx, rx) = options.channel::<Counted>()?;
+        // The second does not fit a slot.
+        for message in [Counted("a".into()), Counted("b".repeat(150))] {
+            let mut tried = 0;
+            // The second round finds everything as the first has left it.
+            for _ in 0..2 {
+                loop {
+                    let outcome = tx.try_send(&message);
+                    tried += 1;
+                    assert_eq!(ENCODED.take(), 1, "attempt {tried}: {outcome:?}");
+                    match outcome {
+                        Ok(()) => {}
+                        Err(error) if error.is_full() => break,
+                        Err(error) => return Err(error.into()),
+                    }
+                }
+                while let Some(taken) = rx.try_receive()? {
+                    assert_eq!(taken.0, message.0);
+                }
+            }
+            if capacity != Capacity::Zero {
+                tx.send(&message)?;
+                assert_eq!(ENCODED.take(), 1);
+                assert_eq!(rx.receive()?.0, message.0);
+            }
+            let gone = tx.deliver_with(&message, &Wait::timeout(Duration::from_millis(1)));
+            assert!(gone.is_err_and(|error| error.is_timeout()) && ENCODED.take() == 1);
         }
     }
     Ok(())

@@ -209,6 +209,15 @@ impl End {
         self.refused.get().cloned().unwrap_or(Fault::NotPassed)
     }
 
+    /// Whether a message that long may be sent, and nothing is to be done before.
+    #[inline(always)]
+    pub(crate) fn sends_at_once(&self, len: usize) -> bool {
+        self.is_ours()
+            && self.channel.config.allows(len)
+            && !self.is_to_look()
+            && self.has_known_partners()
+    }
+
     #[inline]
     pub(crate) fn member(&self) -> &Member {
         &self.record

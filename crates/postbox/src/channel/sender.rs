@@ -107,15 +107,10 @@ impl<T: Message> Sender<T> {
     /// Also [`TimedOut`](SendError::TimedOut) and [`Cancelled`](SendError::Cancelled).
     #[inline]
     pub fn send_with(&self, message: &T::Borrowed, wait: &Wait) -> Result<(), SendError> {
-        if self.went_at_once(message) {
-            return Ok(());
-        }
-        self.send_long_way(message, wait)
-    }
-
-    #[inline(never)]
-    fn send_long_way(&self, message: &T::Borrowed, wait: &Wait) -> Result<(), SendError> {
-        self.encoded(message, |bytes| self.send_bytes(bytes, wait))
+        self.encoded(message, |bytes| match self.went_at_once(bytes) {
+            true => Ok(()),
+            false => self.send_long_way(bytes, wait),
+        })
     }
 
     /// Never waits. With capacity zero it succeeds only while a receiver is inside a waiting call.
@@ -124,10 +119,10 @@ impl<T: Message> Sender<T> {
     ///
     /// [`Full`](TrySendError::Full), and those of [`send`](Self::send). Nothing was sent then.
     pub fn try_send(&self, message: &T::Borrowed) -> Result<(), TrySendError> {
-        if self.went_at_once(message) {
-            return Ok(());
-        }
-        self.encoded(message, |bytes| self.try_send_bytes(bytes))
+        self.encoded(message, |bytes| match self.went_at_once(bytes) {
+            true => Ok(()),
+            false => self.try_long_way(bytes),
+        })
     }
 
     /// Waits until a receiver has taken the message, and says who.
@@ -153,7 +148,10 @@ impl<T: Message> Sender<T> {
         message: &T::Borrowed,
         wait: &Wait,
     ) -> Result<Receipt, DeliverError> {
-        Ok(self.encoded(message, |bytes| self.deliver_bytes(bytes, wait))?)
+        self.encoded(message, |bytes| {
+            self.may_send(bytes.len())?;
+            Ok(self.deliver_bytes(bytes, wait)?)
+        })
     }
 
     /// Offers the message and takes it back unless a receiver took it at once.
@@ -208,35 +206,40 @@ impl<T: Message> Sender<T> {
         &self.end
     }
 
-    /// Encodes into the end's own buffer, then acts.
+    /// Acts upon the message's bytes: those that it is, or into which it is encoded, once.
     #[inline(always)]
     fn encoded<R, E: From<SendError>>(
         &self,
         message: &T::Borrowed,
         act: impl FnOnce(&[u8]) -> Result<R, E>,
     ) -> Result<R, E> {
+        if let Some(bytes) = T::bare(message) {
+            return act(bytes);
+        }
         self.end.check().map_err(SendError::from)?;
-        self.with_bytes(message, |bytes| {
-            self.end.look_around().map_err(SendError::from)?;
-            act(bytes)
-        })?
+        let mut scratch = self.encoded.borrow_mut();
+        act(T::encode(message, &mut scratch).map_err(SendError::from)?)
     }
 
-    /// The message's bytes, if it may be that long.
+    /// The same, if there may be so many.
     #[inline(always)]
     pub(super) fn with_bytes<R>(
         &self,
         message: &T::Borrowed,
         act: impl FnOnce(&[u8]) -> R,
     ) -> Result<R, SendError> {
-        if let Some(bytes) = T::bare(message) {
+        self.encoded(message, |bytes| {
             self.allows(bytes.len())?;
-            return Ok(act(bytes));
-        }
-        let mut scratch = self.encoded.borrow_mut();
-        let bytes = T::encode(message, &mut scratch)?;
-        self.allows(bytes.len())?;
-        Ok(act(bytes))
+            Ok(act(bytes))
+        })
+    }
+
+    /// Whether a message that long may be sent by this end now.
+    #[inline]
+    fn may_send(&self, len: usize) -> Result<(), SendError> {
+        self.end.check()?;
+        self.allows(len)?;
+        Ok(self.end.look_around()?)
     }
 
     #[inline(always)]
@@ -284,40 +287,40 @@ impl<T: Message> Sender<T> {
     /// Whether the message went through a ring, with nothing to be done but to copy it. Whatever else there
     /// is, an error to be told included, is left to the long way, which begins anew.
     #[inline(always)]
-    fn went_at_once(&self, message: &T::Borrowed) -> bool {
+    fn went_at_once(&self, bytes: &[u8]) -> bool {
         let Sender { end, outbox, .. } = self;
-        match end.channel.express {
-            true => self.went_by(message, |bytes| end.channel.push_express(end, outbox, bytes)),
-            false => self.went_among_many(message),
+        if !end.channel.express {
+            return self.went_among_many(bytes);
         }
+        let went = end.sends_at_once(bytes.len()) && end.channel.push_express(end, outbox, bytes);
+        if went {
+            end.count_message(bytes.len());
+        }
+        went
     }
 
     #[inline(never)]
-    fn went_among_many(&self, message: &T::Borrowed) -> bool {
+    fn went_among_many(&self, bytes: &[u8]) -> bool {
         let Sender { end, outbox, .. } = self;
-        end.channel.shared_lane
-            && self.went_by(message, |bytes| end.channel.push_among_many(end, outbox, bytes))
+        let went = end.channel.shared_lane
+            && end.sends_at_once(bytes.len())
+            && end.channel.push_among_many(end, outbox, bytes);
+        if went {
+            end.count_message(bytes.len());
+        }
+        went
     }
 
-    /// Whether the message went by that lane, and was counted.
-    #[inline(always)]
-    fn went_by(&self, message: &T::Borrowed, push: impl Fn(&[u8]) -> bool) -> bool {
-        let end = &self.end;
-        let goes = |bytes: &[u8]| {
-            let went = end.channel.config.allows(bytes.len())
-                && !end.is_to_look()
-                && end.has_known_partners()
-                && push(bytes);
-            if went {
-                end.count_message(bytes.len());
-            }
-            went
-        };
-        end.is_ours()
-            && match T::bare(message) {
-                Some(bytes) => goes(bytes),
-                None => T::encode(message, &mut self.encoded.borrow_mut()).is_ok_and(goes),
-            }
+    #[inline(never)]
+    fn send_long_way(&self, bytes: &[u8], wait: &Wait) -> Result<(), SendError> {
+        self.may_send(bytes.len())?;
+        self.send_bytes(bytes, wait)
+    }
+
+    #[inline(never)]
+    fn try_long_way(&self, bytes: &[u8]) -> Result<(), TrySendError> {
+        self.may_send(bytes.len())?;
+        self.try_send_bytes(bytes)
     }
 
     /// Whether the message went by an express lane.
@@ -325,10 +328,10 @@ impl<T: Message> Sender<T> {
     fn sent_express(&self, bytes: &[u8]) -> bool {
         let end = &self.end;
         let sent = end.partners().is_ok()
-            && if end.channel.express {
-                end.channel.push_express(end, &self.outbox, bytes)
-            } else {
-                end.channel.push_plain_entry(end, &self.outbox, bytes)
+            && match (end.channel.express, end.channel.shared_lane) {
+                (true, _) => end.channel.push_express(end, &self.outbox, bytes),
+                (_, true) => end.channel.push_among_many(end, &self.outbox, bytes),
+                _ => end.channel.push_plain_entry(end, &self.outbox, bytes),
             };
         if sent {
             end.count_message(bytes.len());

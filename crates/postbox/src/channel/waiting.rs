@@ -165,7 +165,8 @@ impl End {
                 self.look_around()?;
                 self.wake_a_sender(self.awaits.get());
                 if spins == u32::MAX {
-                    spun = 0;
+                    // The first attempts are over.
+                    spun = LOOK_EVERY;
                 }
             }
         }

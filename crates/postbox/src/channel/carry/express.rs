@@ -2,7 +2,8 @@
 //!
 //! Plain is a message that lies whole in its slot or entry and is no offer. Where anything else turns
 //! up, or anything is to be done but to copy, a lane leaves everything as it was and the long way
-//! decides. It is the same protocol, word for word, without the questions that cannot arise here: behind a
+//! decides; but what was taken out of a ring for many or a kernel object is opened here, whatever it is. It is
+//! the same protocol, word for word, without the questions that cannot arise here: behind a
 //! system call, whose traces fill the processor, each hundred instructions take twenty nanoseconds.
 
 use super::open::One;
@@ -88,17 +89,24 @@ impl Channel {
             return Err(Unusual);
         }
         let Some(taken) = receiver.fetch_and_take().map_err(|_| Unusual)? else { return Ok(None) };
-        let offset = taken.body_offset();
-        let mut header = [0; HEADER];
-        self.region.read(offset, &mut header).map_err(|_| Unusual)?;
-        let (sender_pid, len, begin) = Envelope::from_plain_header(header).ok_or(Unusual)?;
-        let len = len as usize;
         // SeqCst: as in `lower_level`, which has nothing to do then.
         let watched = self.block.control.pollables.load(SeqCst) > 0;
-        if watched || begin + len > taken.body_len() || !self.config.allows(len) {
-            return Err(Unusual);
+        match self.plain_in(&taken) {
+            Some((sender_pid, lies)) if !watched => Ok(Some((taken, sender_pid, lies))),
+            _ => Err(Unusual),
         }
-        Ok(Some((taken, sender_pid, InSlot { at: offset + begin, len })))
+    }
+
+    /// By whom a message is that was taken, and where it lies, if it is plain.
+    #[inline(always)]
+    fn plain_in(&self, taken: &Taken) -> Option<(u32, InSlot)> {
+        let offset = taken.body_offset();
+        let mut header = [0; HEADER];
+        self.region.read(offset, &mut header).ok()?;
+        let (sender_pid, len, begin) = Envelope::from_plain_header(header)?;
+        let len = len as usize;
+        let lies = InSlot { at: offset + begin, len };
+        (begin + len <= taken.body_len() && self.config.allows(len)).then_some((sender_pid, lies))
     }
 
     /// It was read, or is the end's to be read: there is room for another.
@@ -146,10 +154,8 @@ impl Channel {
         inbox: &Inbox,
         into: &mut Vec<u8>,
     ) -> Result<Express, Fault> {
-        // SeqCst: as in `lower_level`, which has nothing to do then.
-        let watched = self.block.control.pollables.load(SeqCst) > 0;
         let Carrier::Ring(ring) = &self.carrier else { return Ok(Express::LongWay) };
-        if end.guarded || watched {
+        if end.guarded {
             return Ok(Express::LongWay);
         }
         let taken = match ring.take(end.seat.index) {
@@ -157,21 +163,15 @@ impl Channel {
             Ok(Take::Empty) => return Ok(Express::Nothing),
             Ok(Take::Busy { .. }) | Err(_) => return Ok(Express::LongWay),
         };
-        let (offset, room) = (taken.body_offset(), taken.body_len());
-        let mut header = [0; HEADER];
-        let plain = self.region.read(offset, &mut header).ok();
-        let plain = plain.and_then(|()| Envelope::from_plain_header(header));
-        let plain = plain.filter(|(_, len, begin)| {
-            begin + *len as usize <= room && self.config.allows(*len as usize)
-        });
-        if let Some((sender_pid, len, begin)) = plain
-            && self.region.read_append(offset + begin, len as usize, into).is_ok()
+        if let Some((sender_pid, lies)) = self.plain_in(&taken)
+            && self.region.read_append(lies.at, lies.len, into).is_ok()
         {
             at(Step::SlotRead);
             ring.release(taken);
             self.freed();
             self.bells.ring_for_more(&self.block.control, || ring.is_ready());
-            end.count_message(len as usize);
+            end.count_message(lies.len);
+            self.lower_level(end);
             return Ok(Express::Message(Popped { sender_pid }));
         }
         self.receive_unusual(ring, end, inbox, taken, into)
@@ -187,9 +187,11 @@ impl Channel {
         into: &mut Vec<u8>,
     ) -> Result<Express, Fault> {
         let held = into.len();
-        Ok(match self.open_slot(ring, end, inbox, taken, into, &Engagement::of(end))? {
+        let one = self.open_slot(ring, end, inbox, taken, into, &Engagement::of(end))?;
+        Ok(match one {
             One::Message(popped) => {
                 end.count_message(into.len() - held);
+                self.lower_level(end);
                 Express::Message(popped)
             }
             One::None | One::Dropped => Express::LongWay,

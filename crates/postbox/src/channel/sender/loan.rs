@@ -12,7 +12,7 @@ use std::fmt;
 
 /// Room for a message, to be written where it will be read; made by [`Sender::loan`].
 ///
-/// What lay there before is still there. The message is as long as the loan, unless
+/// It holds whatever lay there before. The message is as long as the loan, unless
 /// [`truncate`](Self::truncate) makes it shorter. Until it is sent nobody sees it and it does not count
 /// among those that wait; dropped, it was never there.
 ///
@@ -170,14 +170,6 @@ impl Sender<Bytes> {
         }
     }
 
-    /// Whether a message that long may be sent by this end now.
-    #[inline]
-    fn may_send(&self, len: usize) -> Result<(), SendError> {
-        self.end.check()?;
-        self.allows(len)?;
-        Ok(self.end.look_around()?)
-    }
-
     fn lend(&self, len: usize) -> Result<Option<Body>, SendError> {
         self.has_receivers()?;
         match self.end.channel.lend(&self.end, len) {
@@ -321,11 +313,8 @@ impl Loan<'_> {
         else {
             return false;
         };
-        let went = end.is_ours()
-            && end.channel.config.allows(*len)
-            && !end.is_to_look()
-            && end.has_known_partners()
-            && end.channel.push_slot_lent(end, outbox, *lies, *len).is_ok();
+        let went =
+            end.sends_at_once(*len) && end.channel.push_slot_lent(end, outbox, *lies, *len).is_ok();
         if went {
             end.count_message(*len);
             self.sender.lent.room = Room::Spent;
