@@ -17,7 +17,8 @@ pub fn looks_are_cheap() -> bool {
 /// Whether PREFETCHW lets a line come that another core has read, so that it can be written.
 ///
 /// On AMD's Zen 4 in a virtual machine it does not: lines that were fetched so, and given twenty microseconds to come, take a store as
-/// long as if they had not been, where those that were written once before take it at once.
+/// long as if they had not been, where those that were written once before take it at once (a loop that is not part of this
+/// repository).
 #[inline]
 pub fn fetches_for_writing() -> bool {
     !looks_are_cheap()
