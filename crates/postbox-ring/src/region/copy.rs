@@ -12,22 +12,19 @@ pub(super) unsafe fn copy(from: *const u8, to: *mut u8, len: usize) {
     // SAFETY: the caller's; no piece begins before the first byte or ends behind the last.
     unsafe {
         match len {
+            33..=64 => {
+                piece::<32>(from, to);
+                piece::<32>(from.add(len - 32), to.add(len - 32));
+            }
+            16 => piece::<16>(from, to),
+            17..=32 => {
+                piece::<16>(from, to);
+                piece::<16>(from.add(len - 16), to.add(len - 16));
+            }
             8 => piece::<8>(from, to),
             9..=15 => {
                 piece::<8>(from, to);
                 piece::<8>(from.add(len - 8), to.add(len - 8));
-            }
-            16..=64 => {
-                piece::<16>(from, to);
-                if len > 32 {
-                    piece::<16>(from.add(16), to.add(16));
-                }
-                if len > 48 {
-                    piece::<16>(from.add(32), to.add(32));
-                }
-                if len > 16 {
-                    piece::<16>(from.add(len - 16), to.add(len - 16));
-                }
             }
             _ => copy_nonoverlapping(from, to, len),
         }

@@ -128,7 +128,7 @@ impl SharedSliceMut<'_> {
     ///
     /// # Errors
     /// [`OutOfBounds`] where they do not fit; nothing is written then.
-    #[inline]
+    #[inline(always)]
     pub fn copy_from(&mut self, offset: usize, bytes: &[u8]) -> Result<(), OutOfBounds> {
         let to = place(self.at, self.len, offset, bytes.len())?;
         // SAFETY: `place` checked the destination; what is copied from is a reference, which never lies
@@ -159,7 +159,7 @@ impl<'a> SharedSliceMut<'a> {
 }
 
 /// Where `bytes` bytes at `offset` lie, when they are among the `len` at `at`.
-#[inline]
+#[inline(always)]
 fn place(
     at: NonNull<u8>,
     len: usize,

@@ -107,10 +107,14 @@ impl<T: Message> Sender<T> {
     /// Also [`TimedOut`](SendError::TimedOut) and [`Cancelled`](SendError::Cancelled).
     #[inline]
     pub fn send_with(&self, message: &T::Borrowed, wait: &Wait) -> Result<(), SendError> {
-        self.encoded(message, |bytes| match self.went_at_once(bytes) {
-            true => Ok(()),
-            false => self.send_long_way(bytes, wait),
-        })
+        match T::bare(message) {
+            Some(bytes) if self.went_at_once(bytes) => Ok(()),
+            Some(bytes) => self.send_long_way(bytes, wait),
+            None => self.encoded(message, |bytes| match self.went_at_once(bytes) {
+                true => Ok(()),
+                false => self.send_long_way(bytes, wait),
+            }),
+        }
     }
 
     /// Never waits. With capacity zero it succeeds only while a receiver is inside a waiting call.
