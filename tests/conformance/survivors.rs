@@ -53,6 +53,11 @@ pub fn cases() -> Vec<Case> {
             &few,
             bystanders_live_for_triers,
         ),
+        across_capacities(
+            "who has tried for long sees a killed partner as soon as who begins",
+            &few[2..],
+            trying_for_long,
+        ),
         across_capacities("killed programs are seen by waiting calls and triers", &few, programs),
         across_capacities(
             "what a killed sender had sent is drained first",
@@ -181,6 +186,31 @@ fn trying_sender(mechanism: Mechanism, capacity: Capacity) -> Outcome {
     within_the_contract(|| {
         let (tx, rx) = channel(mechanism, capacity)?;
         Ok(of_trying(holder(rx)?, || sender_is_told(&tx)))
+    })
+}
+
+/// What an end does from its second look for deaths on is not what it did before.
+fn trying_for_long(mechanism: Mechanism, capacity: Capacity) -> Outcome {
+    let for_long = |is_told: &mut dyn FnMut() -> bool| {
+        let begin = Instant::now();
+        while begin.elapsed() < CONTRACT / 2 {
+            assert!(!is_told(), "told of a death that has not happened");
+        }
+    };
+    within_the_contract(|| {
+        let (tx, rx) = channel(mechanism, capacity)?;
+        let child = holder(tx)?;
+        for_long(&mut || receiver_is_told(&rx));
+        Ok(of_trying(child, || receiver_is_told(&rx)))
+    })?;
+    if !Naming::chosen().senders_are_told() {
+        return Ok(());
+    }
+    within_the_contract(|| {
+        let (tx, rx) = channel(mechanism, capacity)?;
+        let child = holder(rx)?;
+        for_long(&mut || sender_is_told(&tx));
+        Ok(of_trying(child, || sender_is_told(&tx)))
     })
 }
 
