@@ -1,4 +1,13 @@
 //! Whether to spin before sleeping, and what an end has learnt about it.
+//!
+//! ```text
+//!  Adaptive   spin: the other side runs on another processor ──► give turns away: it waits for this one ──► sleep
+//!  Block      sleep                          Spin   spin
+//! ```
+//!
+//! A sender that sleeps is woken for the first room there is, and takes the processor from the receiver that woke it, if
+//! they share one: a message or two later it sleeps again. If it gives its turn away instead, the receiver goes on as
+//! long as it has something to receive, and each of them does much at a time.
 
 use super::control::Awaited;
 use super::{Carrier, Channel};
@@ -10,6 +19,8 @@ use std::cell::Cell;
 /// ring and a few hundred where the kernel is asked.
 const MOST_SPINS_RING: u32 = 600;
 pub(crate) const MOST_SPINS_KERNEL: u32 = 200;
+/// Turns that it gives away then.
+const TURNS: u32 = 8;
 /// After so many waits without luck the full measure is tried again.
 const RETRY_EVERY: u32 = 64;
 
@@ -120,6 +131,12 @@ impl Patience {
                 if retry { most } else { self.spins.get().min(most) }
             }
         }
+    }
+
+    /// How often to let others have the processor before sleeping. Where nobody wants it a turn is a system call, and
+    /// there is nothing to learn.
+    pub(crate) fn turns(&self) -> u32 {
+        if self.strategy == WaitStrategy::Adaptive { TURNS } else { 0 }
     }
 
     /// Whether messages are a stream for a receiver that has taken so many when it begins to wait for another.

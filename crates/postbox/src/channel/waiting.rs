@@ -173,6 +173,16 @@ impl End {
         if spun > 0 {
             self.patience.learn(false);
         }
+        for _ in 0..self.patience.turns() {
+            std::thread::yield_now();
+            if let Some(done) = attempt(true)? {
+                return Ok(done);
+            }
+            // Others may have had the processor for long.
+            if let Some(ended) = wait.over() {
+                return Err(ended.into());
+            }
+        }
         let mut heard = false;
         loop {
             // An attempt says what it lacks; see `lacks`.
