@@ -119,7 +119,7 @@ impl FromStr for Capacity {
 pub enum WaitStrategy {
     /// Never sleeps: the shortest latency, at the price of a core.
     Spin,
-    /// Spins while spinning has lately paid, then sleeps.
+    /// Spins while spinning has lately paid, lets others have the processor some times, then sleeps.
     #[default]
     Adaptive,
     /// Sleeps at once.
