@@ -189,7 +189,7 @@ fn trying_sender(mechanism: Mechanism, capacity: Capacity) -> Outcome {
     })
 }
 
-/// What an end does from its second look for deaths on is not what it did before.
+/// Among what an end tells itself is when it last looked.
 fn trying_for_long(mechanism: Mechanism, capacity: Capacity) -> Outcome {
     let for_long = |is_told: &mut dyn FnMut() -> bool| {
         let begin = Instant::now();

@@ -18,11 +18,10 @@
 //! | [`fork`], [`threads`], [`wipe_on_fork`] | a safe `fork` and what a child can know about it |
 //! | [`inherited`] | descriptors that a program was started with |
 //! | [`membarrier`] | memory barriers on behalf of others |
-//! | [`clock`], [`alarm`], [`cpu`], [`limits`] | time, processors, and what the system grants |
+//! | [`clock`], [`cpu`], [`limits`] | time, processors, and what the system grants |
 //!
 //! `unsafe` is denied for the crate and allowed file by file, in the modules that need it.
 
-pub mod alarm;
 pub mod clock;
 pub mod cpu;
 pub mod descriptors;

@@ -5,13 +5,13 @@
 
 #![allow(unsafe_code)]
 
-use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use nix::sys::resource::{Resource, setrlimit};
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, sigaction};
 use postbox_sys::descriptors::{recv_with_fds, send_with_fds};
 use postbox_sys::epoll::{Epoll, Event};
 use postbox_sys::fork::{CTRL_C, ForkError, Forked, exit_now, fork};
 use postbox_sys::signals::{Signal, kill};
-use postbox_sys::{Errno, alarm, memfd, pidfd, pipe, socket, threads, wipe_on_fork};
+use postbox_sys::{Errno, memfd, pidfd, pipe, socket, threads, wipe_on_fork};
 use std::io::{Read, Write};
 use std::os::fd::AsFd;
 use std::os::unix::process::ExitStatusExt;
@@ -30,8 +30,6 @@ const CASES: &[(&str, fn())] = &[
     ("only_the_main_thread_can_fork", main_thread_only),
     ("threads_that_were_joined_do_not_count", joined_threads),
     ("a_child_has_no_generation_until_it_takes_one_of_its_own", generations),
-    ("an_alarm_is_quiet_in_the_process_that_set_it_alone", alarms),
-    ("without_a_descriptor_there_is_no_alarm", no_alarm),
     ("the_file_size_limit_is_an_error_and_never_a_signal", file_size_limit),
     ("signals_end_a_wait_as_zero_events", interrupted_wait),
     ("signals_do_not_keep_an_allocation_from_ending", interrupted_allocation),
@@ -179,41 +177,6 @@ fn generations() {
     });
     assert!(status.success());
     assert_eq!(wipe_on_fork::generation(), own);
-}
-
-fn alarms() {
-    let goes_off = |set: alarm::Set| {
-        while set.is_quiet() {
-            std::thread::yield_now();
-        }
-    };
-    let own = alarm::set().unwrap();
-    let status = in_child(|| {
-        assert!(!own.is_quiet(), "the ring is not mapped here");
-        let child = alarm::set().unwrap();
-        assert!(child.is_quiet() && !own.is_quiet());
-        goes_off(child);
-    });
-    assert!(status.success());
-    goes_off(own);
-    assert!(alarm::set().unwrap().is_quiet());
-}
-
-fn no_alarm() {
-    let (_, most) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
-    let refused = || {
-        setrlimit(Resource::RLIMIT_NOFILE, 3, most).unwrap();
-        assert!(alarm::set().is_none());
-        assert!(alarm::set().is_none(), "the second time as the first");
-        setrlimit(Resource::RLIMIT_NOFILE, most, most).unwrap();
-    };
-    refused();
-    let set = alarm::set().expect("there are descriptors again");
-    while set.is_quiet() {
-        std::thread::yield_now();
-    }
-    refused();
-    assert!(!set.is_quiet() && alarm::set().unwrap().is_quiet());
 }
 
 fn file_size_limit() {

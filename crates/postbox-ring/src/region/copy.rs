@@ -2,8 +2,8 @@
 
 use core::ptr::copy_nonoverlapping;
 
-/// Copies `len` bytes; from 8 to 64 without a call: in pieces of 16, or 8, from the start, and one up to the end that may overlap
-/// the last of them.
+/// Copies `len` bytes; from 8 to 64 without a call: in two pieces, one from the start and one up to the end, which may
+/// overlap.
 ///
 /// # Safety
 /// As [`copy_nonoverlapping`].

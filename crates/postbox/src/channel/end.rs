@@ -16,15 +16,12 @@ use crate::process::Identity;
 use postbox_ring::admission::OwnLane;
 use postbox_ring::region::View;
 use postbox_steps::{Step, at};
-use postbox_sys::{alarm, clock, wipe_on_fork};
+use postbox_sys::{clock, wipe_on_fork};
 use std::cell::{Cell, OnceCell, RefCell};
 use std::sync::Arc;
 
 /// How long an end that only ever tries may leave a death unnoticed, in nanoseconds.
-const LOOK_EVERY: u64 = alarm::AFTER.as_nanos() as u64;
-
-/// Who looks less often than that, in nanoseconds, looks at the clock and sets no alarm.
-const SELDOM: u64 = 10 * LOOK_EVERY;
+const LOOK_EVERY: u64 = 50_000_000;
 
 /// Calls without sleeping after which an end counts as awake.
 const AWAKE: u32 = 32;
@@ -61,9 +58,6 @@ pub(crate) struct End {
     pub(crate) awake_for: Cell<u32>,
     /// When this end last looked for deaths, in nanoseconds of the coarse clock.
     looked: Cell<u64>,
-    /// What it set then, to be told when it is to look again without asking the clock for each message. None while
-    /// the end is not this process's.
-    alarm: Cell<Option<alarm::Set>>,
     /// The roster at which the other side was last seen to be there.
     pub(crate) partners_at: Cell<u64>,
     /// The roster at which it was the only receiver.
@@ -146,7 +140,6 @@ impl End {
             offering: Cell::new(None),
             awake_for: Cell::new(0),
             looked: Cell::new(clock::coarse()),
-            alarm: Cell::new(None),
             partners_at: Cell::new(u64::MAX),
             alone_at: Cell::new(u64::MAX),
             drains: Cell::new(false),
@@ -188,7 +181,6 @@ impl End {
             offering: Cell::new(None),
             awake_for: Cell::new(0),
             looked: self.looked.clone(),
-            alarm: Cell::new(None),
             partners_at: Cell::new(u64::MAX),
             alone_at: Cell::new(u64::MAX),
             guarded: self.guarded,
@@ -220,12 +212,10 @@ impl End {
     /// Whether a message that long may be sent, and nothing is to be done before.
     #[inline(always)]
     pub(crate) fn sends_at_once(&self, len: usize) -> bool {
-        // An alarm that is quiet is that of the process to which the end belongs.
-        let ours = match self.alarm.get() {
-            Some(alarm) => alarm.is_quiet(),
-            None => self.is_ours() && !self.looked_long_ago(),
-        };
-        ours && self.channel.config.allows(len) && self.has_known_partners()
+        self.is_ours()
+            && self.channel.config.allows(len)
+            && !self.is_to_look()
+            && self.has_known_partners()
     }
 
     #[inline]
@@ -294,24 +284,14 @@ impl End {
     }
 
     /// Whether it has not for a while.
-    #[inline(always)]
+    #[inline]
     pub(crate) fn is_to_look(&self) -> bool {
-        match self.alarm.get() {
-            Some(alarm) => !alarm.is_quiet(),
-            None => self.looked_long_ago(),
-        }
-    }
-
-    #[inline(never)]
-    fn looked_long_ago(&self) -> bool {
         clock::coarse().wrapping_sub(self.looked.get()) >= LOOK_EVERY
     }
 
     #[cold]
     fn look_now(&self) -> Result<(), Fault> {
-        let now = clock::coarse();
-        let often = now.wrapping_sub(self.looked.replace(now)) < SELDOM;
-        self.alarm.set(if often { alarm::set() } else { None });
+        self.looked.set(clock::coarse());
         let awaited = match self.role {
             Role::Sender => Awaited::Room,
             Role::Receiver => Awaited::Message,
@@ -340,7 +320,6 @@ impl End {
         let handed = self.channel.block.transfer(self.seat, from, to);
         at(Step::EndHandedOver);
         self.born.set(NOBODY);
-        self.alarm.set(None);
         self.channel.bells.ring_news();
         handed
     }
@@ -349,7 +328,6 @@ impl End {
     pub(crate) fn take_over(&self, from: Identity) -> bool {
         // The descriptors of the epoll sets are the giver's: closing ours leaves them alone.
         self.sets.take();
-        self.alarm.set(None);
         self.channel.take_part_in_barriers();
         self.pid.set(Identity::own().pid());
         self.partners_at.set(u64::MAX);

@@ -133,8 +133,8 @@ impl Patience {
         }
     }
 
-    /// How often to let others have the processor before sleeping. Where nobody wants it a turn is a system call, and
-    /// there is nothing to learn.
+    /// How often to let others have the processor before sleeping, as long as somebody wants it: after the first turn that
+    /// nobody does there are no more.
     pub(crate) fn turns(&self) -> u32 {
         if self.strategy == WaitStrategy::Adaptive { TURNS } else { 0 }
     }
@@ -178,6 +178,13 @@ impl Patience {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_who_neither_sleeps_at_once_nor_never_gives_turns_away() {
+        let turns = |strategy| Patience::new(strategy).turns();
+        assert!(turns(WaitStrategy::Adaptive) > 0);
+        assert_eq!([WaitStrategy::Block, WaitStrategy::Spin].map(turns), [0, 0]);
+    }
 
     #[test]
     fn a_stream_begins_with_many_messages_at_a_time_and_ends_with_few() {

@@ -10,20 +10,17 @@ use super::open::One;
 use super::slot::InSlot;
 use super::{Inbox, Outbox, Popped};
 use crate::channel::end::End;
-use crate::channel::envelope::{Envelope, FIRST_LINE, MANY_LINES};
+use crate::channel::envelope::Envelope;
 use crate::channel::members::{Doing, Statistic};
 use crate::channel::turn::Engagement;
 use crate::channel::{Carrier, Channel};
 use crate::error::Fault;
-use postbox_ring::region::OutOfBounds;
-use postbox_ring::slots::{Claim, MappedSlots, SlotRing, Take, Taken};
+use postbox_ring::slots::{MappedSlots, SlotRing, Take, Taken};
 use postbox_ring::spsc::SpscReceiver;
 use postbox_ring::sync::Ordering::SeqCst;
 use postbox_steps::{Step, at};
 
 pub(super) const HEADER: usize = Envelope::slot_overhead(false);
-/// What of a message lies in its slot's first line.
-const NEAR: usize = FIRST_LINE - HEADER;
 
 /// Something that a lane leaves to the long way.
 pub(super) struct Unusual;
@@ -55,35 +52,13 @@ impl Channel {
         if claim.body_len() < HEADER + message.len() {
             return false;
         }
-        if self.write_plain(&claim, end, message).is_err() {
+        let header = Envelope::plain_header(end.pid(), message.len() as u32);
+        if self.write_slot(&claim, &header, message).is_err() {
             return false;
         }
         at(Step::SlotWritten);
         solo.publish(claim);
         true
-    }
-
-    /// As [`write_slot`](Self::write_slot), of a message that is plain.
-    #[inline(always)]
-    fn write_plain(&self, claim: &Claim, end: &End, message: &[u8]) -> Result<(), OutOfBounds> {
-        let mut slot = self.region.slice_mut(claim.body_offset(), claim.body_len())?;
-        let mut header = Envelope::plain_header(end.pid(), message.len() as u32);
-        match message.split_first_chunk::<NEAR>() {
-            None => slot.copy_from(HEADER, message)?,
-            Some((_, far))
-                if far.len() + NEAR >= MANY_LINES && FIRST_LINE + message.len() <= slot.len() =>
-            {
-                slot.copy_from(FIRST_LINE, message)?;
-                header = Envelope::at_next_line(header);
-            }
-            Some((near, far)) => {
-                if !far.is_empty() {
-                    slot.copy_from(FIRST_LINE, far)?;
-                }
-                slot.copy_from(HEADER, near)?;
-            }
-        }
-        slot.copy_from(0, &header)
     }
 
     /// Takes the next message out of its slot if that is plain, or leaves it there if that is wanted: in an
@@ -160,7 +135,8 @@ impl Channel {
         let claim = ring.claim(end.seat.index, &mut cache);
         outbox.cache.set(cache);
         let Ok(claim) = claim else { return false };
-        if self.write_plain(&claim, end, message).is_err() {
+        let header = Envelope::plain_header(end.pid(), message.len() as u32);
+        if self.write_slot(&claim, &header, message).is_err() {
             ring.abandon(claim);
             return false;
         }

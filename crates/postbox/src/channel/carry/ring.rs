@@ -167,19 +167,22 @@ impl Channel {
         header: &[u8],
         inline: &[u8],
     ) -> Result<(), OutOfBounds> {
-        let (region, offset) = (&self.region, claim.body_offset());
-        if inline.len() >= MANY_LINES && FIRST_LINE + inline.len() <= claim.body_len() {
-            region.write(offset + FIRST_LINE, inline)?;
-            region.write(offset + 8, &header[8..])?;
-            let (first, _) = header.split_first_chunk().ok_or(OutOfBounds)?;
-            return region.write(offset, &Envelope::at_next_line(*first));
+        let mut slot = self.region.slice_mut(claim.body_offset(), claim.body_len())?;
+        if inline.len() >= MANY_LINES && FIRST_LINE + inline.len() <= slot.len() {
+            let (first, rest) = header.split_first_chunk().ok_or(OutOfBounds)?;
+            slot.copy_from(FIRST_LINE, inline)?;
+            slot.copy_from(first.len(), rest)?;
+            return slot.copy_from(0, &Envelope::at_next_line(*first));
         }
-        let (near, far) = inline.split_at(inline.len().min(FIRST_LINE - header.len()));
-        if !far.is_empty() {
-            region.write(offset + FIRST_LINE, far)?;
+        // Cut where that is known beforehand: it is copied without asking how long it is.
+        match inline.split_at_checked(FIRST_LINE - header.len()) {
+            Some((near, far)) if !far.is_empty() => {
+                slot.copy_from(FIRST_LINE, far)?;
+                slot.copy_from(header.len(), near)?;
+            }
+            _ => slot.copy_from(header.len(), inline)?,
         }
-        region.write(offset + header.len(), near)?;
-        region.write(offset, header)
+        slot.copy_from(0, header)
     }
 
     #[inline(always)]
