@@ -109,10 +109,10 @@
 //! ```
 //!
 //! What an end does before it sleeps is its channel's [`WaitStrategy`]: `Adaptive` (spin while that
-//! has lately paid, then sleep), `Block` (sleep at once) or `Spin` (never sleep). A sleeping end costs
-//! no processor time, and a message wakes one of the sleeping receivers. For an event loop of your
-//! own, [`Receiver::pollable`] gives a descriptor that is readable while a receive could return
-//! something.
+//! has lately paid, let others have the processor while they want it, then sleep), `Block` (sleep at
+//! once) or `Spin` (never sleep). A sleeping end costs no processor time, and a message wakes one of
+//! the sleeping receivers. For an event loop of your own, [`Receiver::pollable`] gives a descriptor
+//! that is readable while a receive could return something.
 //!
 //! # Sharing
 //!
