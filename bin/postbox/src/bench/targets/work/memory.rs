@@ -153,10 +153,17 @@ fn grown<E>(both: &Both, open: impl Fn(usize) -> Outcome<E>) -> Outcome<Figures>
     Ok(Figures::Amount((after - before) / COUNT as f64))
 }
 
-/// KiB of this process that are resident; what is shared with another counts by halves.
+/// KiB of this process that are resident; what is shared with another counts by halves. The program
+/// itself does not count: it becomes less whenever somebody else starts it.
 fn resident() -> Outcome<f64> {
+    const KINDS: [&str; 2] = ["Pss_Anon:", "Pss_Shmem:"];
     let rollup = fs::read_to_string("/proc/self/smaps_rollup")?;
-    let line = rollup.lines().find_map(|line| line.strip_prefix("Pss:"));
-    let kibibytes = line.and_then(|line| line.trim().strip_suffix(" kB"));
-    Ok(kibibytes.ok_or("the kernel does not tell what is resident")?.trim().parse()?)
+    let mut sum = 0.0;
+    for kind in KINDS {
+        let line = rollup.lines().find_map(|line| line.strip_prefix(kind));
+        let kibibytes = line.and_then(|line| line.trim().strip_suffix(" kB"));
+        let kibibytes = kibibytes.ok_or("the kernel does not tell what is resident")?;
+        sum += kibibytes.trim().parse::<f64>()?;
+    }
+    Ok(sum)
 }
