@@ -6,7 +6,7 @@
 //! 2. [`postbox_ring::admission`], [`receipts`], [`members`]: the rules, each a few words and
 //!    compare-and-swaps
 //! 3. [`repair`], [`reap`]: what happens when a process dies
-//! 4. [`bells`], [`wait_set`], [`patience`], [`waiting`]: how a member sleeps and is woken
+//! 4. [`bells`], [`wait_set`], [`patience`], [`yielding`], [`waiting`]: how a member sleeps and is woken
 //! 5. [`spool`], [`carry`]: how one message goes in and comes out
 //!    ([`batch`]: how many of them share a system call)
 //! 6. [`turn`], [`rendezvous`]: capacity zero
@@ -55,6 +55,7 @@ mod statistics;
 mod turn;
 mod wait_set;
 mod waiting;
+mod yielding;
 
 #[cfg(test)]
 mod tests;

@@ -2,12 +2,8 @@
 //!
 //! ```text
 //!  Adaptive   spin: the other side runs on another processor ──► give turns away: it waits for this one ──► sleep
-//!  Block      sleep                          Spin   spin
+//!  Block      sleep                          Spin   spin          (see `yielding`)
 //! ```
-//!
-//! A sender that sleeps is woken for the first room there is, and takes the processor from the receiver that woke it, if
-//! they share one: a message or two later it sleeps again. If it gives its turn away instead, the receiver goes on as
-//! long as it has something to receive, and each of them does much at a time.
 
 use super::control::Awaited;
 use super::{Carrier, Channel};
@@ -19,8 +15,6 @@ use std::cell::Cell;
 /// ring and a few hundred where the kernel is asked.
 const MOST_SPINS_RING: u32 = 600;
 pub(crate) const MOST_SPINS_KERNEL: u32 = 200;
-/// Turns that it gives away then.
-const TURNS: u32 = 8;
 /// After so many waits without luck the full measure is tried again.
 const RETRY_EVERY: u32 = 64;
 
@@ -133,12 +127,6 @@ impl Patience {
         }
     }
 
-    /// How often to let others have the processor before sleeping, as long as somebody wants it: after the first turn that
-    /// nobody does there are no more.
-    pub(crate) fn turns(&self) -> u32 {
-        if self.strategy == WaitStrategy::Adaptive { TURNS } else { 0 }
-    }
-
     /// Whether messages are a stream for a receiver that has taken so many when it begins to wait for another.
     pub(crate) fn in_stream(&self, taken: u64) -> bool {
         let run = taken.wrapping_sub(self.taken.replace(taken));
@@ -178,13 +166,6 @@ impl Patience {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn only_who_neither_sleeps_at_once_nor_never_gives_turns_away() {
-        let turns = |strategy| Patience::new(strategy).turns();
-        assert!(turns(WaitStrategy::Adaptive) > 0);
-        assert_eq!([WaitStrategy::Block, WaitStrategy::Spin].map(turns), [0, 0]);
-    }
 
     #[test]
     fn a_stream_begins_with_many_messages_at_a_time_and_ends_with_few() {

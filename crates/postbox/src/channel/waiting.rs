@@ -21,8 +21,6 @@ const LOOK_EVERY: u32 = 256;
 /// How long it spins at most without looking at the clock, in nanoseconds: far longer than all attempts
 /// take that are as short as they should be.
 const MOST_SPINNING: u64 = 8_000_000;
-/// A turn that comes back sooner, in nanoseconds, was wanted by nobody: two switches between processes take longer.
-const TAKEN: u64 = 1000;
 /// How often it attempts although there is plainly nothing.
 const EARNEST: u32 = 16;
 
@@ -232,36 +230,6 @@ impl End {
                 return outcome;
             }
         }
-    }
-
-    /// Lets others have the processor and tries again, as long as somebody wants it and it does not take too long.
-    fn give_turns_away<R, E>(
-        &self,
-        wait: &Wait,
-        attempt: &mut impl FnMut(bool) -> Result<Option<R>, E>,
-    ) -> Result<Option<R>, E>
-    where
-        E: From<Ended>,
-    {
-        let begin = clock::now();
-        let mut given = begin;
-        for _ in 0..self.patience.turns() {
-            std::thread::yield_now();
-            let back = clock::now();
-            // As before a sleep: what came before the end came in time.
-            let ended = wait.over();
-            if let Some(done) = attempt(true)? {
-                return Ok(Some(done));
-            }
-            if let Some(ended) = ended {
-                return Err(ended.into());
-            }
-            if back - given < TAKEN || back - begin > MOST_SPINNING {
-                break;
-            }
-            given = clock::now();
-        }
-        Ok(None)
     }
 
     /// For a sender that was rung for room and does not wait any more, with what it needs or an error: the rest
