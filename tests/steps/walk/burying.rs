@@ -1,7 +1,8 @@
 //! The victim buries another that died, or repairs what that one left.
 
 use super::Play;
-use super::stage::{Doom, Stage, resume, stop};
+use super::stage::{Doom, Stage};
+use super::standing::{resume, stop};
 use postbox::{Capacity, Mechanism, Receiver, Sender, Wait};
 use postbox_steps::{Fate, Step};
 use postbox_tests::{Numbered, Outcome, soon, until_asleep};

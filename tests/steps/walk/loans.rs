@@ -1,7 +1,8 @@
 //! The victim writes messages, or reads them, where they lie.
 
 use super::Play;
-use super::stage::{Doom, Failure, Member, Stage, VICTIM};
+use super::member::Member;
+use super::stage::{Doom, Failure, Stage, VICTIM};
 use postbox::{Bytes, Capacity, Form, InPlace, Receiver, Sender, Wait};
 use postbox_steps::{Fate, Step};
 use postbox_tests::{Numbered, Outcome, eventually, soon};

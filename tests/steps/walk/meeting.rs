@@ -1,7 +1,8 @@
 //! Capacity zero: the victim is one of those that meet.
 
 use super::Play;
-use super::stage::{Stage, Survivor, VICTIM, resume, stop};
+use super::stage::{Stage, Survivor, VICTIM};
+use super::standing::{resume, stop};
 use postbox::{Capacity, Receiver, Sender, Wait};
 use postbox_tests::{Numbered, Outcome, soon, until_asleep, until_asleep_or_ended};
 use std::time::Duration;

@@ -15,11 +15,13 @@ mod burying;
 mod floor;
 mod loans;
 mod meeting;
+mod member;
 mod passing;
 mod receiving;
 mod sending;
 mod sleeping;
 mod stage;
+mod standing;
 
 use postbox::Mechanism;
 use postbox_steps::{Fate, Step};

@@ -1,7 +1,8 @@
 //! The victim passes an end on, or is given one.
 
 use super::Play;
-use super::stage::{Stage, is_dead, is_stopped_or_dead, resume};
+use super::stage::Stage;
+use super::standing::{is_dead, is_stopped_or_dead, resume};
 use postbox::{Capacity, Spawn, Wait, fork};
 use postbox_steps::{Fate, Step, arm_also};
 use postbox_tests::{Gate, Outcome, eventually};

@@ -1,7 +1,8 @@
 //! The victim sleeps, or is woken in another's place.
 
 use super::Play;
-use super::stage::{Stage, Survivor, VICTIM, is_stopped_or_dead};
+use super::stage::{Stage, Survivor, VICTIM};
+use super::standing::is_stopped_or_dead;
 use postbox::Capacity;
 use postbox_tests::{Gate, Outcome, eventually, is_running, until_asleep, until_asleep_or_ended};
 

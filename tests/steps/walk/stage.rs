@@ -1,16 +1,16 @@
 //! Where a play is performed: its victim, its survivors, the books, and what must be true afterwards.
 
 use super::Play;
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use super::member::Member;
+use super::standing::{is_stopped, resume};
 use postbox::{
-    Capacity, Child, Ends, Inspection, Mechanism, Message, Options, Receiver, SendError, Sender,
-    Spawn, Wait, WaitStrategy, fork,
+    Capacity, Child, Ends, Inspection, Mechanism, Message, Options, Receiver, Sender, Spawn, Wait,
+    WaitStrategy, fork,
 };
 use postbox_steps::{
     Fate, Step, arm_also, disarm, for_descendants, forget, keep_to_oneself, times,
 };
-use postbox_tests::{Books, Entry, Gate, Numbered, Outcome, Receivers, room_is_exact, soon};
+use postbox_tests::{Books, Gate, Numbered, Outcome, Receivers, room_is_exact, soon};
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::error::Error;
@@ -38,7 +38,7 @@ const GLANCE: Duration = Duration::from_micros(500);
 pub const VICTIM: u32 = 1;
 const JUDGE: u32 = 0;
 /// What tells a receiver to stop.
-const STOP: u32 = u32::MAX - 1;
+pub const STOP: u32 = u32::MAX - 1;
 
 pub type Failure = Box<dyn Error>;
 
@@ -478,139 +478,6 @@ impl Stage {
     }
 }
 
-/// One that takes part, and writes down what it does.
-pub struct Member<'s> {
-    pub stage: &'s Stage,
-    pub number: u32,
-}
-
-impl Member<'_> {
-    fn message(&self, seq: u64, len: usize) -> Numbered {
-        (self.number, seq, vec![seq as u8; len])
-    }
-
-    pub fn entry(&self, seq: u64) -> Entry {
-        Entry { by: self.number, sender: self.number, seq }
-    }
-
-    /// Writes down that it has received that.
-    pub fn note(&self, message: &Numbered) -> Outcome {
-        let (sender, seq, filling) = message;
-        assert!(filling.iter().all(|byte| *byte == *seq as u8), "spoilt on the way");
-        Ok(self.stage.books.received.note(Entry { by: self.number, sender: *sender, seq: *seq })?)
-    }
-
-    pub fn send(&self, tx: &Sender<Numbered>, seq: u64, len: usize) -> Outcome {
-        tx.send_with(&self.message(seq, len), &soon())?;
-        Ok(self.stage.books.sent.note(self.entry(seq))?)
-    }
-
-    /// Whether it went; nobody may see it if it did not.
-    pub fn send_within(
-        &self,
-        tx: &Sender<Numbered>,
-        seq: u64,
-        len: usize,
-        wait: &Wait,
-    ) -> Result<bool, Failure> {
-        match tx.send_with(&self.message(seq, len), wait) {
-            Ok(()) => self.stage.books.sent.note(self.entry(seq)).map(|()| true)?,
-            Err(SendError::TimedOut) => {
-                self.stage.books.refused.note(self.entry(seq))?;
-                return Ok(false);
-            }
-            Err(error) => return Err(error.into()),
-        };
-        Ok(true)
-    }
-
-    /// Whether it went at once.
-    pub fn try_send(&self, tx: &Sender<Numbered>, seq: u64, len: usize) -> Result<bool, Failure> {
-        match tx.try_send(&self.message(seq, len)) {
-            Ok(()) => {
-                self.stage.books.sent.note(self.entry(seq))?;
-                Ok(true)
-            }
-            Err(error) if error.is_full() => {
-                self.stage.books.refused.note(self.entry(seq))?;
-                Ok(false)
-            }
-            Err(error) => Err(error.into()),
-        }
-    }
-
-    /// Sends so many from `first` on, in one batch.
-    pub fn send_batch(&self, tx: &Sender<Numbered>, first: u64, count: u64) -> Outcome {
-        let messages: Vec<_> = (first..first + count).map(|seq| self.message(seq, 10)).collect();
-        assert_eq!(tx.send_batch_with(&messages, &soon())?, messages.len());
-        Ok((first..first + count)
-            .try_for_each(|seq| self.stage.books.sent.note(self.entry(seq)))?)
-    }
-
-    /// The same as far as there is room; nobody may see the others.
-    pub fn try_send_batch(&self, tx: &Sender<Numbered>, first: u64, count: u64) -> Outcome {
-        let messages: Vec<_> = (first..first + count).map(|seq| self.message(seq, 10)).collect();
-        let went = first + tx.try_send_batch(&messages)? as u64;
-        let books = &self.stage.books;
-        (first..went).try_for_each(|seq| books.sent.note(self.entry(seq)))?;
-        Ok((went..first + count).try_for_each(|seq| books.refused.note(self.entry(seq)))?)
-    }
-
-    /// Tries, with one number after another, until one goes; the number after it.
-    pub fn try_until_sent(&self, tx: &Sender<Numbered>, mut seq: u64) -> Result<u64, Failure> {
-        let deadline = Instant::now() + postbox_tests::PATIENCE;
-        while !self.try_send(tx, seq, 10)? {
-            seq += 1;
-            if Instant::now() > deadline {
-                return Err("no try_send succeeds".into());
-            }
-            std::thread::yield_now();
-        }
-        Ok(seq + 1)
-    }
-
-    pub fn deliver(&self, tx: &Sender<Numbered>, seq: u64, len: usize, wait: &Wait) -> Outcome {
-        match tx.deliver_with(&self.message(seq, len), wait) {
-            Ok(receipt) => {
-                let by = receipt.receiver().pid();
-                self.stage.books.delivered.note(Entry { by, ..self.entry(seq) })?;
-            }
-            Err(error) if matches!(error.reason(), SendError::TimedOut) => {
-                self.stage.books.refused.note(self.entry(seq))?;
-            }
-            Err(error) => return Err(error.into()),
-        }
-        Ok(())
-    }
-
-    /// Receives so many.
-    pub fn receive(&self, rx: &Receiver<Numbered>, count: usize) -> Outcome {
-        (0..count).try_for_each(|_| {
-            let delivery = rx.receive_with(&soon())?;
-            self.note(&delivery)
-        })
-    }
-
-    /// Receives until there is nothing.
-    pub fn try_receive_all(&self, rx: &Receiver<Numbered>) -> Outcome {
-        while let Some(delivery) = rx.try_receive()? {
-            self.note(&delivery)?;
-        }
-        Ok(())
-    }
-
-    /// Receives until it is told to stop.
-    pub fn receive_on(&self, rx: &Receiver<Numbered>) -> Outcome {
-        loop {
-            let delivery = rx.receive_with(&soon())?;
-            if delivery.0 == STOP {
-                return Ok(());
-            }
-            self.note(&delivery)?;
-        }
-    }
-}
-
 fn all_ended_well(survivors: &mut [Survivor]) -> Result<bool, Failure> {
     let mut over = true;
     for Survivor { child, number } in survivors {
@@ -621,39 +488,6 @@ fn all_ended_well(survivors: &mut [Survivor]) -> Result<bool, Failure> {
         }
     }
     Ok(over)
-}
-
-/// What a process is at: the state letter of `proc(5)`; none if there is no such process.
-fn state(pid: u32) -> Option<char> {
-    let stat = read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    stat.rsplit_once(')')?.1.trim_start().chars().next()
-}
-
-/// Whether a process is stopped by a signal.
-fn is_stopped(pid: u32) -> bool {
-    state(pid) == Some('T')
-}
-
-/// Whether it is dead, mourned or not.
-pub fn is_dead(pid: u32) -> bool {
-    matches!(state(pid), None | Some('Z' | 'X'))
-}
-
-/// Stops a process, and waits until it stands still.
-pub fn stop(pid: u32) -> Outcome {
-    kill(Pid::from_raw(pid as i32), Signal::SIGSTOP)?;
-    postbox_tests::eventually("standing still", || is_stopped_or_dead(pid).then_some(()));
-    Ok(())
-}
-
-/// Lets a process go on.
-pub fn resume(pid: u32) -> Outcome {
-    Ok(kill(Pid::from_raw(pid as i32), Signal::SIGCONT)?)
-}
-
-/// Whether it is, or will never be.
-pub fn is_stopped_or_dead(pid: u32) -> bool {
-    is_stopped(pid) || is_dead(pid)
 }
 
 /// Adds to the summary of the whole walk, where one is asked for.

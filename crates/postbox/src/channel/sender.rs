@@ -1,24 +1,23 @@
 //! The sending end.
 
+mod delivery;
 mod loan;
+mod plain;
 
+pub use delivery::Receipt;
 pub use loan::Loan;
 
 use self::loan::Lent;
 use super::Awaited;
 use super::batch::Behind;
-use super::carry::{NotPushed, Outbox, Outgoing, Pushed};
+use super::carry::{NotPushed, Outbox};
 use super::end::End;
-use super::envelope::CellRef;
-use super::members::Doing;
 use super::statistics::Statistics;
-use crate::error::{DeliverError, Fault, SendError, TooLarge, TrySendError};
+use crate::error::{DeliverError, SendError, TooLarge, TrySendError};
 use crate::mechanism::{Capacity, Mechanism};
 use crate::message::Message;
 use crate::peer::Peer;
 use crate::wait::{FOREVER, Wait};
-use postbox_ring::receipt::{Standing, Taker};
-use postbox_ring::sync::Ordering::SeqCst;
 use std::cell::RefCell;
 use std::marker::PhantomData;
 use std::time::Duration;
@@ -37,33 +36,6 @@ pub struct Sender<T: Message> {
     /// The one receiver there can be, on a link.
     partner: Option<Peer>,
     message: PhantomData<fn(T)>,
-}
-
-/// The proof that a receiver has taken the message.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[must_use = "a receipt says who took the message"]
-pub struct Receipt {
-    receiver: Peer,
-}
-
-impl Receipt {
-    /// Who took the message.
-    pub fn receiver(&self) -> &Peer {
-        &self.receiver
-    }
-}
-
-/// An offer that lies in the channel.
-struct Offer {
-    cell: CellRef,
-    pushed: Pushed,
-}
-
-/// How an offer ended.
-enum Outcome {
-    Taken(Taker),
-    /// It is to be offered again: its taker died, or was engaged elsewhere.
-    Again,
 }
 
 impl<T: Message> Sender<T> {
@@ -277,72 +249,6 @@ impl<T: Message> Sender<T> {
         }
     }
 
-    #[inline(always)]
-    fn send_bytes(&self, bytes: &[u8], wait: &Wait) -> Result<(), SendError> {
-        if self.end.channel.config.capacity == Capacity::Zero {
-            return self.deliver_bytes(bytes, wait).map(drop);
-        }
-        if self.sent_express(bytes) {
-            return Ok(());
-        }
-        self.wait_for_room(wait, || self.push_plain(bytes))
-    }
-
-    /// Whether the message went through a ring, with nothing to be done but to copy it. Whatever else there
-    /// is, an error to be told included, is left to the long way, which begins anew.
-    #[inline(always)]
-    fn went_at_once(&self, bytes: &[u8]) -> bool {
-        let Sender { end, outbox, .. } = self;
-        if !end.channel.express {
-            return self.went_among_many(bytes);
-        }
-        let went = end.sends_at_once(bytes.len()) && end.channel.push_express(end, outbox, bytes);
-        if went {
-            end.count_message(bytes.len());
-        }
-        went
-    }
-
-    #[inline(never)]
-    fn went_among_many(&self, bytes: &[u8]) -> bool {
-        let Sender { end, outbox, .. } = self;
-        let went = end.channel.shared_lane
-            && end.sends_at_once(bytes.len())
-            && end.channel.push_among_many(end, outbox, bytes);
-        if went {
-            end.count_message(bytes.len());
-        }
-        went
-    }
-
-    #[inline(never)]
-    fn send_long_way(&self, bytes: &[u8], wait: &Wait) -> Result<(), SendError> {
-        self.may_send(bytes.len())?;
-        self.send_bytes(bytes, wait)
-    }
-
-    #[inline(never)]
-    fn try_long_way(&self, bytes: &[u8]) -> Result<(), TrySendError> {
-        self.may_send(bytes.len())?;
-        self.try_send_bytes(bytes)
-    }
-
-    /// Whether the message went by an express lane.
-    #[inline(always)]
-    fn sent_express(&self, bytes: &[u8]) -> bool {
-        let end = &self.end;
-        let sent = end.partners().is_ok()
-            && match (end.channel.express, end.channel.shared_lane) {
-                (true, _) => end.channel.push_express(end, &self.outbox, bytes),
-                (_, true) => end.channel.push_among_many(end, &self.outbox, bytes),
-                _ => end.channel.push_plain_entry(end, &self.outbox, bytes),
-            };
-        if sent {
-            end.count_message(bytes.len());
-        }
-        sent
-    }
-
     /// A sender that is shut out while it waits may have been woken in another's place.
     #[inline(always)]
     pub(super) fn wait_for_room<R>(
@@ -357,29 +263,6 @@ impl<T: Message> Sender<T> {
         outcome
     }
 
-    fn receipt(&self, taker: Taker) -> Receipt {
-        let receiver = match &self.partner {
-            Some(partner) if partner.pid() == taker.pid => partner.clone(),
-            // A partner may have passed its end on: then its name is not that of the taker.
-            _ => self.end.channel.taker(taker),
-        };
-        Receipt { receiver }
-    }
-
-    /// Some if the message is in the channel, none if there is no room.
-    #[inline(always)]
-    fn push_plain(&self, bytes: &[u8]) -> Result<Option<()>, SendError> {
-        self.has_receivers()?;
-        let message = Outgoing { bytes, cell: None, engaging: false };
-        match self.end.channel.push(&self.end, &self.outbox, message) {
-            Ok(_) => {
-                self.end.count_message(bytes.len());
-                Ok(Some(()))
-            }
-            Err(refused) => self.not_pushed(refused, bytes.len()),
-        }
-    }
-
     #[cold]
     pub(super) fn not_pushed<R>(
         &self,
@@ -388,118 +271,6 @@ impl<T: Message> Sender<T> {
     ) -> Result<Option<R>, SendError> {
         self.end.mend();
         self.refused(refused, len).map(|()| None)
-    }
-
-    fn try_send_bytes(&self, bytes: &[u8]) -> Result<(), TrySendError> {
-        if self.end.channel.config.capacity == Capacity::Zero {
-            self.has_receivers()?;
-            return match self.end.channel.engage(&self.end, &self.outbox, bytes) {
-                Ok(true) => {
-                    self.end.count_message(bytes.len());
-                    Ok(())
-                }
-                Ok(false) => Err(TrySendError::Full),
-                Err(refused) => {
-                    self.refused(refused, bytes.len())?;
-                    Err(TrySendError::Full)
-                }
-            };
-        }
-        if self.sent_express(bytes) {
-            return Ok(());
-        }
-        // The second time after a repair, if one was due.
-        for _ in 0..2 {
-            if self.push_plain(bytes)?.is_some() {
-                return Ok(());
-            }
-        }
-        Err(TrySendError::Full)
-    }
-
-    fn deliver_bytes(&self, bytes: &[u8], wait: &Wait) -> Result<Receipt, SendError> {
-        loop {
-            let offer = self.wait_for_room(wait, || self.offer(bytes))?;
-            match self.await_receipt(offer, wait)? {
-                Outcome::Taken(taker) => {
-                    self.end.count_message(bytes.len());
-                    return Ok(self.receipt(taker));
-                }
-                Outcome::Again => {
-                    if let Some(ended) = wait.over() {
-                        return Err(ended.into());
-                    }
-                }
-            }
-        }
-    }
-
-    /// Some if the offer is in the channel, none if there is no room for it.
-    fn offer(&self, bytes: &[u8]) -> Result<Option<Offer>, SendError> {
-        self.has_receivers()?;
-        let channel = &self.end.channel;
-        if channel.block.control.offers.word.load(SeqCst) >= channel.config.most_offers() {
-            channel.right_offers();
-            self.end.awaits.set(Awaited::Space);
-            return Ok(None);
-        }
-        let Some(cell) = channel.block.open_cell(self.end.seat) else {
-            self.end.awaits.set(Awaited::Space);
-            return Ok(None);
-        };
-        let message = Outgoing { bytes, cell: Some(cell), engaging: false };
-        match channel.push(&self.end, &self.outbox, message) {
-            Ok(pushed) => Ok(Some(Offer { cell, pushed })),
-            Err(refused) => {
-                channel.block.close_cell(cell);
-                self.not_pushed(refused, bytes.len())
-            }
-        }
-    }
-
-    fn await_receipt(&self, offer: Offer, wait: &Wait) -> Result<Outcome, SendError> {
-        let Offer { cell: offer, pushed } = offer;
-        let channel = &self.end.channel;
-        let block = &channel.block;
-        self.end.offering.set(Some(offer));
-        let outcome = self.end.wait_for(Awaited::Receipt, wait, || match block.standing(offer) {
-            Standing::Taken(taker) => Ok(Some(Outcome::Taken(taker))),
-            Standing::Declined | Standing::Lost => Ok(Some(Outcome::Again)),
-            Standing::Void => Err(Fault::Corrupt("a receipt cell was overwritten").into()),
-            Standing::Open => {
-                self.end.mend();
-                self.has_receivers().map(|()| None)
-            }
-        });
-        self.end.offering.set(None);
-        let member = self.end.member();
-        member.begin();
-        let outcome = match outcome {
-            Ok(Outcome::Taken(taker)) => {
-                channel.uncount_offer();
-                Ok(Outcome::Taken(taker))
-            }
-            other => {
-                if block.withdraw_offer(offer) {
-                    channel.withdrawn(&self.end, pushed);
-                    other
-                } else {
-                    channel.uncount_offer();
-                    if let Standing::Taken(taker) = block.standing(offer) {
-                        Ok(Outcome::Taken(taker))
-                    } else {
-                        channel.settled(pushed);
-                        other
-                    }
-                }
-            }
-        };
-        block.close_cell(offer);
-        // The cell is there for whoever waits to offer.
-        channel.freed();
-        member.end(Doing::Idle);
-        self.end.mend();
-        outcome
     }
 }
 
@@ -513,11 +284,5 @@ impl<T: Message> Clone for Sender<T> {
 impl<T: Message> std::fmt::Debug for Sender<T> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_tuple("Sender").field(&self.end).finish()
-    }
-}
-
-impl From<Fault> for DeliverError {
-    fn from(fault: Fault) -> Self {
-        SendError::from(fault).into()
     }
 }

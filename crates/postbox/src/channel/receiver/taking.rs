@@ -1,0 +1,229 @@
+//! How a receive takes its message: at once out of a ring, by an express lane, or the long way, which can do anything.
+
+use super::Receiver;
+use crate::channel::Awaited;
+use crate::channel::carry::{Express, Popped};
+use crate::channel::floor::Floor;
+use crate::channel::lifetime::Over;
+use crate::channel::rendezvous::obliged;
+use crate::channel::turn::Turn;
+use crate::error::{Fault, ReceiveError};
+use crate::message::Message;
+use crate::wait::Wait;
+
+impl<T: Message> Receiver<T> {
+    #[inline(never)]
+    pub(in crate::channel) fn wait_into(
+        &self,
+        into: &mut Vec<u8>,
+        wait: &Wait,
+    ) -> Result<Popped, ReceiveError> {
+        self.end.check()?;
+        self.settle_pending()?;
+        let empty = wait.is_forever() && self.sleeps_first()
+            || match self.receive_express(into)? {
+                Express::Message(popped) => return Ok(popped),
+                Express::Nothing => true,
+                Express::LongWay => false,
+            };
+        self.look_at_owner()?;
+        let _floor = match Floor::wait(&self.end, wait) {
+            Ok(floor) => floor,
+            Err(error) => return self.leave_line(error),
+        };
+        let turn = Turn::wait(&self.end);
+        let mut attempt = |earnest: bool| {
+            if !earnest {
+                match self.end.channel.receive_slot(&self.end, &self.inbox, into) {
+                    Express::Message(popped) => return Ok(Some(popped)),
+                    Express::Nothing => return Ok(None),
+                    Express::LongWay => {}
+                }
+            }
+            self.pop_or_end(into)
+        };
+        let first = if empty && wait.is_forever() { Ok(None) } else { attempt(true) };
+        let outcome = match first {
+            Ok(Some(popped)) => {
+                self.end.was_awake();
+                Ok(popped)
+            }
+            Ok(None) => self.end.wait_for_more(Awaited::Message, wait, attempt),
+            Err(error) => Err(error),
+        };
+        match outcome {
+            Ok(popped) => Ok(popped),
+            Err(error) => self.leave_without(error, &turn, into),
+        }
+    }
+
+    pub(in crate::channel) fn try_into(
+        &self,
+        into: &mut Vec<u8>,
+    ) -> Result<Option<Popped>, ReceiveError> {
+        self.end.check()?;
+        self.settle_pending()?;
+        self.look_at_owner()?;
+        self.end.usable()?;
+        let popped = match Floor::try_take(&self.end) {
+            Some(_floor) => self.try_pop(into),
+            // Somebody else executes a receive, which may be to wait for ever.
+            None => self.end.ended().map(|()| None).map_err(ReceiveError::from),
+        };
+        if let (Ok(None), Some(polled)) = (&popped, self.polled()) {
+            polled.refresh(&self.end)?;
+        }
+        popped
+    }
+
+    /// A message that waits in a ring, where nothing is to be done but to copy it.
+    #[inline(always)]
+    pub(super) fn came_at_once(&self, into: &mut Vec<u8>) -> Option<Popped> {
+        let end = &self.end;
+        if !end.channel.express {
+            return self.came_among_many(into);
+        }
+        if !self.may_glance() {
+            return None;
+        }
+        match end.channel.receive_slot(end, &self.inbox, into) {
+            Express::Message(popped) => Some(popped),
+            Express::Nothing | Express::LongWay => None,
+        }
+    }
+
+    #[inline(never)]
+    fn came_among_many(&self, into: &mut Vec<u8>) -> Option<Popped> {
+        let end = &self.end;
+        if !end.channel.shared_lane || !self.may_glance() {
+            return None;
+        }
+        match end.channel.receive_among_many(end, &self.inbox, into) {
+            Ok(Express::Message(popped)) => Some(popped),
+            Ok(Express::Nothing | Express::LongWay) => None,
+            Err(fault) => {
+                // The long way begins with it.
+                self.pending.replace(Some(fault.into()));
+                None
+            }
+        }
+    }
+
+    /// Whether nothing comes before a glance at the ring.
+    #[inline(always)]
+    pub(in crate::channel) fn may_glance(&self) -> bool {
+        self.end.is_ours() && self.pending.borrow().is_none()
+    }
+
+    /// Whether it is better to sleep at once: the kernel does not let one sleep while there is a message,
+    /// unless another receiver has been woken for it.
+    #[inline]
+    fn sleeps_first(&self) -> bool {
+        self.end.patience.expects_sleep()
+            && !self.inbox.looks_ahead()
+            && self.end.nothing_new(Awaited::Message)
+            && self.end.is_alone()
+    }
+
+    /// The short ways.
+    #[inline(always)]
+    fn receive_express(&self, into: &mut Vec<u8>) -> Result<Express, Fault> {
+        let channel = &self.end.channel;
+        match (channel.express, channel.shared_lane) {
+            (true, _) => Ok(channel.receive_slot(&self.end, &self.inbox, into)),
+            (_, true) => channel.receive_among_many(&self.end, &self.inbox, into),
+            _ => channel.receive_entry(&self.end, &self.inbox, into),
+        }
+    }
+
+    #[inline(always)]
+    pub(super) fn pop(&self, into: &mut Vec<u8>) -> Result<Option<Popped>, Fault> {
+        let channel = &self.end.channel;
+        let popped = channel.pop(&self.end, &self.inbox, into)?;
+        if channel.queues && popped.is_some() {
+            channel.tell_if_drained();
+        }
+        Ok(popped)
+    }
+
+    #[inline(always)]
+    fn pop_or_end(&self, into: &mut Vec<u8>) -> Result<Option<Popped>, ReceiveError> {
+        self.end.usable()?;
+        match self.pop(into)? {
+            Some(popped) => Ok(Some(popped)),
+            None => self.end_or_none(into),
+        }
+    }
+
+    /// Nothing was there.
+    #[inline(never)]
+    fn end_or_none(&self, into: &mut Vec<u8>) -> Result<Option<Popped>, ReceiveError> {
+        self.end.mend();
+        match self.end.partners() {
+            Ok(()) => return Ok(None),
+            Err(Over::Disconnected) => {}
+            Err(over) => return Err(over.into()),
+        }
+        // The last sender may have sent and left in between. If it died, what it left half done is
+        // in front of the rest until somebody has cleared it, and rings the news then.
+        match self.pop(into)? {
+            Some(popped) => Ok(Some(popped)),
+            None if self.end.channel.is_drained() => Err(ReceiveError::Disconnected),
+            None => Ok(None),
+        }
+    }
+
+    #[inline(always)]
+    fn try_pop(&self, into: &mut Vec<u8>) -> Result<Option<Popped>, ReceiveError> {
+        if let Some(popped) = self.pop(into)? {
+            return Ok(Some(popped));
+        }
+        self.end.look_around()?;
+        self.end.wake_a_sender(Awaited::Message);
+        self.pop_or_end(into)
+    }
+
+    /// What a mailbox's owner can take away is looked at although there is something to receive.
+    #[inline]
+    fn look_at_owner(&self) -> Result<(), ReceiveError> {
+        if self.end.guarded {
+            self.end.look_around()?;
+        }
+        Ok(())
+    }
+
+    /// A wait for the floor is over without it.
+    #[cold]
+    fn leave_line(&self, error: ReceiveError) -> Result<Popped, ReceiveError> {
+        if let ReceiveError::Denied(_) | ReceiveError::Disconnected = error {
+            self.end.pass_on_wakeups();
+        }
+        Err(error)
+    }
+
+    /// A wait is over without a message.
+    #[cold]
+    fn leave_without(
+        &self,
+        error: ReceiveError,
+        turn: &Turn<'_>,
+        into: &mut Vec<u8>,
+    ) -> Result<Popped, ReceiveError> {
+        match error {
+            // A try_send may have counted on this receiver in the last moment.
+            ReceiveError::TimedOut | ReceiveError::Cancelled => {
+                obliged(turn, || self.pop(into))?.ok_or(error)
+            }
+            ReceiveError::Denied(_) => {
+                let popped = obliged(turn, || self.pop(into))?;
+                self.end.pass_on_wakeups();
+                popped.ok_or(error)
+            }
+            ReceiveError::Disconnected => {
+                self.end.pass_on_wakeups();
+                Err(error)
+            }
+            other => Err(other),
+        }
+    }
+}
