@@ -119,7 +119,8 @@ impl FromStr for Capacity {
 pub enum WaitStrategy {
     /// Never sleeps: the shortest latency, at the price of a core.
     Spin,
-    /// Spins while spinning has lately paid, lets others have the processor some times, then sleeps.
+    /// Spins while spinning has lately paid, lets others have the processor some times, then sleeps. It keeps
+    /// the processor where others have only used it for themselves, or the wait ends within 8 ms.
     #[default]
     Adaptive,
     /// Sleeps at once.

@@ -8,7 +8,6 @@ use super::names::Card;
 use super::pair::Attached;
 use super::patience::Patience;
 use super::wait_set::WaitSet;
-use super::yielding::Yielding;
 use super::{Awaited, Carrier, Channel, Lifetime};
 use crate::error::Fault;
 use crate::mechanism::{Form, WaitStrategy};
@@ -43,7 +42,6 @@ pub(crate) struct End {
     /// The pid that goes into envelopes.
     pid: Cell<u32>,
     pub(crate) patience: Patience,
-    pub(crate) yielding: Yielding,
     /// The fork generation of the process that the end belongs to.
     born: Cell<u64>,
     /// Why every operation is refused, if the end could not be made (a clone too many).
@@ -134,7 +132,6 @@ impl End {
             pid: Cell::new(Identity::own().pid()),
             role,
             patience: Patience::new(strategy),
-            yielding: Yielding::default(),
             born: Cell::new(wipe_on_fork::generation()),
             refused: OnceCell::new(),
             attached: RefCell::default(),
@@ -176,7 +173,6 @@ impl End {
             role: self.role,
             pid: self.pid.clone(),
             patience: Patience::new(strategy),
-            yielding: Yielding::default(),
             born: Cell::new(NOBODY),
             refused: OnceCell::from(fault),
             attached: RefCell::default(),

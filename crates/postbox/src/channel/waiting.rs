@@ -1,4 +1,4 @@
-//! How an end waits: it tries, spins while that pays, lets others have the processor while they want it, and sleeps.
+//! How an end waits: it tries, spins while that pays, lets others have the processor while that pays, and sleeps.
 //!
 //! There is one wait for everything. The end sleeps in an epoll set of its own over the kernel
 //! object, its bell, the news, the deaths of the other members and the caller's cancel. Whoever

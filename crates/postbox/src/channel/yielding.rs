@@ -1,4 +1,4 @@
-//! Giving turns on the processor away before a sleep, and what an end has learnt about it.
+//! Giving turns on the processor away before a sleep, and what a thread has learnt about it.
 //!
 //! A sender that sleeps is woken for the first room there is, and takes the processor from the receiver that woke it, if
 //! they share one: a message or two later it sleeps again. If it gives its turn away instead, the receiver goes on as
@@ -6,15 +6,17 @@
 //!
 //! But a turn may as well go to somebody who computes, and lasts as long as the scheduler lets it, some milliseconds,
 //! where a sleeper is woken for its message at once. So long turns are judged by what the channel has carried
-//! meanwhile, and an end to which they do not pay gives none away for a while:
+//! meanwhile, and a thread to which they do not pay gives none away for a while:
 //!
 //! ```text
-//!  a turn ──► within 1 µs     nobody had it: sleep
-//!         ──► within 0.5 ms   try, and give the next one away, eight in all
-//!         ──► longer          the next long one is judged: a message for each 20 µs?
-//!                               yes ──► go on       no ──► none for a hundred times as long
+//!  a turn ──► within 1 µs      nobody had it: sleep
+//!         ──► within 0.5 ms    try, and give the next one away, eight in all
+//!         ──► longer           try; the next long ones, if they come soon, are judged: a message for each 20 µs?
+//!                                yes ──► go on       no, twice ──► sleep, and give none away
+//!                                        either for a hundred times as long
 //! ```
 
+use super::control::Awaited;
 use super::end::End;
 use super::members::{Role, Statistic};
 use crate::mechanism::WaitStrategy;
@@ -35,29 +37,56 @@ const LONG: u64 = 500_000;
 /// So much of a long turn, in nanoseconds, may go into each message that the others pass meanwhile: about what it takes
 /// to go to sleep and be woken for it.
 const WORTH: u64 = 20_000;
-/// After a long turn that did not pay none are given away for so many times as long.
-const ABSTAIN: u64 = 100;
+/// So many long turns in vain, one after the other, are strangers'. In a crowd one in a hundred is in vain.
+const CERTAIN: u32 = 2;
+/// A long turn is remembered for so many times as long.
+const REMEMBERED: u64 = 100;
+/// But a turn counts for no longer than that, in nanoseconds: the process may have been stopped.
+const LONGEST: u64 = 50_000_000;
 
-/// What an end has learnt about giving turns away.
-#[derive(Debug, Default)]
-pub(crate) struct Yielding {
-    /// The last long turn was not judged, or did not pay: the next one is.
-    suspects: Cell<bool>,
-    /// In nanoseconds of the monotonic clock: until then none are given away.
-    abstains_until: Cell<u64>,
+thread_local! {
+    /// A turn is the thread's, whichever of its ends waits.
+    static OWN: Yielding = const { Yielding::new() };
+}
+
+/// What a thread has learnt about giving turns away. Times are in nanoseconds of the monotonic clock.
+struct Yielding {
+    /// How many long turns in a row did not pay, of those that were judged; up to [`CERTAIN`].
+    vain: Cell<u32>,
+    /// Until then what they were judged to be is taken for granted.
+    granted_until: Cell<u64>,
+    /// From then until then long turns are judged.
+    suspects_until: Cell<u64>,
 }
 
 impl Yielding {
-    /// A turn that began then took so long, in nanoseconds. `carried`: messages that others passed meanwhile, if they were counted.
+    const fn new() -> Self {
+        Yielding { vain: Cell::new(0), granted_until: Cell::new(0), suspects_until: Cell::new(0) }
+    }
+
+    /// Whether none are to be given away.
+    fn abstains(&self, now: u64) -> bool {
+        self.vain.get() == CERTAIN && now < self.granted_until.get()
+    }
+
+    /// Whether it is to be counted what others pass meanwhile.
+    fn suspects(&self, now: u64) -> bool {
+        self.granted_until.get() <= now && now < self.suspects_until.get()
+    }
+
+    /// A turn that began then took so long. `carried`: messages that others passed meanwhile, if they were counted.
     fn learn(&self, began: u64, took: u64, carried: Option<u64>) {
         if took < LONG {
             return;
         }
-        let Some(carried) = carried else { return self.suspects.set(true) };
+        let remembered = took.min(LONGEST) * REMEMBERED;
+        self.suspects_until.set(began + remembered);
+        let Some(carried) = carried else { return };
         let paid = carried.saturating_mul(WORTH) >= took;
-        self.suspects.set(!paid);
-        if !paid {
-            self.abstains_until.set(began.saturating_add(took.saturating_mul(ABSTAIN)));
+        self.vain.set(if paid { 0 } else { CERTAIN.min(self.vain.get() + 1) });
+        if paid || self.vain.get() == CERTAIN {
+            self.granted_until.set(began + remembered);
+            self.suspects_until.set(began + 2 * remembered);
         }
     }
 }
@@ -72,52 +101,66 @@ impl End {
     where
         E: From<Ended>,
     {
-        // Who spins or sleeps at once was told to; who has little time does not give it away.
-        if self.patience.strategy() != WaitStrategy::Adaptive || ends_soon(wait) {
+        if !gives(self.patience.strategy()) {
             return Ok(None);
         }
-        let yielding = &self.yielding;
-        let begin = clock::now();
-        if begin < yielding.abstains_until.get() {
-            return Ok(None);
-        }
-        let mut given = begin;
+        let mut now = clock::now();
+        let end = now + MOST_AWAY;
         for _ in 0..MOST {
-            let before = yielding.suspects.get().then(|| self.passed_by_partners());
+            if OWN.with(|own| own.abstains(now)) || ends_soon(wait) {
+                break;
+            }
+            let suspects = OWN.with(|own| own.suspects(now));
+            let before = suspects.then(|| self.passed_by_others());
+            // Not before: to count takes a while where there are many.
+            let given = clock::now();
             std::thread::yield_now();
-            let back = clock::now();
+            now = clock::now();
             // As before a sleep: what came before the end came in time.
             let ended = wait.over();
-            let carried = before.map(|before| self.passed_by_partners().wrapping_sub(before));
-            yielding.learn(given, back - given, carried);
+            let took = now - given;
+            let counted = before.filter(|_| took >= LONG);
+            let carried = counted.map(|before| self.passed_by_others().wrapping_sub(before));
+            OWN.with(|own| own.learn(given, took, carried));
             if let Some(done) = attempt(true)? {
                 return Ok(Some(done));
             }
             if let Some(ended) = ended {
                 return Err(ended.into());
             }
-            if back - given < TAKEN || back - begin > MOST_AWAY {
+            if took < TAKEN || now > end {
                 break;
             }
-            given = clock::now();
         }
         Ok(None)
     }
 
-    /// Messages that the other side has sent or taken so far.
-    fn passed_by_partners(&self) -> u64 {
-        let partners = match self.role {
-            Role::Sender => Role::Receiver,
-            Role::Receiver => Role::Sender,
-        };
-        self.channel.block.total(partners, Statistic::Messages)
+    /// Messages that those for whom it waits have sent or taken so far.
+    fn passed_by_others(&self) -> u64 {
+        let others = others(self.role, self.awaits.get());
+        self.channel.block.total(others, Statistic::Messages)
     }
 }
 
-/// Whether a turn might outlast the wait.
+/// Who spins or sleeps at once was told to.
+fn gives(strategy: WaitStrategy) -> bool {
+    strategy == WaitStrategy::Adaptive
+}
+
+/// Whether a turn might outlast the wait: who has little time does not give it away.
 fn ends_soon(wait: &Wait) -> bool {
     const TURN: Duration = Duration::from_nanos(MOST_AWAY);
     wait.deadline.is_some_and(|deadline| deadline.saturating_duration_since(Instant::now()) < TURN)
+}
+
+/// Whom an end in that role waits for.
+fn others(own: Role, awaited: Awaited) -> Role {
+    match (own, awaited) {
+        // Receivers have the floor one after the other.
+        (_, Awaited::Floor) => Role::Receiver,
+        (Role::Sender, _) => Role::Receiver,
+        (Role::Receiver, _) => Role::Sender,
+    }
 }
 
 #[cfg(test)]
@@ -125,25 +168,61 @@ mod tests {
     use super::*;
 
     const SLICE: u64 = 4_000_000;
+    const BEGAN: u64 = 7_000_000_000;
 
-    /// Until when it gives none away after turns that began at nought.
-    fn after(turns: &[(u64, Option<u64>)]) -> (bool, u64) {
-        let yielding = Yielding::default();
-        turns.iter().for_each(|&(took, carried)| yielding.learn(0, took, carried));
-        (yielding.suspects.get(), yielding.abstains_until.get())
+    /// After turns that began then and took so long.
+    fn after(turns: &[(u64, Option<u64>)]) -> Yielding {
+        let yielding = Yielding::new();
+        turns.iter().for_each(|&(took, carried)| yielding.learn(BEGAN, took, carried));
+        yielding
+    }
+
+    #[test]
+    fn only_who_neither_sleeps_at_once_nor_never_gives_turns_away() {
+        use WaitStrategy::{Adaptive, Block, Spin};
+        assert_eq!([Adaptive, Block, Spin].map(gives), [true, false, false]);
     }
 
     #[test]
     fn short_turns_are_no_matter() {
-        assert_eq!(after(&[(LONG - 1, None), (LONG - 1, Some(0))]), (false, 0));
+        let yielding = after(&[(LONG - 1, None), (LONG - 1, Some(0))]);
+        assert!(!yielding.suspects(BEGAN + LONG) && !yielding.abstains(BEGAN + LONG));
     }
 
     #[test]
-    fn the_second_long_turn_is_judged_by_what_went_on_meanwhile() {
-        assert_eq!(after(&[(SLICE, None)]), (true, 0));
-        assert_eq!(after(&[(SLICE, None), (SLICE, Some(SLICE / WORTH))]), (false, 0));
-        let without = [(SLICE, None), (SLICE, Some(SLICE / WORTH - 1))];
-        assert_eq!(after(&without), (true, SLICE * ABSTAIN));
+    fn the_next_long_turn_is_judged_if_it_comes_soon() {
+        let (yielding, soon) = (after(&[(SLICE, None)]), BEGAN + SLICE * REMEMBERED);
+        assert!(yielding.suspects(soon - 1) && !yielding.suspects(soon));
+        assert!(!yielding.abstains(soon - 1));
+    }
+
+    #[test]
+    fn either_judgement_is_remembered_and_then_the_next_turn_is_judged_anew() {
+        for (carried, abstains) in [(SLICE / WORTH, false), (SLICE / WORTH - 1, true)] {
+            let judged = (SLICE, Some(carried));
+            let yielding = after(&[(SLICE, None), judged, judged]);
+            let until = BEGAN + SLICE * REMEMBERED;
+            assert_eq!(yielding.abstains(until - 1), abstains, "{carried}");
+            assert!(!yielding.suspects(until - 1), "{carried}");
+            assert!(!yielding.abstains(until) && yielding.suspects(until), "{carried}");
+            assert!(!yielding.suspects(until + SLICE * REMEMBERED), "{carried}");
+        }
+    }
+
+    #[test]
+    fn one_turn_in_vain_is_none_and_after_two_every_one_counts() {
+        let (vain, paid) = ((SLICE, Some(0)), (SLICE, Some(SLICE)));
+        let abstains = |turns: &[_]| after(turns).abstains(BEGAN + 1);
+        assert!(!abstains(&[vain]) && !abstains(&[vain, paid, vain]));
+        assert!(abstains(&[vain, vain]) && abstains(&[vain, vain, vain]));
+        assert!(!abstains(&[vain, vain, paid]));
+        assert!(after(&[vain]).suspects(BEGAN + 1), "the next one is judged, too");
+    }
+
+    #[test]
+    fn whoever_was_stopped_for_an_hour_abstains_for_seconds() {
+        let hour = (3_600_000_000_000, Some(0));
+        assert!(!after(&[hour, hour]).abstains(BEGAN + LONGEST * REMEMBERED));
     }
 
     #[test]
@@ -152,5 +231,13 @@ mod tests {
         assert!(!ends_soon(&Wait::timeout(Duration::from_secs(60))));
         assert!(ends_soon(&Wait::timeout(Duration::from_millis(1))));
         assert!(ends_soon(&Wait::timeout(Duration::ZERO)));
+    }
+
+    #[test]
+    fn those_who_are_waited_for_are_counted() {
+        assert_eq!(others(Role::Sender, Awaited::Room), Role::Receiver);
+        assert_eq!(others(Role::Sender, Awaited::Receipt), Role::Receiver);
+        assert_eq!(others(Role::Receiver, Awaited::Message), Role::Sender);
+        assert_eq!(others(Role::Receiver, Awaited::Floor), Role::Receiver);
     }
 }
