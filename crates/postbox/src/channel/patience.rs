@@ -1,8 +1,9 @@
 //! Whether to spin before sleeping, and what an end has learnt about it.
 //!
 //! ```text
-//!  Adaptive   spin: the other side runs on another processor ──► give turns away: it waits for this one ──► sleep
-//!  Block      sleep                          Spin   spin          (see `yielding`)
+//!  Adaptive   spin: the other side runs on another processor
+//!               ──► give turns away: it waits for this one (see `yielding`) ──► sleep
+//!  Block      sleep                          Spin   spin
 //! ```
 
 use super::control::Awaited;

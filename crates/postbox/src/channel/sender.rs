@@ -64,7 +64,7 @@ impl<T: Message> Sender<T> {
     ///
     /// [`Disconnected`](SendError::Disconnected) when the last receiver is gone,
     /// [`TooLarge`](SendError::TooLarge), [`ByteCap`](SendError::ByteCap) when an unbounded channel
-    /// has reached it, or a [`Fault`]. Of a mailbox never `Disconnected`, but
+    /// has reached it, or a [`Fault`](crate::Fault). Of a mailbox never `Disconnected`, but
     /// [`Destroyed`](SendError::Destroyed), or [`Denied`](SendError::Denied) when the right to send
     /// was taken back. Nothing was sent then.
     #[inline]

@@ -13,7 +13,7 @@
 //!         ──► within 0.5 ms    try, and give the next one away, eight in all
 //!         ──► longer           try; the next long ones, if they come soon, are judged: a message for each 20 µs?
 //!                                yes ──► go on       no, twice ──► sleep, and give none away
-//!                                        either for a hundred times as long
+//!                                        either for a hundred times as long; longer if it is so again and again
 //! ```
 
 use super::control::Awaited;
@@ -39,10 +39,15 @@ const LONG: u64 = 500_000;
 const WORTH: u64 = 20_000;
 /// So many long turns in vain, one after the other, are strangers'. In a crowd one in a hundred is in vain.
 const CERTAIN: u32 = 2;
-/// A long turn is remembered for so many times as long.
+/// A judgement is remembered for so many times as long as the turn took.
 const REMEMBERED: u64 = 100;
+/// And eight times as long for each further one in vain, up to so many.
+const MOST_VAIN: u32 = CERTAIN + 2;
 /// But a turn counts for no longer than that, in nanoseconds: the process may have been stopped.
 const LONGEST: u64 = 50_000_000;
+/// No judgement lasts longer than that, in nanoseconds; and for so long after one, or after a long turn that was not judged,
+/// the next long turn is.
+const FORGOTTEN: u64 = 60_000_000_000;
 
 thread_local! {
     /// A turn is the thread's, whichever of its ends waits.
@@ -51,7 +56,7 @@ thread_local! {
 
 /// What a thread has learnt about giving turns away. Times are in nanoseconds of the monotonic clock.
 struct Yielding {
-    /// How many long turns in a row did not pay, of those that were judged; up to [`CERTAIN`].
+    /// How many long turns in a row did not pay, of those that were judged; up to [`MOST_VAIN`].
     vain: Cell<u32>,
     /// Until then what they were judged to be is taken for granted.
     granted_until: Cell<u64>,
@@ -66,7 +71,7 @@ impl Yielding {
 
     /// Whether none are to be given away.
     fn abstains(&self, now: u64) -> bool {
-        self.vain.get() == CERTAIN && now < self.granted_until.get()
+        self.vain.get() >= CERTAIN && now < self.granted_until.get()
     }
 
     /// Whether it is to be counted what others pass meanwhile.
@@ -79,15 +84,22 @@ impl Yielding {
         if took < LONG {
             return;
         }
-        let remembered = took.min(LONGEST) * REMEMBERED;
-        self.suspects_until.set(began + remembered);
-        let Some(carried) = carried else { return };
+        let Some(carried) = carried else {
+            if self.suspects_until.get() <= began {
+                self.vain.set(0);
+            }
+            return self.suspects_until.set(began + FORGOTTEN);
+        };
         let paid = carried.saturating_mul(WORTH) >= took;
-        self.vain.set(if paid { 0 } else { CERTAIN.min(self.vain.get() + 1) });
-        if paid || self.vain.get() == CERTAIN {
-            self.granted_until.set(began + remembered);
-            self.suspects_until.set(began + 2 * remembered);
+        let vain = if paid { 0 } else { MOST_VAIN.min(self.vain.get() + 1) };
+        self.vain.set(vain);
+        let mut until = began;
+        if paid || vain >= CERTAIN {
+            let longer = 1 << (3 * vain.saturating_sub(CERTAIN));
+            until += (took.min(LONGEST) * REMEMBERED * longer).min(FORGOTTEN);
+            self.granted_until.set(until);
         }
+        self.suspects_until.set(until + FORGOTTEN);
     }
 }
 
@@ -120,7 +132,8 @@ impl End {
             let ended = wait.over();
             let took = now - given;
             let counted = before.filter(|_| took >= LONG);
-            let carried = counted.map(|before| self.passed_by_others().wrapping_sub(before));
+            // Whoever leaves meanwhile may be counted twice, before or after.
+            let carried = counted.map(|before| self.passed_by_others().saturating_sub(before));
             OWN.with(|own| own.learn(given, took, carried));
             if let Some(done) = attempt(true)? {
                 return Ok(Some(done));
@@ -191,7 +204,7 @@ mod tests {
 
     #[test]
     fn the_next_long_turn_is_judged_if_it_comes_soon() {
-        let (yielding, soon) = (after(&[(SLICE, None)]), BEGAN + SLICE * REMEMBERED);
+        let (yielding, soon) = (after(&[(SLICE, None)]), BEGAN + FORGOTTEN);
         assert!(yielding.suspects(soon - 1) && !yielding.suspects(soon));
         assert!(!yielding.abstains(soon - 1));
     }
@@ -204,8 +217,8 @@ mod tests {
             let until = BEGAN + SLICE * REMEMBERED;
             assert_eq!(yielding.abstains(until - 1), abstains, "{carried}");
             assert!(!yielding.suspects(until - 1), "{carried}");
+            yielding.learn(until - 1, SLICE, None);
             assert!(!yielding.abstains(until) && yielding.suspects(until), "{carried}");
-            assert!(!yielding.suspects(until + SLICE * REMEMBERED), "{carried}");
         }
     }
 
@@ -220,9 +233,29 @@ mod tests {
     }
 
     #[test]
+    fn what_is_in_vain_again_and_again_is_remembered_longer() {
+        let (vain, first) = ((SLICE, Some(0)), SLICE * REMEMBERED);
+        for (times, span) in [(2, first), (3, 8 * first), (4, 64 * first), (9, 64 * first)] {
+            let yielding = after(&vec![vain; times]);
+            assert!(yielding.abstains(BEGAN + span - 1), "{times}");
+            assert!(!yielding.abstains(BEGAN + span), "{times}");
+        }
+    }
+
+    #[test]
+    fn what_was_in_vain_long_ago_does_not_count() {
+        let yielding = after(&[(SLICE, Some(0))]);
+        let later = BEGAN + FORGOTTEN;
+        yielding.learn(later, SLICE, None);
+        yielding.learn(later, SLICE, Some(0));
+        assert!(!yielding.abstains(later + 1));
+    }
+
+    #[test]
     fn whoever_was_stopped_for_an_hour_abstains_for_seconds() {
         let hour = (3_600_000_000_000, Some(0));
         assert!(!after(&[hour, hour]).abstains(BEGAN + LONGEST * REMEMBERED));
+        assert!(!after(&[hour; 9]).abstains(BEGAN + FORGOTTEN));
     }
 
     #[test]

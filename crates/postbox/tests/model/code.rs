@@ -16,7 +16,7 @@ const CARRY: &str = "src/channel/carry/mod.rs";
 const PACKET: &str = "src/channel/carry/packet.rs";
 const HELD: &str = "src/channel/carry/held.rs";
 const OPEN: &str = "src/channel/carry/open.rs";
-const SENDER: &str = "src/channel/sender/delivery.rs";
+const DELIVERY: &str = "src/channel/sender/delivery.rs";
 const SPOOL: &str = "src/channel/spool.rs";
 const REAP: &str = "src/channel/reap.rs";
 const END: &str = "src/channel/end.rs";
@@ -59,18 +59,18 @@ const LINES: &[(&str, &str, &str)] = &[
         CARRY,
         "member.end(if offering { Doing::Offering } else { Doing::Idle });",
     ),
-    ("has its receipt", SENDER, "Standing::Taken(taker) => Ok(Some(Outcome::Taken(taker))),"),
+    ("has its receipt", DELIVERY, "Standing::Taken(taker) => Ok(Some(Outcome::Taken(taker))),"),
     (
         "learns that its offer was lost, offers again",
-        SENDER,
+        DELIVERY,
         "Standing::Declined | Standing::Lost => Ok(Some(Outcome::Again)),",
     ),
-    ("is about to withdraw", SENDER, "member.begin();"),
-    ("tries to withdraw", SENDER, "if block.withdraw_offer(offer) {"),
-    ("gives room back, timed out", SENDER, "channel.withdrawn(&self.end, pushed);"),
-    ("gives room back, offers again", SENDER, "channel.withdrawn(&self.end, pushed);"),
-    ("closes its cell", SENDER, "block.close_cell(offer);"),
-    ("closes its cell, tries again", SENDER, "channel.block.close_cell(cell);"),
+    ("is about to withdraw", DELIVERY, "member.begin();"),
+    ("tries to withdraw", DELIVERY, "if block.withdraw_offer(offer) {"),
+    ("gives room back, timed out", DELIVERY, "channel.withdrawn(&self.end, pushed);"),
+    ("gives room back, offers again", DELIVERY, "channel.withdrawn(&self.end, pushed);"),
+    ("closes its cell", DELIVERY, "block.close_cell(offer);"),
+    ("closes its cell, tries again", DELIVERY, "channel.block.close_cell(cell);"),
     // Receive: `Channel::pop_entry`.
     ("is about to receive", KERNEL, "member.begin();"),
     ("looks at the overflow's head", KERNEL, "let head = self.overflow.first()?;"),
