@@ -45,16 +45,18 @@ pub fn the_other(mechanism: Mechanism) -> Outcome {
     partner.end()
 }
 
-/// How many descriptors it has open while it does nothing, as far as that can be seen from here.
+/// How many descriptors it has open while it does nothing: all its threads sleep, and none of them has done
+/// anything else while they were counted.
 fn settled(partner: &Partner) -> usize {
-    let mut last = partner.descriptors();
+    let mut asleep = None;
     loop {
-        std::thread::yield_now();
-        let now = partner.descriptors();
-        if now == last {
-            return now;
+        let count = partner.descriptors();
+        let now = partner.asleep();
+        if now.is_some() && now == asleep {
+            return count;
         }
-        last = now;
+        std::thread::yield_now();
+        asleep = now;
     }
 }
 
