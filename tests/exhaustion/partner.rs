@@ -71,23 +71,6 @@ impl Partner {
         std::fs::read_dir(format!("/proc/{}/fd", self.pid())).map_or(0, Iterator::count)
     }
 
-    /// How often its threads have gone to sleep or lost their processor, if all of them sleep.
-    pub fn asleep(&self) -> Option<u64> {
-        let mut switches = 0;
-        for task in std::fs::read_dir(format!("/proc/{}/task", self.pid())).ok()? {
-            let status = std::fs::read_to_string(task.ok()?.path().join("status")).ok()?;
-            let value =
-                |key: &str| status.lines().find_map(|line| line.strip_prefix(key)).map(str::trim);
-            if !value("State:")?.starts_with('S') {
-                return None;
-            }
-            for key in ["voluntary_ctxt_switches:", "nonvoluntary_ctxt_switches:"] {
-                switches += value(key)?.parse::<u64>().ok()?;
-            }
-        }
-        Some(switches)
-    }
-
     pub fn end(mut self) -> Outcome {
         self.child.signal(Signal::SIGKILL as i32)?;
         self.child.wait_status()?;

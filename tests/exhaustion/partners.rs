@@ -4,7 +4,7 @@ use crate::partner::{Callers, PROMPT, Partner};
 use crate::scarce::{MOST, all_but, says};
 use postbox::Mechanism;
 use postbox_tests::bench::Bench;
-use postbox_tests::{Outcome, eventually};
+use postbox_tests::{Outcome, all_asleep, eventually};
 use std::time::Instant;
 
 /// How many descriptors are left: none; too few to be told anything with descriptors, so that they are
@@ -51,7 +51,7 @@ fn settled(partner: &Partner) -> usize {
     let mut asleep = None;
     loop {
         let count = partner.descriptors();
-        let now = partner.asleep();
+        let now = all_asleep(partner.pid());
         if now.is_some() && now == asleep {
             return count;
         }

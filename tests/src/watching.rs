@@ -73,7 +73,8 @@ pub fn is_running(task: u32) -> bool {
     state(task) == Some('R')
 }
 
-fn state(task: u32) -> Option<char> {
+/// What a process or thread is at: the state letter of `proc(5)`; none if there is no such one.
+pub fn state(task: u32) -> Option<char> {
     let stat = read_to_string(format!("/proc/{task}/stat")).ok()?;
     let (_, rest) = stat.rsplit_once(')')?;
     rest.trim_start().chars().next()
@@ -81,12 +82,27 @@ fn state(task: u32) -> Option<char> {
 
 /// Times that it went to sleep of its own accord.
 pub fn switches(task: u32) -> u64 {
-    let status = read_to_string(format!("/proc/{task}/status")).unwrap_or_default();
-    status
-        .lines()
-        .find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"))
-        .and_then(|count| count.trim().parse().ok())
-        .expect("a live process has a count of its switches")
+    switches_if_alive(task).expect("a live process has a count of its switches")
+}
+
+fn switches_if_alive(task: u32) -> Option<u64> {
+    let status = read_to_string(format!("/proc/{task}/status")).ok()?;
+    let count = status.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"))?;
+    count.trim().parse().ok()
+}
+
+/// Times that the threads of a process went to sleep, if all of them sleep now: where it is the same at two
+/// looks, none of them has done anything in between.
+pub fn all_asleep(process: u32) -> Option<u64> {
+    let mut switches = 0;
+    for task in std::fs::read_dir(format!("/proc/{process}/task")).ok()? {
+        let task = task.ok()?.file_name().to_str()?.parse().ok()?;
+        if state(task)? != 'S' {
+            return None;
+        }
+        switches += switches_if_alive(task)?;
+    }
+    Some(switches)
 }
 
 /// The time that it has spent on any core.

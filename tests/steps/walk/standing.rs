@@ -2,14 +2,7 @@
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use postbox_tests::Outcome;
-use std::fs::read_to_string;
-
-/// What a process is at: the state letter of `proc(5)`; none if there is no such process.
-fn state(pid: u32) -> Option<char> {
-    let stat = read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    stat.rsplit_once(')')?.1.trim_start().chars().next()
-}
+use postbox_tests::{Outcome, state};
 
 /// Whether a process is stopped by a signal.
 pub fn is_stopped(pid: u32) -> bool {

@@ -179,6 +179,7 @@ fn others(own: Role, awaited: Awaited) -> Role {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{Bytes, Mechanism, Options, ReceiveError};
 
     const SLICE: u64 = 4_000_000;
     const BEGAN: u64 = 7_000_000_000;
@@ -272,5 +273,32 @@ mod tests {
         assert_eq!(others(Role::Sender, Awaited::Receipt), Role::Receiver);
         assert_eq!(others(Role::Receiver, Awaited::Message), Role::Sender);
         assert_eq!(others(Role::Receiver, Awaited::Floor), Role::Receiver);
+    }
+
+    /// Attempts that a receiver makes of a channel with that strategy while it gives turns away.
+    fn attempts(strategy: WaitStrategy, wait: &Wait) -> u32 {
+        let options = Options::new(Mechanism::SharedMemory).wait_strategy(strategy);
+        let (_tx, rx) = options.channel::<Bytes>().unwrap();
+        let mut attempts = 0;
+        let outcome = rx.end().give_turns_away(wait, &mut |_| {
+            attempts += 1;
+            Ok::<Option<()>, ReceiveError>(None)
+        });
+        assert!(matches!(outcome, Ok(None)));
+        attempts
+    }
+
+    #[test]
+    fn an_end_tries_after_each_turn_and_gives_none_away_where_it_does_not_pay() {
+        let forever = Wait::forever();
+        let some = 1..=MOST;
+        assert!(some.contains(&attempts(WaitStrategy::Adaptive, &forever)));
+        assert_eq!(attempts(WaitStrategy::Block, &forever), 0);
+        let soon = Wait::timeout(Duration::from_nanos(MOST_AWAY));
+        assert_eq!(attempts(WaitStrategy::Adaptive, &soon), 0);
+        // It is the thread that has learnt it, and no other test runs on this one.
+        let now = clock::now();
+        (0..CERTAIN).for_each(|_| OWN.with(|own| own.learn(now, LONGEST, Some(0))));
+        assert_eq!(attempts(WaitStrategy::Adaptive, &forever), 0);
     }
 }
