@@ -16,6 +16,7 @@ use std::collections::HashMap;
 use std::error::Error;
 use std::fs::{File, Permissions};
 use std::io::{BufRead, BufReader, BufWriter, Lines, Write};
+use std::ops::Range;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -27,6 +28,8 @@ type Failure = Box<dyn Error>;
 
 /// Says what this program is to do as an actor: a directory, a group or `-`, and a name.
 pub const PART: &str = "POSTBOX_TESTS_PART";
+/// So many messages are in the file that they are written to as soon as they have come.
+pub const ENOUGH: u32 = 1000;
 
 /// A directory for the domain of one case.
 pub struct Stage {
@@ -273,7 +276,8 @@ impl Part {
                     None => "nothing".into(),
                 });
             }
-            ["flood", name, count] => self.flood(name, count.parse()?)?,
+            ["flood", name, count] => self.flood(name, 0..count.parse()?)?,
+            ["flood", name, first, end] => self.flood(name, first.parse()?..end.parse()?)?,
             ["visit", name, times] => {
                 for i in 0..times.parse::<u32>()? {
                     let mailbox = self.me.open_mailbox::<Bytes>(name)?;
@@ -307,9 +311,9 @@ impl Part {
     }
 
     /// Sends numbered messages under the own name.
-    fn flood(&self, name: &str, count: u32) -> Outcome {
+    fn flood(&self, name: &str, numbers: Range<u32>) -> Outcome {
         let sender = self.held(name)?.sender()?;
-        for i in 0..count {
+        for i in numbers {
             sender.send_with(format!("{} {i}", self.me.name()).as_bytes(), &soon())?;
         }
         Ok(())
@@ -326,8 +330,8 @@ impl Part {
         Ok(format!("gave {given}"))
     }
 
-    /// Writes down what comes until it ends, and says how it ended. May give the mailbox away after
-    /// some messages.
+    /// Writes down what comes until it ends, and says how it ended; the first [`ENOUGH`] messages at once. May give the
+    /// mailbox away after some messages.
     fn drain(
         &self,
         name: &str,
@@ -346,6 +350,9 @@ impl Part {
                 Ok(message) => {
                     taken += 1;
                     writeln!(file, "{}", String::from_utf8_lossy(&message))?;
+                    if taken == ENOUGH {
+                        file.flush()?;
+                    }
                 }
                 Err(error) => break error,
             }

@@ -68,6 +68,8 @@ fn main() -> ExitCode {
         Case::new("another user is refused unless its group is let in", users::second_user),
     ];
     cases.extend(over("two processes share several mailboxes", sharing::several));
+    cases.extend(over("receivers that wait take turns", sharing::take_turns));
+    cases.extend(over("senders that wait take turns", sharing::senders_take_turns));
     cases.extend(over("a pair's third waits for a death", sharing::pair));
     cases.extend(over(
         "one at a time receives, and a death passes the turn",

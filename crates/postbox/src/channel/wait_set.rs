@@ -37,11 +37,17 @@ pub(crate) struct WaitSet {
     peers: Vec<Option<Peer>>,
     /// The roster that `peers` is true to.
     roster: u64,
-    /// Whether the kernel object is to be in the set while its end sleeps, and whether it is.
-    wants_queue: bool,
+    /// What it is that its end awaits here; nothing behind a pollable.
+    awaited: Option<Awaited>,
+    /// Whether the kernel object is in the set: only while its end sleeps.
     has_queue: bool,
+    has_bell: bool,
     /// The bell was heard outside a sleep.
     early: bool,
+    /// The bell was heard since it was last added.
+    woke: bool,
+    /// What the end had passed on when it last took its place among those who wait.
+    passed: u64,
     /// What the kernel fills: made once, and not cleared for each sleep.
     events: Box<[Event; 64]>,
 }
@@ -49,27 +55,15 @@ pub(crate) struct WaitSet {
 impl WaitSet {
     /// The set of one end: each event wakes one sleeper where one suffices.
     pub(crate) fn for_end(channel: &Channel, awaited: Awaited) -> Result<Self, Fault> {
-        let mut set = WaitSet::empty()?;
-        let bell = match awaited {
-            Awaited::Space | Awaited::Receipt => EDGE,
-            _ => EDGE.union(Interest::EPOLLEXCLUSIVE),
-        };
-        set.add(channel.bells.of(awaited), bell, BELL)?;
+        let mut set = WaitSet::empty(Some(awaited))?;
+        set.with_bell(channel)?;
         set.add(channel.bells.news(), EDGE, NEWS)?;
-        set.wants_queue = awaited == Awaited::Message;
         Ok(set)
-    }
-
-    /// Makes the set of one that waits for the floor the last to be woken by its bell.
-    pub(crate) fn add_bell_anew(&mut self, channel: &Channel) -> Result<(), Fault> {
-        let bell = channel.bells.of(Awaited::Floor);
-        let _ = self.epoll.remove(bell);
-        self.add(bell, EDGE.union(Interest::EPOLLEXCLUSIVE), BELL)
     }
 
     /// The set behind a pollable: readable while a receive could return something.
     pub(crate) fn for_pollable(channel: &Channel) -> Result<Self, Fault> {
-        let set = WaitSet::empty()?;
+        let set = WaitSet::empty(None)?;
         set.add(channel.bells.level(), LEVEL, POLLED)?;
         set.add(channel.bells.news(), EDGE, NEWS)?;
         if let (Some(queue), false) = (channel.readable(), channel.queues) {
@@ -78,15 +72,18 @@ impl WaitSet {
         Ok(set)
     }
 
-    fn empty() -> Result<Self, Fault> {
+    fn empty(awaited: Option<Awaited>) -> Result<Self, Fault> {
         let epoll = Epoll::new().map_err(Fault::system("epoll_create1"))?;
         Ok(WaitSet {
             epoll,
             peers: Vec::new(),
             roster: u64::MAX,
-            wants_queue: false,
+            awaited,
             has_queue: false,
+            has_bell: false,
             early: false,
+            woke: false,
+            passed: 0,
             events: Box::new([Event::empty(); 64]),
         })
     }
@@ -166,9 +163,59 @@ impl WaitSet {
     }
 
     fn with_queue(&mut self, channel: &Channel) -> Result<(), Fault> {
-        if let (true, false, Some(queue)) = (self.wants_queue, self.has_queue, channel.readable()) {
+        let wanted = self.awaited == Some(Awaited::Message) && !self.has_queue;
+        if let (true, Some(queue)) = (wanted, channel.readable()) {
             self.add(queue, LEVEL.union(Interest::EPOLLEXCLUSIVE), QUEUE)?;
             self.has_queue = true;
+        }
+        Ok(())
+    }
+
+    fn with_bell(&mut self, channel: &Channel) -> Result<(), Fault> {
+        let Some(awaited) = self.awaited.filter(|_| !self.has_bell) else { return Ok(()) };
+        let bell = match awaited {
+            Awaited::Space | Awaited::Receipt => EDGE,
+            _ => EDGE.union(Interest::EPOLLEXCLUSIVE),
+        };
+        self.add(channel.bells.of(awaited), bell, BELL)?;
+        self.has_bell = true;
+        Ok(())
+    }
+
+    /// Makes this set the last to be woken by its bell, which is heard once when it is added.
+    pub(crate) fn add_bell_anew(&mut self, channel: &Channel) -> Result<(), Fault> {
+        let Some(awaited) = self.awaited else { return Ok(()) };
+        if self.has_bell {
+            self.has_bell = self.epoll.remove(channel.bells.of(awaited)).is_err();
+        }
+        self.with_bell(channel)
+    }
+
+    /// Takes its place among those who wait, for an end that has passed so many messages in all.
+    ///
+    /// Of several the kernel wakes the one first whose set came first. So an end that has passed some since it took its
+    /// place goes behind the `others` who wait already; one that has not keeps the place that it has.
+    ///
+    /// For an end that is not yet counted among the sleepers: no ring is meant for it.
+    pub(crate) fn queue_up(
+        &mut self,
+        channel: &Channel,
+        me: Seat,
+        passed: u64,
+        others: bool,
+    ) -> Result<(), Fault> {
+        let served = std::mem::replace(&mut self.passed, passed) != passed;
+        if !served || !others {
+            return Ok(());
+        }
+        // Added again when it sleeps.
+        self.without_queue(channel);
+        let beside_a_queue = self.awaited == Some(Awaited::Message) && channel.readable().is_some();
+        // There the bell wakes for little, and mostly nobody.
+        if self.woke || !beside_a_queue {
+            self.add_bell_anew(channel)?;
+            self.sleep(channel, me, Some(Instant::now()))?;
+            self.woke = false;
         }
         Ok(())
     }
@@ -185,6 +232,7 @@ impl WaitSet {
             // A count that is too high only costs a ring.
             return Ok(true);
         }
+        self.with_bell(channel)?;
         self.with_queue(channel)?;
         let Some(cancel) = cancel else { return self.sleep(channel, me, deadline) };
         self.add(cancel.bell(), LEVEL, CANCEL)?;
@@ -206,7 +254,7 @@ impl WaitSet {
         let mut heard = false;
         for index in 0..count {
             match self.events[index].data() {
-                BELL => heard = true,
+                BELL => (heard, self.woke) = (true, true),
                 token if token >= FIRST_PEER => self.died(channel, me, token - FIRST_PEER),
                 _ => {}
             }

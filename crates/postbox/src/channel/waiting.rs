@@ -183,6 +183,7 @@ impl End {
             if let Some(offer) = self.offering.get() {
                 self.channel.block.sleep_for_receipt(offer);
             }
+            self.queue_up(awaited)?;
             let mut asleep = Asleep::announce(&self.channel, awaited);
             // The cancel comes before the last attempt, so that a wake-up meant for this end and
             // not used up is never carried off by it.
@@ -230,6 +231,17 @@ impl End {
                 return outcome;
             }
         }
+    }
+
+    /// Who has waited longest for a message, or for room, is woken first.
+    fn queue_up(&self, awaited: Awaited) -> Result<(), Fault> {
+        if !matches!(awaited, Awaited::Message | Awaited::Room) {
+            return Ok(());
+        }
+        let count = self.channel.block.control.sleepers(awaited).count();
+        let others = count.asleep() > 0 || count.rung() > 0;
+        let passed = self.member().counted(Statistic::Messages);
+        self.with_set(awaited, |set| set.queue_up(&self.channel, self.seat, passed, others))
     }
 
     /// For a sender that was rung for room and does not wait any more, with what it needs or an error: the rest
