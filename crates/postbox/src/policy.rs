@@ -10,8 +10,8 @@ use std::str::FromStr;
 )]
 #[serde(rename_all = "kebab-case")]
 pub enum Policy {
-    /// Any receiver that waits takes the next message; none starves. Of several that sleep, the one that has done so longest is
-    /// woken first; one that is awake may be quicker.
+    /// Any receiver that waits takes the next message; none starves. Those that sleep are woken in turn; one that is awake may
+    /// be quicker.
     #[default]
     Any,
     /// At most two live processes use the mailbox. A keeper does not count, the threads of a process

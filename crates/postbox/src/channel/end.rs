@@ -60,8 +60,8 @@ pub(crate) struct End {
     looked: Cell<u64>,
     /// The roster at which the other side was last seen to be there.
     pub(crate) partners_at: Cell<u64>,
-    /// The roster at which it was the only receiver.
-    alone_at: Cell<u64>,
+    /// The roster at which it was asked for, and whether it was the only one that faces its way.
+    alone: Cell<(u64, bool)>,
     /// Whether somebody can take the channel, or the turn to receive, away: in a mailbox.
     pub(crate) guarded: bool,
     /// A mailbox's receiver that ends when no sender is left; see `Receiver::until_drained`.
@@ -141,7 +141,7 @@ impl End {
             awake_for: Cell::new(0),
             looked: Cell::new(clock::coarse()),
             partners_at: Cell::new(u64::MAX),
-            alone_at: Cell::new(u64::MAX),
+            alone: Cell::new((u64::MAX, false)),
             drains: Cell::new(false),
             holds: Cell::new(false),
             lending: Lending::default(),
@@ -182,7 +182,7 @@ impl End {
             awake_for: Cell::new(0),
             looked: self.looked.clone(),
             partners_at: Cell::new(u64::MAX),
-            alone_at: Cell::new(u64::MAX),
+            alone: Cell::new((u64::MAX, false)),
             guarded: self.guarded,
             drains: self.drains.clone(),
             holds: Cell::new(false),
@@ -248,10 +248,10 @@ impl End {
     /// Whether it is the only one that faces its way.
     pub(crate) fn is_alone(&self) -> bool {
         let roster = self.channel.block.control.roster();
-        if self.alone_at.get() != roster && self.channel.block.live(self.role) == 1 {
-            self.alone_at.set(roster);
+        if self.alone.get().0 != roster {
+            self.alone.set((roster, self.channel.block.live(self.role) == 1));
         }
-        self.alone_at.get() == roster
+        self.alone.get().1
     }
 
     /// A call was done without sleeping: after a few of them the kernel object is told that nobody

@@ -39,9 +39,11 @@ pub(crate) struct WaitSet {
     roster: u64,
     /// What it is that its end awaits here; nothing behind a pollable.
     awaited: Option<Awaited>,
-    /// Whether the kernel object is in the set: only while its end sleeps.
+    /// Whether the kernel object is in the set. An end that has been awake for a while takes it out.
     has_queue: bool,
     has_bell: bool,
+    /// The bell was added, and what is heard next is only that.
+    unheard: bool,
     /// The bell was heard outside a sleep.
     early: bool,
     /// The bell was heard since it was last added.
@@ -81,6 +83,7 @@ impl WaitSet {
             awaited,
             has_queue: false,
             has_bell: false,
+            unheard: false,
             early: false,
             woke: false,
             passed: 0,
@@ -178,16 +181,15 @@ impl WaitSet {
             _ => EDGE.union(Interest::EPOLLEXCLUSIVE),
         };
         self.add(channel.bells.of(awaited), bell, BELL)?;
-        self.has_bell = true;
+        (self.has_bell, self.unheard) = (true, true);
         Ok(())
     }
 
     /// Makes this set the last to be woken by its bell, which is heard once when it is added.
     pub(crate) fn add_bell_anew(&mut self, channel: &Channel) -> Result<(), Fault> {
         let Some(awaited) = self.awaited else { return Ok(()) };
-        if self.has_bell {
-            self.has_bell = self.epoll.remove(channel.bells.of(awaited)).is_err();
-        }
+        let _ = self.epoll.remove(channel.bells.of(awaited));
+        self.has_bell = false;
         self.with_bell(channel)
     }
 
@@ -196,26 +198,29 @@ impl WaitSet {
     /// Of several the kernel wakes the one first whose set came first. So an end that has passed some since it took its
     /// place goes behind the `others` who wait already; one that has not keeps the place that it has.
     ///
-    /// For an end that is not yet counted among the sleepers: no ring is meant for it.
+    /// For an end that is not yet counted among the sleepers: no ring is meant for it, and what it has heard so far is
+    /// of no use.
     pub(crate) fn queue_up(
         &mut self,
         channel: &Channel,
         me: Seat,
         passed: u64,
-        others: bool,
+        others: impl FnOnce() -> bool,
     ) -> Result<(), Fault> {
         let served = std::mem::replace(&mut self.passed, passed) != passed;
-        if !served || !others {
-            return Ok(());
+        if served && others() {
+            // Added again when it sleeps.
+            self.without_queue(channel);
+            let beside_a_queue =
+                self.awaited == Some(Awaited::Message) && channel.readable().is_some();
+            // There the bell wakes for little, and mostly nobody.
+            if self.woke || !beside_a_queue {
+                self.add_bell_anew(channel)?;
+            }
         }
-        // Added again when it sleeps.
-        self.without_queue(channel);
-        let beside_a_queue = self.awaited == Some(Awaited::Message) && channel.readable().is_some();
-        // There the bell wakes for little, and mostly nobody.
-        if self.woke || !beside_a_queue {
-            self.add_bell_anew(channel)?;
+        if self.unheard {
             self.sleep(channel, me, Some(Instant::now()))?;
-            self.woke = false;
+            (self.early, self.woke) = (false, false);
         }
         Ok(())
     }
@@ -254,7 +259,7 @@ impl WaitSet {
         let mut heard = false;
         for index in 0..count {
             match self.events[index].data() {
-                BELL => (heard, self.woke) = (true, true),
+                BELL => (heard, self.woke, self.unheard) = (true, true, false),
                 token if token >= FIRST_PEER => self.died(channel, me, token - FIRST_PEER),
                 _ => {}
             }
@@ -275,5 +280,34 @@ impl WaitSet {
         // Should its records still be there, being buried by somebody, the roster tells when that is done,
         // and that one's own end if it is not. Watched any longer, the dead would let nobody sleep.
         self.roster = u64::MAX;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Bytes, Mechanism, Options};
+
+    /// What a set hears that does not wait.
+    fn hears(set: &mut WaitSet, channel: &Channel, me: Seat) -> bool {
+        set.sleep_unless(channel, me, Some(Instant::now()), None).unwrap()
+    }
+
+    #[test]
+    fn who_takes_its_place_hears_nothing_of_a_bell_that_was_only_added() {
+        for mechanism in Mechanism::ALL {
+            let (_tx, rx) = Options::new(mechanism).channel::<Bytes>().unwrap();
+            let (channel, me) = (&*rx.end().channel, rx.end().seat);
+            for awaited in [Awaited::Message, Awaited::Room] {
+                let mut set = WaitSet::for_end(channel, awaited).unwrap();
+                for passed in [0, 0, 1, 2, 2] {
+                    set.queue_up(channel, me, passed, || true).unwrap();
+                    assert!(!hears(&mut set, channel, me), "{mechanism} {awaited:?} {passed}");
+                }
+                // It is in the set all the same.
+                postbox_sys::eventfd::nudge(channel.bells.of(awaited)).unwrap();
+                assert!(hears(&mut set, channel, me), "{mechanism} {awaited:?}");
+            }
+        }
     }
 }

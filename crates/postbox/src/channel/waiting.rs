@@ -183,7 +183,7 @@ impl End {
             if let Some(offer) = self.offering.get() {
                 self.channel.block.sleep_for_receipt(offer);
             }
-            self.queue_up(awaited)?;
+            self.queue_up(awaited);
             let mut asleep = Asleep::announce(&self.channel, awaited);
             // The cancel comes before the last attempt, so that a wake-up meant for this end and
             // not used up is never carried off by it.
@@ -206,10 +206,12 @@ impl End {
                 self.channel.freed();
                 at(Step::RoomPassedOn);
             }
-            heard = false;
             if let Some(ended) = ended {
+                drop(asleep);
+                self.leave_room(heard);
                 return Err(ended.into());
             }
+            heard = false;
             if self.awaits.get() != awaited {
                 continue;
             }
@@ -233,15 +235,20 @@ impl End {
         }
     }
 
-    /// Who has waited longest for a message, or for room, is woken first.
-    fn queue_up(&self, awaited: Awaited) -> Result<(), Fault> {
+    /// Those who wait for a message, or for room, are woken in turn.
+    fn queue_up(&self, awaited: Awaited) {
         if !matches!(awaited, Awaited::Message | Awaited::Room) {
-            return Ok(());
+            return;
         }
-        let count = self.channel.block.control.sleepers(awaited).count();
-        let others = count.asleep() > 0 || count.rung() > 0;
+        let others = || {
+            let count = self.channel.block.control.sleepers(awaited).count();
+            // The dead are still counted.
+            (count.asleep() > 0 || count.rung() > 0) && !self.is_alone()
+        };
         let passed = self.member().counted(Statistic::Messages);
-        self.with_set(awaited, |set| set.queue_up(&self.channel, self.seat, passed, others))
+        // What fails here fails again where the end is to sleep, if it is to.
+        let _ =
+            self.with_set(awaited, |set| set.queue_up(&self.channel, self.seat, passed, others));
     }
 
     /// For a sender that was rung for room and does not wait any more, with what it needs or an error: the rest
