@@ -281,3 +281,42 @@ impl End {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Bytes, Capacity, Mechanism, Options, SendError, WaitStrategy};
+    use std::time::Duration;
+
+    #[test]
+    fn a_sender_that_is_rung_as_its_time_is_over_leaves_the_room_to_the_next() {
+        for mechanism in Mechanism::ALL {
+            let options = Options::new(mechanism).capacity(Capacity::Bounded(1));
+            let (tx, rx) = options.wait_strategy(WaitStrategy::Block).channel::<Bytes>().unwrap();
+            let (quicker, end) = (tx.clone(), tx.end());
+            let control = &end.channel.block.control;
+            quicker.send(b"first").unwrap();
+            let mut next = None;
+            let mut attempts = 0;
+            let wait = Wait::timeout(Duration::from_millis(1));
+            let outcome = end.wait_for::<(), SendError>(Awaited::Room, &wait, || {
+                attempts += 1;
+                // At once, before the sleep, after it, and when the time is over.
+                if attempts == 4 {
+                    // After that attempt it is rung, the room is taken by another one, and what comes free then is
+                    // nobody's: one is on its way.
+                    rx.receive().unwrap();
+                    quicker.send(b"second").unwrap();
+                    next = Some(Asleep::announce(&end.channel, Awaited::Room));
+                    rx.receive().unwrap();
+                    let count = control.sleepers(Awaited::Room).count();
+                    assert_eq!((count.asleep(), count.rung()), (1, 1), "{mechanism}");
+                }
+                Ok(None)
+            });
+            assert!(matches!(outcome, Err(SendError::TimedOut)) && attempts == 4);
+            let count = control.sleepers(Awaited::Room).count();
+            assert_eq!((count.asleep(), count.rung()), (0, 1), "{mechanism}");
+        }
+    }
+}

@@ -6,7 +6,6 @@ use crate::channel::Channel;
 use crate::channel::end::End;
 use crate::channel::envelope::{CellRef, Envelope};
 use crate::channel::members::{Doing, Statistic};
-use crate::channel::spool::Entry;
 use crate::channel::turn::Engagement;
 use crate::error::Fault;
 use crate::queue::{KernelQueue, Refused};
@@ -223,31 +222,16 @@ impl Channel {
         if popped.is_none() && !cleared {
             inbox.cleared.set(claimed);
         }
-        let mut taken: Option<Entry> = None;
-        let len = match (popped, head) {
-            (Some(len), _) => {
-                at(Step::EntryPoppedBeforeOverflow);
-                Ok(len)
-            }
-            // It is still being written: whoever writes it rings.
-            (None, None) => return Ok(One::None),
-            (None, Some(head)) => {
-                let Some(entry) = self.overflow.take_if(head, end.seat.index) else {
-                    return Ok(One::Dropped);
-                };
-                at(Step::OverflowTaken);
-                let len = self.overflow.read(&self.region, &entry, buffer);
-                taken = Some(entry);
-                len
-            }
-        };
-        let one = len.and_then(|len| self.open_entry(end, inbox, &buffer[..len], into, engagement));
-        if let Some(entry) = taken {
-            self.overflow.release(entry);
-            at(Step::OverflowFreed);
-            self.freed();
-            self.bells.ring_for_more(&self.block.control, || self.overflow.is_ready());
+        if let Some(len) = popped {
+            at(Step::EntryPoppedBeforeOverflow);
+            return self.open_entry(end, inbox, &buffer[..len], into, engagement);
         }
-        one
+        // One that is still being written: whoever writes it rings.
+        let Some(head) = head else { return Ok(One::None) };
+        let Some(entry) = self.overflow.take_if(head, end.seat.index) else {
+            return Ok(One::Dropped);
+        };
+        at(Step::OverflowTaken);
+        self.open_overflowing(end, inbox, entry, buffer, into, engagement)
     }
 }

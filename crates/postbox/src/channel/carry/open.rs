@@ -3,6 +3,7 @@
 use super::{Inbox, Popped};
 use crate::channel::end::End;
 use crate::channel::envelope::{CellRef, Envelope};
+use crate::channel::spool::Entry;
 use crate::channel::turn::Engagement;
 use crate::channel::{Carrier, Channel};
 use crate::error::Fault;
@@ -29,6 +30,25 @@ pub(super) enum Claimed {
 }
 
 impl Channel {
+    /// Opens what was taken from the overflow. Its place there is free again, whatever it was.
+    pub(super) fn open_overflowing(
+        &self,
+        end: &End,
+        inbox: &Inbox,
+        entry: Entry,
+        buffer: &mut [u8],
+        into: &mut Vec<u8>,
+        engagement: &Engagement<'_>,
+    ) -> Result<One, Fault> {
+        let len = self.overflow.read(&self.region, &entry, buffer);
+        let one = len.and_then(|len| self.open_entry(end, inbox, &buffer[..len], into, engagement));
+        self.overflow.release(entry);
+        at(Step::OverflowFreed);
+        self.freed();
+        self.bells.ring_for_more(&self.block.control, || self.overflow.is_ready());
+        one
+    }
+
     #[inline(always)]
     pub(super) fn open_entry(
         &self,

@@ -294,15 +294,7 @@ impl Channel {
         at(Step::OverflowTaken);
         let mut buffer = inbox.entry.borrow_mut();
         buffer.resize(self.overflow.len_of(&entry).min(LONGEST_ENTRY), 0);
-        let one = match self.overflow.read(&self.region, &entry, &mut buffer) {
-            Ok(len) => self.open_entry(end, inbox, &buffer[..len], into, engagement),
-            Err(fault) => Err(fault),
-        };
-        self.overflow.release(entry);
-        at(Step::OverflowFreed);
-        self.freed();
-        self.bells.ring_for_more(&self.block.control, || self.overflow.is_ready());
-        one
+        self.open_overflowing(end, inbox, entry, &mut buffer, into, engagement)
     }
 
     pub(crate) fn ring_len(&self, ring: &SlotRing) -> Result<u64, Fault> {
