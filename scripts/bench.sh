@@ -48,7 +48,7 @@ step "targets"
 cat "$folder/targets.md"
 
 step "every mechanism over payloads"
-"$postbox" bench --json --html "$folder/bench.html" "$@" >"$folder/bench.json"
+"$postbox" bench "${peers[@]}" --json --html "$folder/bench.html" "$@" >"$folder/bench.json"
 
 step "system calls per message"
 scripts/calls.sh | tee "$folder/calls.md"

@@ -12,6 +12,7 @@ use super::references::line::Lines;
 use super::references::ring::{self, Manner};
 use super::references::{copy, line, memory, mirror};
 use super::stream::{Close, consume, produce};
+use super::subjects::Subject;
 use postbox_program::stop::Stop;
 
 /// What every run is told.
@@ -136,12 +137,16 @@ impl Terms<'_> {
 
 /// What a reference is called.
 pub fn name(case: &Case, reference: Reference) -> Outcome<String> {
+    let Subject { producers, consumers, .. } = case.subject;
+    // These are for two, whoever is measured beside them.
+    let pair = if producers > 1 || consumers > 1 { ", one to one" } else { "" };
+    let ring = |manner| format!("{manner} ring, {} slots{pair}", case.slots().next_power_of_two());
     Ok(match reference {
         Reference::Line => "cache line".into(),
         Reference::TwoLines => "two cache lines, one each way".into(),
-        Reference::Copying => format!("copying ring, {} slots", case.slots().next_power_of_two()),
-        Reference::InPlace => format!("in-place ring, {} slots", case.slots().next_power_of_two()),
-        Reference::Memcpy => "memcpy of two processes".into(),
+        Reference::Copying => ring("copying"),
+        Reference::InPlace => ring("in-place"),
+        Reference::Memcpy => format!("memcpy of two processes{pair}"),
         Reference::Bare(taking) => {
             let object = bare(case)?.name();
             match taking {

@@ -30,7 +30,14 @@ pub enum Figures {
     /// How much there is of what is not a time: added up over the processes.
     Amount(f64),
     /// It goes on with less than was asked for, since the system refused the rest.
-    Short(String),
+    Short {
+        /// So many fewer.
+        missing: u64,
+        /// Of these.
+        what: String,
+        /// What the system said.
+        reason: String,
+    },
     /// It cannot go on.
     Failed(String),
 }
@@ -95,10 +102,7 @@ impl Measured {
 
 /// What the processes of a run told, put together. None if they measured nothing.
 pub fn sum(figures: &[Figures]) -> Option<Measured> {
-    let short = figures.iter().find_map(|figure| match figure {
-        Figures::Short(reason) => Some(reason.clone()),
-        _ => None,
-    });
+    let short = shortage(figures);
     let (mut first, mut last, mut all, mut amount) = (u64::MAX, 0, 0, None);
     for figure in figures {
         match figure {
@@ -119,9 +123,34 @@ pub fn sum(figures: &[Figures]) -> Option<Measured> {
     Some(Measured { short, ..Measured::of(amount.or_else(rate)?) })
 }
 
+/// How much is missing in all, and why, in the words of the first that lacks something.
+fn shortage(figures: &[Figures]) -> Option<String> {
+    let lacks = |figure: &Figures| match figure {
+        Figures::Short { missing, .. } => *missing,
+        _ => 0,
+    };
+    let all: u64 = figures.iter().map(lacks).sum();
+    figures.iter().find_map(|figure| match figure {
+        Figures::Short { what, reason, .. } => Some(format!("{all} {what} fewer: {reason}")),
+        _ => None,
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_missing_adds_up() {
+        let short = |missing, reason: &str| Figures::Short {
+            missing,
+            what: "links".into(),
+            reason: reason.into(),
+        };
+        let figures = [Figures::Amount(1.0), short(75, "the quota"), short(100, "it is full")];
+        assert_eq!(sum(&figures).unwrap().short.unwrap(), "175 links fewer: the quota");
+        assert!(sum(&figures[..1]).unwrap().short.is_none());
+    }
 
     #[test]
     fn consumers_add_up_over_the_time_of_all() {

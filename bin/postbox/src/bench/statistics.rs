@@ -8,7 +8,7 @@ pub const MOVED: f64 = 1.4;
 /// Figures of several rounds.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Spread {
-    /// The one in the middle; the upper one of two.
+    /// The one in the middle, or the mean of the two there.
     pub median: f64,
     /// The smallest.
     pub low: f64,
@@ -24,7 +24,12 @@ impl Spread {
         sorted.sort_by(f64::total_cmp);
         let good = sorted.iter().all(|figure| figure.is_finite() && *figure >= 0.0);
         let (low, high) = (*sorted.first()?, *sorted.last()?);
-        good.then_some(Spread { median: sorted[sorted.len() / 2], low, high })
+        let middle = sorted.len() / 2;
+        let median = match sorted.len().is_multiple_of(2) {
+            true => f64::midpoint(sorted[middle - 1], sorted[middle]),
+            false => sorted[middle],
+        };
+        good.then_some(Spread { median, low, high })
     }
 
     /// Of the ratios between figures of the same rounds.
@@ -60,6 +65,14 @@ mod tests {
     fn the_ratio_is_that_of_pairs_not_of_medians() {
         let ratios = Spread::of_ratios(&[10.0, 100.0, 50.0], &[10.0, 50.0, 100.0]).unwrap();
         assert_eq!((ratios.low, ratios.median, ratios.high), (0.5, 1.0, 2.0));
+    }
+
+    #[test]
+    fn of_an_even_number_neither_half_is_favoured() {
+        let median = |figures: &[f64]| Spread::of(figures.iter().copied()).unwrap().median;
+        assert_eq!(median(&[4.0, 1.0]), 2.5);
+        assert_eq!(median(&[9.0, 1.0, 3.0, 2.0]), 2.5);
+        assert_eq!(median(&[9.0, 1.0, 3.0]), 3.0);
     }
 
     #[test]

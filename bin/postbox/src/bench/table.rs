@@ -80,7 +80,10 @@ pub fn ratio(row: &Row) -> String {
 /// The probe, and whether it changed.
 pub fn line(row: &Row) -> String {
     let probe = row.line.map_or_else(none, |line| format!("{line:.0}"));
-    if row.moved { format!("{probe} moved") } else { probe }
+    match row.moved {
+        true => format!("{probe} moved, {} rounds", row.rounds),
+        false => probe,
+    }
 }
 
 fn none() -> String {

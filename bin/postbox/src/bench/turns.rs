@@ -90,6 +90,13 @@ impl Turns<'_> {
 }
 
 impl Attempt {
+    /// What each contender reached in each round, on one core.
+    #[cfg(test)]
+    pub fn of(runs: &[&[f64]]) -> Self {
+        let measured = |values: &&[f64]| values.iter().copied().map(Measured::of).collect();
+        Attempt { runs: runs.iter().map(measured).collect(), ..Attempt::default() }
+    }
+
     /// The rounds of one placement.
     pub fn kept(&self) -> Vec<usize> {
         match &self.probes[..] {

@@ -1,6 +1,6 @@
 //! Other libraries: ours beside each of those that are there, in every case that both can do.
 
-use super::bound::Bound::{self, AtLeast, AtMost};
+use super::bound::Bound::{self, Above, AtLeast, AtMost, Below};
 use super::recipe::{contest, prepared, subject, target};
 use super::work::{batch, footprint, loan};
 use super::{Against, Contest, Kind, Target};
@@ -68,7 +68,10 @@ pub fn all(peers: Peers) -> Vec<Target> {
         for payload in PAYLOADS {
             let mut add = |what: &str, metric, face| {
                 let name = format!("{GROUP}/{mechanism}-{what}-{}", bytes(payload));
-                let shape = Shape { mechanism, payload, metric, face };
+                // Both sides of shared memory are busy.
+                let spins = what == "latency" && mechanism == SharedMemory;
+                let wait = if spins { WaitStrategy::Spin } else { WaitStrategy::Adaptive };
+                let shape = Shape { mechanism, payload, metric, wait, face };
                 let beside: Vec<(Rival, Option<Bound>)> =
                     rivals.iter().filter_map(|rival| shape.beside(rival)).collect();
                 if !beside.is_empty() {
@@ -79,6 +82,9 @@ pub fn all(peers: Peers) -> Vec<Target> {
                 }
             };
             add("latency", Metric::Latency, Face::OneCall);
+            if mechanism == SharedMemory {
+                add("adaptive", Metric::Latency, Face::OneCall);
+            }
             add("stream", Metric::Throughput, Face::OneCall);
             add("batch", Metric::Throughput, Face::Batch);
             add("loan", Metric::Throughput, Face::Loan);
@@ -106,6 +112,7 @@ struct Shape {
     mechanism: Mechanism,
     payload: usize,
     metric: Metric,
+    wait: WaitStrategy,
     face: Face,
 }
 
@@ -134,10 +141,13 @@ impl Shape {
         let small = self.payload == 64 && self.mechanism == SharedMemory;
         Some(match (self.metric, rival.library.as_str(), rival.manner) {
             (Metric::Latency, "iceoryx2", Manner::Copies) if small => AtMost(0.25),
-            (Metric::Latency, ..) => AtMost(1.0),
+            // To be level with a ring that is nothing else.
+            (Metric::Latency, "shmem-ipc", _) => AtMost(1.0),
+            (Metric::Latency, ..) => Below(1.0),
             (Metric::Throughput, "iceoryx2", Manner::Copies) if small => AtLeast(5.0),
             (Metric::Throughput, "shmem-ipc", _) => AtLeast(0.95),
-            (Metric::Throughput, ..) => AtLeast(1.0),
+            (Metric::Throughput, _, Manner::InPlace) => AtLeast(1.0),
+            (Metric::Throughput, ..) => Above(1.0),
         })
     }
 
@@ -181,14 +191,10 @@ impl Shape {
         Ok(Contest { rounds: ROUNDS, absent, ..contest(row, ours, against) })
     }
 
-    /// Both sides of shared memory are busy: at 1 MiB with the number of slots that suits ours best.
+    /// At 1 MiB shared memory has the number of slots that suits ours best.
     fn case(self, terms: &Terms<'_>) -> Result<Case, Trouble> {
         const SLOTS: [u32; 4] = [2, 4, 8, 16];
-        let wait = match (self.mechanism, self.metric) {
-            (SharedMemory, Metric::Latency) => WaitStrategy::Spin,
-            _ => WaitStrategy::Adaptive,
-        };
-        let ours = Subject { wait, ..subject(self.mechanism, self.payload) };
+        let ours = Subject { wait: self.wait, ..subject(self.mechanism, self.payload) };
         let with = |slots: u32| prepared(self.metric, &ours, Some(Capacity::Bounded(slots)));
         match (self.face, self.mechanism, self.payload) {
             (Face::Batch, ..) => with(256),

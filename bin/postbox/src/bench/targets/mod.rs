@@ -263,3 +263,34 @@ impl Fitness {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is said of a ring that ours is beside, and of something else, with that complaint about rings.
+    fn beside(complaint: Option<&str>) -> Vec<Row> {
+        let against = |name: &str, kind| Against {
+            name: name.to_owned(),
+            bound: Some(Bound::AtLeast(0.5)),
+            kind,
+            run: Box::new(|_| unreachable!("it is not run")),
+        };
+        let both = vec![against("ring", Kind::Ring), against("pipe", Kind::Plain)];
+        let contest = recipe::contest(Row::default(), |_| unreachable!("nor is ours"), both);
+        let attempt = Attempt::of(&[&[10.0, 12.0], &[20.0, 20.0], &[40.0, 40.0]]);
+        contest.rows("a/b", &attempt, &Fitness::Found(complaint.map(str::to_owned)))
+    }
+
+    #[test]
+    fn a_ring_that_is_not_good_enough_gets_no_ratio() {
+        let good = beside(None);
+        assert_eq!([good[0].ratio, good[1].ratio], [Some(0.55), Some(0.275)]);
+        assert_eq!([good[0].met, good[1].met], [Some("met"), Some("not met")]);
+        let poor = beside(Some("below 0.9 of rtrb"));
+        assert_eq!([poor[0].ratio, poor[1].ratio], [None, Some(0.275)]);
+        assert_eq!([poor[0].met, poor[1].met], [Some("not measured"), Some("not met")]);
+        assert_eq!(poor[0].note.as_deref(), Some("below 0.9 of rtrb"));
+        assert_eq!(poor[0].reference_value, Some(20.0));
+    }
+}

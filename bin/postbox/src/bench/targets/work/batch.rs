@@ -5,7 +5,7 @@ use crate::bench::crew::{Part, Trouble};
 use crate::bench::ends::{MORE, Outcome, STOP};
 use crate::bench::figures::{Figures, Measured};
 use crate::bench::subjects::Subject;
-use postbox::{Bytes, Receiver, Sender};
+use postbox::{Batch, Bytes, Receiver, Sender};
 use postbox_sys::clock;
 use std::hint::black_box;
 
@@ -40,9 +40,11 @@ fn produce(tx: &Sender<Bytes>, payload: usize, budget: u64) -> Outcome<Figures> 
 
 fn consume(rx: Receiver<Bytes>) -> Outcome<Figures> {
     let (mut first, mut count, mut stopped) = (None, 0, false);
+    let mut batch = Batch::new();
     while !stopped {
-        for message in rx.receive_batch(BATCH)? {
-            stopped = black_box(&message)[0] == STOP;
+        rx.receive_batch_into(&mut batch, BATCH)?;
+        for message in batch.iter() {
+            stopped = black_box(message)[0] == STOP;
             match first {
                 None => first = Some(clock::now()),
                 Some(_) => count += u64::from(!stopped),

@@ -107,7 +107,7 @@ fn idly(
 ) -> Outcome<Figures> {
     wait_for(&stage.begun, 1);
     let mut kept = Vec::new();
-    let mut short = None;
+    let mut short = Figures::Done;
     for index in names.clone() {
         let made = way.join(&format!("idle-{index}")).and_then(|me| {
             me.link_with("receiver", way.links().direction(Direction::Outward))?;
@@ -116,8 +116,11 @@ fn idly(
         match made {
             Ok(link) => kept.push(link),
             Err(error) => {
-                let missing = names.end - index;
-                short = Some(format!("{missing} idle links fewer: {error}"));
+                short = Figures::Short {
+                    missing: u64::from(names.end - index),
+                    what: "idle links".to_owned(),
+                    reason: error.to_string(),
+                };
                 break;
             }
         }
@@ -125,7 +128,7 @@ fn idly(
     stage.made.fetch_add(1, Ordering::AcqRel); // pairs with wait_for
     // The end of the channel is what is awaited.
     let _ = until.receive();
-    Ok(short.map_or(Figures::Done, Figures::Short))
+    Ok(short)
 }
 
 fn receive(way: &Way, stage: &Stage, crowds: u64) -> Outcome<Figures> {
