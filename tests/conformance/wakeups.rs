@@ -3,6 +3,7 @@
 use postbox::{
     Bytes, Cancel, Capacity, Group, Mechanism, Options, Receiver, Sender, Wait, WaitStrategy, fork,
 };
+use postbox_sys::cpu;
 use postbox_tests::{
     BOUNDED, Case, Chance, Gate, Ledger, Outcome, across, across_capacities, channel, connect,
     cpu_time, destroy_mailboxes, holder, is_asleep, soon, switches, until_asleep, until_settled,
@@ -27,6 +28,11 @@ pub fn cases() -> Vec<Case> {
             "two sleepers that answer each other never miss a wake-up",
             &few,
             ping_pong,
+        ),
+        across_capacities(
+            "two that share a processor step aside for each other",
+            &few,
+            sharing_a_processor,
         ),
         across_capacities("a wake-up that came to one who leaves is passed on", &few, passed_on),
         across_capacities(
@@ -165,7 +171,25 @@ fn waiting_is_free(mechanism: Mechanism, capacity: Capacity) -> Outcome {
 }
 
 fn ping_pong(mechanism: Mechanism, capacity: Capacity) -> Outcome {
-    let options = Options::new(mechanism).capacity(capacity).wait_strategy(WaitStrategy::Block);
+    trips(mechanism, capacity, WaitStrategy::Block)
+}
+
+/// An end that spun for the other until the scheduler took the processor from it would use up a slice of some
+/// milliseconds for each message.
+fn sharing_a_processor(mechanism: Mechanism, capacity: Capacity) -> Outcome {
+    cpu::pin_to(cpu::available()?[0])?;
+    let before = cpu_time(std::process::id());
+    trips(mechanism, capacity, WaitStrategy::Adaptive)?;
+    let spent = cpu_time(std::process::id()) - before;
+    assert!(spent < TRIPS * Duration::from_micros(500), "{TRIPS} trips took {spent:?}");
+    Ok(())
+}
+
+/// Round trips of a pair.
+const TRIPS: u32 = 3000;
+
+fn trips(mechanism: Mechanism, capacity: Capacity, strategy: WaitStrategy) -> Outcome {
+    let options = Options::new(mechanism).capacity(capacity).wait_strategy(strategy);
     let (there, requests) = connect::<u32>(&options)?;
     let (answers, back) = connect::<u32>(&options)?;
     let child = fork((requests, answers), |(requests, answers)| {
@@ -174,7 +198,7 @@ fn ping_pong(mechanism: Mechanism, capacity: Capacity) -> Outcome {
         }
         Ok(())
     })?;
-    for i in 0..3000 {
+    for i in 0..TRIPS {
         there.send_with(&i, &soon())?;
         assert_eq!(*back.receive_with(&soon())?, i);
     }
