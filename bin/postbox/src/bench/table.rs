@@ -80,9 +80,10 @@ pub fn ratio(row: &Row) -> String {
 /// The probe, and whether it changed.
 pub fn line(row: &Row) -> String {
     let probe = row.line.map_or_else(none, |line| format!("{line:.0}"));
-    match row.moved {
-        true => format!("{probe} moved, {} rounds", row.rounds),
-        false => probe,
+    match (row.moved, row.rounds) {
+        (false, _) => probe,
+        (true, 1) => format!("{probe} moved, 1 round"),
+        (true, rounds) => format!("{probe} moved, {rounds} rounds"),
     }
 }
 
