@@ -51,9 +51,9 @@ pub fn several(mechanism: Mechanism) -> Outcome {
     Ok(())
 }
 
-/// Lets one wait in a receive, and returns when it does.
-fn waiting(actor: &mut Actor, name: &str) -> Outcome {
-    actor.tell(&format!("receive {name}"))?;
+/// Lets one wait in a call, and returns when it does.
+fn waiting(actor: &mut Actor, call: &str) -> Outcome {
+    actor.tell(call)?;
     until_asleep(actor.pid());
     Ok(())
 }
@@ -66,10 +66,10 @@ pub fn named() -> Outcome {
     one.does("open jobs")?;
     two.does("open jobs")?;
     for _ in 0..3 {
-        waiting(&mut one, "jobs")?;
+        waiting(&mut one, "receive jobs")?;
         assert_eq!(boss.ask("deliver jobs x")?, format!("taken by w1 {}", one.pid()));
         one.hear("x from boss")?;
-        waiting(&mut two, "jobs")?;
+        waiting(&mut two, "receive jobs")?;
         assert_eq!(one.ask("deliver jobs y")?, format!("taken by w2 {}", two.pid()));
         two.hear("y from w1")?;
     }
@@ -87,12 +87,12 @@ pub fn take_turns(mechanism: Mechanism) -> Outcome {
         for i in 0..4 {
             let mut taker = stage.actor(&format!("w{i}"))?;
             taker.does("open jobs")?;
-            waiting(&mut taker, "jobs")?;
+            waiting(&mut taker, "receive jobs")?;
             if i == 0 {
                 // Whoever comes wakes all, and then nobody is first.
                 boss.does("send jobs x")?;
                 taker.hear("x from boss")?;
-                waiting(&mut taker, "jobs")?;
+                waiting(&mut taker, "receive jobs")?;
             }
             takers.push(taker);
         }
@@ -101,7 +101,7 @@ pub fn take_turns(mechanism: Mechanism) -> Outcome {
             let taker = &mut takers[i];
             assert_eq!(boss.ask("deliver jobs x")?, format!("taken by w{i} {}", taker.pid()));
             taker.hear("x from boss")?;
-            waiting(taker, "jobs")?;
+            waiting(taker, "receive jobs")?;
         }
     }
     Ok(())
@@ -118,7 +118,7 @@ pub fn senders_take_turns(mechanism: Mechanism) -> Outcome {
     for i in 0..3 {
         let mut sender = stage.actor(&format!("s{i}"))?;
         sender.does("open jobs")?;
-        sending(&mut sender)?;
+        waiting(&mut sender, "send jobs x")?;
         senders.push(sender);
     }
     let mut before = "first from boss".to_owned();
@@ -127,15 +127,8 @@ pub fn senders_take_turns(mechanism: Mechanism) -> Outcome {
         assert_eq!(boss.ask("receive jobs")?, before);
         before = format!("x from s{i}");
         senders[i].hear("done")?;
-        sending(&mut senders[i])?;
+        waiting(&mut senders[i], "send jobs x")?;
     }
-    Ok(())
-}
-
-/// Lets one wait for room, and returns when it does.
-fn sending(actor: &mut Actor) -> Outcome {
-    actor.tell("send jobs x")?;
-    until_asleep(actor.pid());
     Ok(())
 }
 
@@ -256,16 +249,16 @@ pub fn one_at_a_time(mechanism: Mechanism) -> Outcome {
     one.does("open jobs")?;
     two.does("open jobs")?;
     for i in 0..3 {
-        waiting(&mut one, "jobs")?;
-        waiting(&mut two, "jobs")?;
+        waiting(&mut one, "receive jobs")?;
+        waiting(&mut two, "receive jobs")?;
         assert_eq!(boss.ask(&format!("deliver jobs {i}"))?, format!("taken by w1 {}", one.pid()));
         one.hear(&format!("{i} from boss"))?;
         assert_eq!(boss.ask("deliver jobs next")?, format!("taken by w2 {}", two.pid()));
         two.hear("next from boss")?;
     }
-    waiting(&mut one, "jobs")?;
+    waiting(&mut one, "receive jobs")?;
     assert_eq!(boss.ask("try_receive jobs")?, "nothing");
-    waiting(&mut two, "jobs")?;
+    waiting(&mut two, "receive jobs")?;
     one.killed()?;
     assert_eq!(boss.ask("deliver jobs last")?, format!("taken by w2 {}", two.pid()));
     two.hear("last from boss")?;

@@ -117,7 +117,7 @@
 //! # Sharing
 //!
 //! Ends are `Send` and `Clone`, not `Sync`: each thread, and each process, has its own. A message is
-//! taken by exactly one receiver, once; which one is left to whoever is first. The messages of one
+//! taken by exactly one receiver, once; those that wait take turns. The messages of one
 //! sender stay in order for any one receiver.
 //!
 //! ```

@@ -27,7 +27,8 @@ Each message is copied in and out, so each of its bytes is written and read.
 
 With --targets a row is one thing to reach. `wanted` is where its ratio is to lie, or its value where
 nothing is measured beside it; a row without it is shown for comparison. `met` if the median lies
-there, `within the spread` if one round does, `not met`, or `not measured`, with the reason below.
+there, and with > or < if every round does; `within the spread` if one round does, `not met`, or
+`not measured`, with the reason below.
 All of them run with two processes, adaptive waiting and different cores unless they say otherwise:
 ping-pong over kernel objects with both sides asleep in between, on one core (block-same) and on two
 (block-apart); batches of 64; what a synchronous send takes; links of which one is busy; processes

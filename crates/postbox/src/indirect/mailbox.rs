@@ -66,7 +66,7 @@ const MOMENT: Duration = Duration::from_millis(250);
 /// # Sharing
 ///
 /// Each message is taken by one receiver, once. Which one, when several wait, is the
-/// [`Policy`](crate::Policy)'s: with `Any` whoever is first; with `OneAtATime` the one whose turn it
+/// [`Policy`](crate::Policy)'s: with `Any` those that wait take turns; with `OneAtATime` the one whose turn it
 /// is; with `Pair` only two processes use the mailbox at all. There a process counts from the creating
 /// or opening call on, whatever the number of its handles, threads and ends, until the last of them is
 /// dropped or the process dies; a third is refused at opening. The keeper does not count, nor does an
