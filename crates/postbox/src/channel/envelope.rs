@@ -75,8 +75,8 @@ impl Envelope {
     }
 
     /// Bytes that precede an inline body in a kernel entry.
-    pub(crate) fn entry_overhead(offer: bool) -> usize {
-        16 + 8 * usize::from(offer)
+    pub(crate) const fn entry_overhead(offer: bool) -> usize {
+        16 + 8 * offer as usize
     }
 
     /// Bytes that precede an inline body in a slot.
@@ -120,24 +120,28 @@ impl Envelope {
         }
     }
 
-    /// The whole entry of a message that is no offer and lies in it.
-    #[inline]
-    pub(crate) fn write_plain_entry(
+    /// The whole entry of a message that is no offer and lies in it, at the beginning of `into`.
+    #[inline(always)]
+    pub(crate) fn write_plain_entry<'b>(
         ticket: Ticket,
         sender_pid: u32,
         message: &[u8],
-        into: &mut Vec<u8>,
-    ) {
+        into: &'b mut Vec<u8>,
+    ) -> &'b [u8] {
         let epoch = u64::from(ticket.epoch as u8);
         let first = MARK << 56 | epoch << 48 | ticket.number & TICKET_MASK;
         let second = u64::from(sender_pid) << 32 | u64::from(message.len() as u32);
-        let mut header = [0; 16];
+        const HEADER: usize = Envelope::entry_overhead(false);
+        let len = HEADER + message.len();
+        if into.len() < len {
+            into.resize(len, 0);
+        }
+        let entry = &mut into[..len];
+        let (header, body) = entry.split_at_mut(HEADER);
         header[..8].copy_from_slice(&first.to_le_bytes());
         header[8..].copy_from_slice(&second.to_le_bytes());
-        into.clear();
-        into.reserve(header.len() + message.len());
-        into.extend_from_slice(&header);
-        into.extend_from_slice(message);
+        body.copy_from_slice(message);
+        entry
     }
 
     /// Its ticket (with the low bits of the epoch), its sender and its bytes, if it is such an entry.
@@ -345,8 +349,8 @@ mod tests {
             prop_assert_eq!(read, plain.then_some((ticket, envelope.sender_pid, &body[..])));
             if plain {
                 let mut written = Vec::new();
-                Envelope::write_plain_entry(ticket, envelope.sender_pid, &body, &mut written);
-                prop_assert_eq!(&written, &entry);
+                let pid = envelope.sender_pid;
+                prop_assert_eq!(Envelope::write_plain_entry(ticket, pid, &body, &mut written), entry);
             }
 
             let (header, len) = envelope.for_slot();

@@ -146,14 +146,23 @@ pub(crate) struct Channel {
     singly: AtomicBool,
     /// Barriers that this process has passed where others may be spared them.
     fences: AtomicU32,
-    /// Whether messages pass without meeting or queueing: what the lanes of a kernel object need.
-    plain: bool,
     /// Whether there can only ever be one sender and one receiver.
     one_to_one: bool,
-    /// Whether plain messages may take the express lane: in a bounded ring for two.
-    express: bool,
-    /// Whether they may take the lane of a bounded ring for many.
-    shared_lane: bool,
+    /// The short way that plain messages may take.
+    lane: Lane,
+}
+
+/// By which a plain message goes in and out with nothing to be done but to copy it; see `carry::express`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Lane {
+    /// None: messages meet, receivers queue for the floor, or a ring is neither bounded nor this channel's for good.
+    None,
+    /// A slot of a bounded ring for two.
+    ForTwo,
+    /// A slot of a bounded ring for many.
+    ForMany,
+    /// An entry of a kernel object.
+    Kernel,
 }
 
 /// The smallest byte cap that a low RLIMIT_FSIZE or RLIMIT_AS may shrink a channel to.
@@ -230,11 +239,16 @@ impl Channel {
         let window = config.window();
         let queues = config.policy == Policy::OneAtATime;
         let one_to_one = config.form == Form::OneToOne && config.lifetime == Lifetime::Ends;
-        let plain = config.capacity != Capacity::Zero && !queues;
-        let bounded = matches!(config.capacity, Capacity::Bounded(_));
-        let lane = bounded && !queues && matches!(carrier, Carrier::Ring(_));
-        // A mailbox for two has a ring for two, whose ends may be others tomorrow: it has neither lane.
-        let for_many = config.form == Form::ManyToMany;
+        let lane = match (&carrier, config.capacity) {
+            _ if queues => Lane::None,
+            (Carrier::Kernel(_), Capacity::Bounded(_) | Capacity::Unbounded) => Lane::Kernel,
+            (Carrier::Ring(_), Capacity::Bounded(_)) if one_to_one => Lane::ForTwo,
+            // A mailbox for two has a ring for two, whose ends may be others tomorrow: it has neither lane.
+            (Carrier::Ring(_), Capacity::Bounded(_)) if config.form == Form::ManyToMany => {
+                Lane::ForMany
+            }
+            _ => Lane::None,
+        };
         Ok(Channel {
             block: ControlBlock::view(&region, &layout)?,
             front: layout.front.map(|front| Overflow::new(&region, &front)).transpose()?,
@@ -250,10 +264,8 @@ impl Channel {
             queues,
             singly: AtomicBool::new(false),
             fences: AtomicU32::new(0),
-            plain,
             one_to_one,
-            express: lane && one_to_one,
-            shared_lane: lane && for_many,
+            lane,
         })
     }
 

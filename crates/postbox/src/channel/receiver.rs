@@ -121,10 +121,7 @@ impl<T: Message> Receiver<T> {
     pub fn receive_with(&self, wait: &Wait) -> Result<Delivery<T>, ReceiveError> {
         let mut bytes = self.bytes.borrow_mut();
         bytes.clear();
-        let popped = match self.came_at_once(&mut bytes) {
-            Some(popped) => popped,
-            None => self.wait_into(&mut bytes, wait)?,
-        };
+        let popped = self.wait_into(&mut bytes, wait)?;
         self.open(popped, &mut bytes)
     }
 
@@ -137,9 +134,6 @@ impl<T: Message> Receiver<T> {
     pub fn try_receive(&self) -> Result<Option<Delivery<T>>, ReceiveError> {
         let mut bytes = self.bytes.borrow_mut();
         bytes.clear();
-        if let Some(popped) = self.came_at_once(&mut bytes) {
-            return self.open(popped, &mut bytes).map(Some);
-        }
         match self.try_into(&mut bytes)? {
             Some(popped) => self.open(popped, &mut bytes).map(Some),
             None => Ok(None),
@@ -262,10 +256,7 @@ impl Receiver<Bytes> {
         wait: &Wait,
     ) -> Result<Peer, ReceiveError> {
         buffer.clear();
-        let popped = match self.came_at_once(buffer) {
-            Some(popped) => popped,
-            None => self.wait_into(buffer, wait)?,
-        };
+        let popped = self.wait_into(buffer, wait)?;
         Ok(self.peer(popped))
     }
 
@@ -276,10 +267,7 @@ impl Receiver<Bytes> {
     /// Those of [`try_receive`](Self::try_receive).
     pub fn try_receive_into(&self, buffer: &mut Vec<u8>) -> Result<Option<Peer>, ReceiveError> {
         buffer.clear();
-        let popped = match self.came_at_once(buffer) {
-            Some(popped) => Some(popped),
-            None => self.try_into(buffer)?,
-        };
+        let popped = self.try_into(buffer)?;
         Ok(popped.map(|popped| self.peer(popped)))
     }
 }

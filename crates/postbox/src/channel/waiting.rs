@@ -4,7 +4,7 @@
 //! object, its bell, the news, the deaths of the other members and the caller's cancel. Whoever
 //! wakes takes without blocking; nobody sleeps inside a call that takes a message.
 
-use super::Carrier;
+use super::{Carrier, Lane};
 use super::bells::Asleep;
 use super::control::Awaited;
 use super::end::End;
@@ -92,7 +92,7 @@ impl End {
         match &self.channel.carrier {
             Carrier::Ring(ring) => {
                 let message = self.awaits.get() == Awaited::Message;
-                message && (self.channel.express || ring.is_empty())
+                message && (self.channel.lane == Lane::ForTwo || ring.is_empty())
             }
             Carrier::Kernel(_) => false,
         }
@@ -107,9 +107,8 @@ impl End {
     pub(crate) fn nothing_new(&self, awaited: Awaited) -> bool {
         let channel = &self.channel;
         awaited == Awaited::Message
-            && channel.plain
+            && channel.lane == Lane::Kernel
             && !self.guarded
-            && matches!(channel.carrier, Carrier::Kernel(_))
             && channel.overflow.is_empty()
             && self.partners_at.get() == channel.block.control.roster()
             && !channel.block.repair_due()
@@ -139,7 +138,7 @@ impl End {
             spun += 1;
             // Now and then in earnest, for what a glance does not tell: disconnection, repairs.
             let earnest = spun % EARNEST == 0 || !self.plainly_nothing();
-            if (earnest || self.channel.express)
+            if (earnest || self.channel.lane == Lane::ForTwo)
                 && let Some(done) = attempt(earnest)?
             {
                 self.patience.learn(true);

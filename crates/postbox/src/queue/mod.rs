@@ -148,7 +148,7 @@ impl KernelQueue {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn push(&self, entry: &[u8]) -> Result<(), Refused> {
         match self {
             KernelQueue::Pipe(queue) => queue.push(entry),
@@ -159,7 +159,7 @@ impl KernelQueue {
 
     /// Takes the first entry into `into`; `None` where there is none. `into` has room for the largest entry
     /// that members push, or for [`Self::entry_limit`] bytes over a POSIX queue, which asks for it.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn pop(&self, into: &mut [u8]) -> Result<Option<usize>, Fault> {
         match self {
             KernelQueue::Pipe(queue) => queue.pop(into),
@@ -200,7 +200,7 @@ fn no_way_out() -> Fault {
 }
 
 /// A result that may say "not now", from a call that may be interrupted.
-#[inline]
+#[inline(always)]
 fn unless_interrupted<T>(
     call: &'static str,
     mut attempt: impl FnMut() -> Result<T, Errno>,

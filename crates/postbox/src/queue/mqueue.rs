@@ -81,7 +81,7 @@ impl PosixQueue {
         self.depth
     }
 
-    #[inline]
+    #[inline(always)]
     pub(super) fn push(&self, entry: &[u8]) -> Result<(), Refused> {
         match unless_interrupted("mq_timedsend", || mqueue::send_nowait(self.queue.as_fd(), entry))
         {
@@ -91,7 +91,7 @@ impl PosixQueue {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     pub(super) fn pop(&self, into: &mut [u8]) -> Result<Option<usize>, Fault> {
         if !self.receives {
             return Err(no_way_out());

@@ -88,7 +88,7 @@ impl PacketPipe {
         pipe::capacity(self.write.as_fd()).map_or(1, |bytes| bytes as u32 / PAGE)
     }
 
-    #[inline]
+    #[inline(always)]
     pub(super) fn push(&self, entry: &[u8]) -> Result<(), Refused> {
         if self.read.is_none() {
             return self.push_quietly(entry);
@@ -114,7 +114,7 @@ impl PacketPipe {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     pub(super) fn pop(&self, into: &mut [u8]) -> Result<Option<usize>, Fault> {
         let read = self.read.as_ref().ok_or_else(no_way_out)?;
         unless_interrupted("read from the pipe", || pipe::read(read.as_fd(), into))

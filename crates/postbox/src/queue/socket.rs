@@ -60,7 +60,7 @@ impl Records {
             .map_or(1, |bytes| (bytes / charge(ENTRY_LIMIT)).max(1) as u32)
     }
 
-    #[inline]
+    #[inline(always)]
     pub(super) fn push(&self, entry: &[u8]) -> Result<(), Refused> {
         match unless_interrupted("send to the socket", || socket::send(self.write.as_fd(), entry)) {
             Ok(Some(_)) => Ok(()),
@@ -75,7 +75,7 @@ impl Records {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     pub(super) fn pop(&self, into: &mut [u8]) -> Result<Option<usize>, Fault> {
         let read = self.read.as_ref().ok_or_else(no_way_out)?;
         let popped =

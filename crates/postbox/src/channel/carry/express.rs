@@ -15,6 +15,8 @@ use crate::channel::members::{Doing, Statistic};
 use crate::channel::turn::Engagement;
 use crate::channel::{Carrier, Channel};
 use crate::error::Fault;
+use crate::queue::KernelQueue;
+use postbox_ring::admission::Ticket;
 use postbox_ring::slots::{MappedSlots, SlotRing, Take, Taken};
 use postbox_ring::spsc::SpscReceiver;
 use postbox_ring::sync::Ordering::SeqCst;
@@ -36,8 +38,8 @@ pub(crate) enum Express<T = Popped> {
 impl Channel {
     /// Sends a message if that is plain; it may be that long, and there are partners.
     #[inline(always)]
-    pub(crate) fn push_express(&self, end: &End, outbox: &Outbox, message: &[u8]) -> bool {
-        let pushed = self.put_express(end, outbox, message);
+    pub(crate) fn push_for_two(&self, end: &End, outbox: &Outbox, message: &[u8]) -> bool {
+        let pushed = self.put_for_two(end, outbox, message);
         if pushed {
             self.published();
         }
@@ -46,7 +48,7 @@ impl Channel {
 
     /// The same, and nobody is told.
     #[inline(always)]
-    pub(super) fn put_express(&self, end: &End, outbox: &Outbox, message: &[u8]) -> bool {
+    pub(super) fn put_for_two(&self, end: &End, outbox: &Outbox, message: &[u8]) -> bool {
         let Some(solo) = outbox.single.get() else { return false };
         let Some(claim) = solo.sender.claim_at_once() else { return false };
         if claim.body_len() < HEADER + message.len() {
@@ -202,8 +204,7 @@ impl Channel {
     #[inline(always)]
     pub(crate) fn push_plain_entry(&self, end: &End, outbox: &Outbox, message: &[u8]) -> bool {
         let Carrier::Kernel(queue) = &self.carrier else { return false };
-        if !self.plain || Envelope::entry_overhead(false) + message.len() > self.config.entry_limit
-        {
+        if Envelope::entry_overhead(false) + message.len() > self.config.entry_limit {
             return false;
         }
         let member = end.member();
@@ -211,15 +212,14 @@ impl Channel {
         let pushed = match self.admit(outbox, None) {
             Ok(ticket) => {
                 let mut entry = outbox.entry.borrow_mut();
-                Envelope::write_plain_entry(ticket, end.pid(), message, &mut entry);
-                let put = self.put_entry(queue, end, &entry);
-                match put {
-                    Ok(false) => {}
-                    Ok(true) => end.count(Statistic::Spilled, 1),
-                    // The long way meets it again, and says so.
-                    Err(_) => self.not_sent(end, ticket.epoch, 1),
+                let entry = Envelope::write_plain_entry(ticket, end.pid(), message, &mut entry);
+                // The overflow is looked at after the ticket was taken: a repair relies on it.
+                if self.overflow.is_empty() && queue.push(entry).is_ok() {
+                    at(Step::EntryPushed);
+                    true
+                } else {
+                    self.put_admitted(queue, end, entry, ticket)
                 }
-                put.is_ok()
             }
             Err(_) => false,
         };
@@ -229,6 +229,23 @@ impl Channel {
             end.was_awake();
         }
         pushed
+    }
+
+    /// Puts an entry with that ticket where there is room for it, or gives the ticket back.
+    #[cold]
+    fn put_admitted(&self, queue: &KernelQueue, end: &End, entry: &[u8], ticket: Ticket) -> bool {
+        match self.put_entry(queue, end, entry) {
+            Ok(false) => true,
+            Ok(true) => {
+                end.count(Statistic::Spilled, 1);
+                true
+            }
+            Err(_) => {
+                // The long way meets it again, and says so.
+                self.not_sent(end, ticket.epoch, 1);
+                false
+            }
+        }
     }
 
     /// Takes the next entry of the kernel object, whatever it is, if nothing comes before it.
@@ -247,7 +264,7 @@ impl Channel {
         let may = !end.guarded || may_receive(end)?;
         let mut buffer = inbox.entry.borrow_mut();
         let ready = buffer.len() == self.config.entry_limit;
-        if !self.plain || !may || watched || before || !ready {
+        if !may || watched || before || !ready {
             return Ok(Express::LongWay);
         }
         let (member, held) = (end.member(), into.len());

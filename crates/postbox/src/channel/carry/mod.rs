@@ -39,7 +39,7 @@ use super::envelope::CellRef;
 use super::members::Doing;
 use super::spool::{Body, NoSpace};
 use super::turn::Engagement;
-use super::{Awaited, Carrier, Channel};
+use super::{Awaited, Carrier, Channel, Lane};
 use crate::error::Fault;
 use crate::mechanism::Capacity;
 use postbox_ring::slots::{ClaimCache, MappedSlots, Position};
@@ -249,7 +249,7 @@ impl Channel {
         bytes: &[u8],
     ) -> Result<(), NotPushed> {
         let Carrier::Ring(ring) = &self.carrier else { return Err(NotPushed::Full) };
-        if self.express && self.put_express(end, outbox, bytes) {
+        if self.lane == Lane::ForTwo && self.put_for_two(end, outbox, bytes) {
             return Ok(());
         }
         let message = Outgoing { bytes, cell: None, engaging: false };
@@ -273,10 +273,18 @@ impl Channel {
         inbox: &Inbox,
         into: &mut Vec<u8>,
     ) -> Result<Option<Popped>, Fault> {
-        if self.express
-            && let Express::Message(popped) = self.receive_slot(end, inbox, into)
-        {
-            return Ok(Some(popped));
+        let came = match self.lane {
+            Lane::ForTwo => self.receive_slot(end, inbox, into),
+            Lane::Kernel => self.receive_entry(end, inbox, into)?,
+            Lane::ForMany | Lane::None => Express::LongWay,
+        };
+        match came {
+            Express::Message(popped) => return Ok(Some(popped)),
+            Express::Nothing if self.lane == Lane::Kernel => {
+                self.nothing_popped(inbox);
+                return Ok(None);
+            }
+            Express::Nothing | Express::LongWay => {}
         }
         let engagement = Engagement::of(end);
         let before = into.len();

@@ -13,9 +13,9 @@
 
 use super::express::{Express, HEADER, Unusual};
 use super::{Inbox, Outbox, Popped};
-use crate::channel::Channel;
 use crate::channel::end::End;
 use crate::channel::envelope::{Envelope, FIRST_LINE};
+use crate::channel::{Channel, Lane};
 use crate::error::Fault;
 use postbox_ring::region::{SharedSlice, SharedSliceMut};
 use postbox_steps::{Step, at};
@@ -54,7 +54,7 @@ impl Channel {
     /// The next slot, for a message that long; none where it does not fit, or there is no room just now.
     #[inline(always)]
     pub(crate) fn lend_slot(&self, outbox: &Outbox, len: usize) -> Option<InSlot> {
-        if !self.express {
+        if self.lane != Lane::ForTwo {
             return None;
         }
         let claim = outbox.single.get()?.sender.claim().ok()?;
@@ -88,7 +88,7 @@ impl Channel {
         Ok(())
     }
 
-    /// Takes the next message if that is plain, and leaves it in its slot: in an [express](Channel::express) channel.
+    /// Takes the next message if that is plain, and leaves it in its slot: in a ring for two with a lane.
     #[inline(always)]
     pub(crate) fn take_slot_in_place(&self, end: &End, inbox: &Inbox) -> Express<(Popped, InSlot)> {
         let Some(receiver) = inbox.single.get() else { return Express::LongWay };

@@ -1,6 +1,7 @@
 //! Messages that are read where they were written.
 
 use super::Receiver;
+use crate::channel::Lane;
 use crate::channel::carry::{Express, InSlot, Kept, Popped};
 use crate::channel::members::Statistic;
 use crate::channel::spool::Body;
@@ -120,11 +121,11 @@ impl Receiver<Bytes> {
         }
     }
 
-    /// As [`came_at_once`](Receiver::came_at_once), and it stays in its slot.
+    /// A message that came by the lane for two, and stays in its slot.
     #[inline(always)]
     fn came_in_slot(&self) -> Option<(Popped, InSlot)> {
         let end = &self.end;
-        if !end.channel.express || !self.may_glance() {
+        if end.channel.lane != Lane::ForTwo || !self.may_glance() {
             return None;
         }
         match end.channel.take_slot_in_place(end, &self.inbox) {

@@ -1,31 +1,43 @@
-//! How a receive takes its message: at once out of a ring, by an express lane, or the long way, which can do anything.
+//! How a receive takes its message: at once, by the channel's lane, or the long way, which can do anything.
 
 use super::Receiver;
-use crate::channel::Awaited;
 use crate::channel::carry::{Express, Popped};
 use crate::channel::floor::Floor;
 use crate::channel::lifetime::Over;
 use crate::channel::rendezvous::obliged;
 use crate::channel::turn::Turn;
+use crate::channel::{Awaited, Lane};
 use crate::error::{Fault, ReceiveError};
 use crate::message::Message;
 use crate::wait::Wait;
 
 impl<T: Message> Receiver<T> {
-    #[inline(never)]
+    /// Waits for a message, and appends it to `into`.
+    #[inline(always)]
     pub(in crate::channel) fn wait_into(
         &self,
         into: &mut Vec<u8>,
         wait: &Wait,
     ) -> Result<Popped, ReceiveError> {
+        match self.came_at_once(into) {
+            Express::Message(popped) => Ok(popped),
+            Express::Nothing => self.wait_long(into, wait, true),
+            Express::LongWay => self.wait_long(into, wait, false),
+        }
+    }
+
+    /// The same the long way; `empty`: the lane has nothing.
+    #[inline(never)]
+    fn wait_long(
+        &self,
+        into: &mut Vec<u8>,
+        wait: &Wait,
+        empty: bool,
+    ) -> Result<Popped, ReceiveError> {
         self.end.check()?;
         self.settle_pending()?;
-        let empty = wait.is_forever() && self.sleeps_first()
-            || match self.receive_express(into)? {
-                Express::Message(popped) => return Ok(popped),
-                Express::Nothing => true,
-                Express::LongWay => false,
-            };
+        let forever = wait.is_forever();
+        let empty = forever && (empty || self.sleeps_first());
         self.look_at_owner()?;
         let _floor = match Floor::wait(&self.end, wait) {
             Ok(floor) => floor,
@@ -42,7 +54,7 @@ impl<T: Message> Receiver<T> {
             }
             self.pop_or_end(into)
         };
-        let first = if empty && wait.is_forever() { Ok(None) } else { attempt(true) };
+        let first = if empty { Ok(None) } else { attempt(true) };
         let outcome = match first {
             Ok(Some(popped)) => {
                 self.end.was_awake();
@@ -57,16 +69,28 @@ impl<T: Message> Receiver<T> {
         }
     }
 
+    /// Takes a message if one is there, and appends it to `into`.
+    #[inline(always)]
     pub(in crate::channel) fn try_into(
         &self,
         into: &mut Vec<u8>,
     ) -> Result<Option<Popped>, ReceiveError> {
+        match self.came_at_once(into) {
+            Express::Message(popped) => Ok(Some(popped)),
+            Express::Nothing => self.try_long(into, true),
+            Express::LongWay => self.try_long(into, false),
+        }
+    }
+
+    /// The same the long way; `empty`: the lane has nothing.
+    #[inline(never)]
+    fn try_long(&self, into: &mut Vec<u8>, empty: bool) -> Result<Option<Popped>, ReceiveError> {
         self.end.check()?;
         self.settle_pending()?;
         self.look_at_owner()?;
         self.end.usable()?;
         let popped = match Floor::try_take(&self.end) {
-            Some(_floor) => self.try_pop(into),
+            Some(_floor) => self.try_pop(into, empty),
             // Somebody else executes a receive, which may be to wait for ever.
             None => self.end.ended().map(|()| None).map_err(ReceiveError::from),
         };
@@ -76,37 +100,37 @@ impl<T: Message> Receiver<T> {
         popped
     }
 
-    /// A message that waits in a ring, where nothing is to be done but to copy it.
+    /// A message that came by the channel's lane, with nothing to be done but to copy it. Whatever else there is
+    /// is left to the long way.
     #[inline(always)]
-    pub(super) fn came_at_once(&self, into: &mut Vec<u8>) -> Option<Popped> {
+    fn came_at_once(&self, into: &mut Vec<u8>) -> Express {
         let end = &self.end;
-        if !end.channel.express {
-            return self.came_among_many(into);
-        }
-        if !self.may_glance() {
-            return None;
-        }
-        match end.channel.receive_slot(end, &self.inbox, into) {
-            Express::Message(popped) => Some(popped),
-            Express::Nothing | Express::LongWay => None,
+        match end.channel.lane {
+            Lane::ForTwo if self.may_glance() => end.channel.receive_slot(end, &self.inbox, into),
+            _ => self.came_by_call(into),
         }
     }
 
+    /// The lanes that are not worth a copy of their code in each caller.
     #[inline(never)]
-    fn came_among_many(&self, into: &mut Vec<u8>) -> Option<Popped> {
-        let end = &self.end;
-        if !end.channel.shared_lane || !self.may_glance() {
-            return None;
+    fn came_by_call(&self, into: &mut Vec<u8>) -> Express {
+        let Receiver { end, inbox, .. } = self;
+        if !self.may_glance() {
+            return Express::LongWay;
         }
-        match end.channel.receive_among_many(end, &self.inbox, into) {
-            Ok(Express::Message(popped)) => Some(popped),
-            Ok(Express::Nothing | Express::LongWay) => None,
-            Err(fault) => {
-                // The long way begins with it.
-                self.pending.replace(Some(fault.into()));
-                None
+        let came = match end.channel.lane {
+            Lane::ForMany => end.channel.receive_among_many(end, inbox, into),
+            // Who is going to sleep anyway need not ask the kernel first.
+            Lane::Kernel if !end.patience.expects_sleep() => {
+                end.channel.receive_entry(end, inbox, into)
             }
-        }
+            Lane::Kernel | Lane::ForTwo | Lane::None => Ok(Express::LongWay),
+        };
+        came.unwrap_or_else(|fault| {
+            // The long way begins with it.
+            self.pending.replace(Some(fault.into()));
+            Express::LongWay
+        })
     }
 
     /// Whether nothing comes before a glance at the ring.
@@ -123,17 +147,6 @@ impl<T: Message> Receiver<T> {
             && !self.inbox.looks_ahead()
             && self.end.nothing_new(Awaited::Message)
             && self.end.is_alone()
-    }
-
-    /// The short ways.
-    #[inline(always)]
-    fn receive_express(&self, into: &mut Vec<u8>) -> Result<Express, Fault> {
-        let channel = &self.end.channel;
-        match (channel.express, channel.shared_lane) {
-            (true, _) => Ok(channel.receive_slot(&self.end, &self.inbox, into)),
-            (_, true) => channel.receive_among_many(&self.end, &self.inbox, into),
-            _ => channel.receive_entry(&self.end, &self.inbox, into),
-        }
     }
 
     #[inline(always)]
@@ -174,8 +187,8 @@ impl<T: Message> Receiver<T> {
     }
 
     #[inline(always)]
-    fn try_pop(&self, into: &mut Vec<u8>) -> Result<Option<Popped>, ReceiveError> {
-        if let Some(popped) = self.pop(into)? {
+    fn try_pop(&self, into: &mut Vec<u8>, empty: bool) -> Result<Option<Popped>, ReceiveError> {
+        if !empty && let Some(popped) = self.pop(into)? {
             return Ok(Some(popped));
         }
         self.end.look_around()?;

@@ -328,6 +328,7 @@ impl Loan<'_> {
         sender.may_send(self.len())?;
         match &sender.lent.room {
             Room::Slot(_) => self.push_slot(),
+            Room::Own(own) if sender.went_at_once(&own[..self.len()]) => Ok(()),
             Room::Own(own) => sender.send_bytes(&own[..self.len()], wait),
             Room::Body(body) => {
                 sender.wait_for_room(wait, || self.push(*body))?;

@@ -1,9 +1,10 @@
 //! An asynchronous send: the message is in the channel, or there is no room for it.
 //!
-//! Three ways, the shorter first: at once through a ring, with nothing to be done but to copy; by an express lane, after a
-//! look around; and the long way, which can do anything.
+//! Two ways: at once, by the channel's lane, with nothing to be done but to copy; and the long way, which can do
+//! anything.
 
 use super::Sender;
+use crate::channel::Lane;
 use crate::channel::carry::Outgoing;
 use crate::error::{SendError, TrySendError};
 use crate::mechanism::Capacity;
@@ -11,27 +12,32 @@ use crate::message::Message;
 use crate::wait::Wait;
 
 impl<T: Message> Sender<T> {
-    /// Whether the message went through a ring, with nothing to be done but to copy it. Whatever else there
+    /// Whether the message went by the channel's lane, with nothing to be done but to copy it. Whatever else there
     /// is, an error to be told included, is left to the long way, which begins anew.
     #[inline(always)]
     pub(super) fn went_at_once(&self, bytes: &[u8]) -> bool {
         let Sender { end, outbox, .. } = self;
-        if !end.channel.express {
-            return self.went_among_many(bytes);
+        if end.channel.lane != Lane::ForTwo {
+            return self.went_by_call(bytes);
         }
-        let went = end.sends_at_once(bytes.len()) && end.channel.push_express(end, outbox, bytes);
+        let went = end.sends_at_once(bytes.len()) && end.channel.push_for_two(end, outbox, bytes);
         if went {
             end.count_message(bytes.len());
         }
         went
     }
 
+    /// The lanes that are not worth a copy of their code in each caller.
     #[inline(never)]
-    fn went_among_many(&self, bytes: &[u8]) -> bool {
+    fn went_by_call(&self, bytes: &[u8]) -> bool {
         let Sender { end, outbox, .. } = self;
-        let went = end.channel.shared_lane
-            && end.sends_at_once(bytes.len())
-            && end.channel.push_among_many(end, outbox, bytes);
+        let channel = &end.channel;
+        let went = end.sends_at_once(bytes.len())
+            && match channel.lane {
+                Lane::ForMany => channel.push_among_many(end, outbox, bytes),
+                Lane::Kernel => channel.push_plain_entry(end, outbox, bytes),
+                Lane::ForTwo | Lane::None => false,
+            };
         if went {
             end.count_message(bytes.len());
         }
@@ -55,9 +61,6 @@ impl<T: Message> Sender<T> {
         if self.end.channel.config.capacity == Capacity::Zero {
             return self.deliver_bytes(bytes, wait).map(drop);
         }
-        if self.sent_express(bytes) {
-            return Ok(());
-        }
         self.wait_for_room(wait, || self.push_plain(bytes))
     }
 
@@ -76,9 +79,6 @@ impl<T: Message> Sender<T> {
                 }
             };
         }
-        if self.sent_express(bytes) {
-            return Ok(());
-        }
         // The second time after a repair, if one was due.
         for _ in 0..2 {
             if self.push_plain(bytes)?.is_some() {
@@ -86,22 +86,6 @@ impl<T: Message> Sender<T> {
             }
         }
         Err(TrySendError::Full)
-    }
-
-    /// Whether the message went by an express lane.
-    #[inline(always)]
-    fn sent_express(&self, bytes: &[u8]) -> bool {
-        let end = &self.end;
-        let sent = end.partners().is_ok()
-            && match (end.channel.express, end.channel.shared_lane) {
-                (true, _) => end.channel.push_express(end, &self.outbox, bytes),
-                (_, true) => end.channel.push_among_many(end, &self.outbox, bytes),
-                _ => end.channel.push_plain_entry(end, &self.outbox, bytes),
-            };
-        if sent {
-            end.count_message(bytes.len());
-        }
-        sent
     }
 
     /// Some if the message is in the channel, none if there is no room.
