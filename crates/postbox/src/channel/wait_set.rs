@@ -46,8 +46,8 @@ pub(crate) struct WaitSet {
     /// Whether the kernel object is in the set. An end that has been awake for a while takes it out.
     has_queue: bool,
     has_bell: bool,
-    /// The bell was added, and what is heard next is only that.
-    unheard: bool,
+    /// The bell was added, and what is heard next may be only that.
+    fresh: bool,
     /// The bell was heard outside a sleep.
     early: bool,
     /// The bell was heard since it was last added.
@@ -89,7 +89,7 @@ impl WaitSet {
             awaited,
             has_queue: false,
             has_bell: false,
-            unheard: false,
+            fresh: false,
             early: false,
             woke: false,
             passed: 0,
@@ -188,7 +188,7 @@ impl WaitSet {
             _ => EDGE.union(Interest::EPOLLEXCLUSIVE),
         };
         self.add(channel.bells.of(awaited), bell, BELL)?;
-        (self.has_bell, self.unheard) = (true, true);
+        (self.has_bell, self.fresh) = (true, true);
         Ok(())
     }
 
@@ -205,12 +205,10 @@ impl WaitSet {
     /// Of several the kernel wakes the one first whose set came first. So an end that has passed some since it took its
     /// place goes behind the `others` who wait already; one that has not keeps the place that it has.
     ///
-    /// For an end that is not yet counted among the sleepers: no ring is meant for it, and what it has heard so far is
-    /// of no use.
+    /// For an end that is not yet counted among the sleepers.
     pub(crate) fn queue_up(
         &mut self,
         channel: &Channel,
-        me: Seat,
         passed: u64,
         others: impl FnOnce() -> bool,
     ) -> Result<(), Fault> {
@@ -224,10 +222,6 @@ impl WaitSet {
                 self.go_behind(channel)?;
             }
         }
-        if self.unheard {
-            self.sleep(channel, me, Some(Instant::now()))?;
-            (self.early, self.woke) = (false, false);
-        }
         Ok(())
     }
 
@@ -238,6 +232,7 @@ impl WaitSet {
         // There the bell wakes for little, and mostly nobody.
         if self.woke || !beside_a_queue {
             self.add_bell_anew(channel)?;
+            self.woke = false;
         }
         Ok(())
     }
@@ -270,18 +265,46 @@ impl WaitSet {
         me: Seat,
         deadline: Option<Instant>,
     ) -> Result<bool, Fault> {
-        self.refresh(channel, me)?;
-        let slept = self.epoll.wait(&mut self.events[..], deadline);
-        let count = slept.map_err(Fault::system("epoll_pwait2"))?;
-        let mut heard = false;
-        for index in 0..count {
-            match self.events[index].data() {
-                BELL => (heard, self.woke, self.unheard) = (true, true, false),
-                token if token >= FIRST_PEER => self.died(channel, me, token - FIRST_PEER),
-                _ => {}
+        loop {
+            self.refresh(channel, me)?;
+            let slept = self.epoll.wait(&mut self.events[..], deadline);
+            let count = slept.map_err(Fault::system("epoll_pwait2"))?;
+            let (mut heard, mut happened) = (false, count == 0);
+            for index in 0..count {
+                match self.events[index].data() {
+                    BELL => {
+                        heard = self.is_heard(channel);
+                        happened |= heard;
+                    }
+                    token => {
+                        happened = true;
+                        if token >= FIRST_PEER {
+                            self.died(channel, me, token - FIRST_PEER);
+                        }
+                    }
+                }
+            }
+            self.woke |= heard;
+            if happened {
+                return Ok(heard);
             }
         }
-        Ok(heard)
+    }
+
+    /// Whether the bell that sounds was rung, and not only added.
+    ///
+    /// Where sleepers are chosen, a ring for this one is counted as on its way until it, or another in its place, has
+    /// heard one. So while there is none it is counted as asleep, and sleeps on. What sounds is never thrown away
+    /// before the end is counted in: it may be the ring for one that leaves without having heard it, and takes this one
+    /// off the count.
+    fn is_heard(&mut self, channel: &Channel) -> bool {
+        let fresh = std::mem::take(&mut self.fresh);
+        match self.awaited {
+            Some(awaited @ (Awaited::Message | Awaited::Room)) if fresh => {
+                channel.block.control.sleepers(awaited).count().rung() > 0
+            }
+            _ => true,
+        }
     }
 
     fn died(&mut self, channel: &Channel, me: Seat, place: u64) {
@@ -303,6 +326,7 @@ impl WaitSet {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::channel::bells::Asleep;
     use crate::{Bytes, Mechanism, Options};
 
     /// What a set hears that does not wait.
@@ -318,12 +342,35 @@ mod tests {
             for awaited in [Awaited::Message, Awaited::Room] {
                 let mut set = WaitSet::for_end(channel, awaited).unwrap();
                 for passed in [0, 0, 1, 2, 2] {
-                    set.queue_up(channel, me, passed, || true).unwrap();
+                    set.queue_up(channel, passed, || true).unwrap();
                     assert!(!hears(&mut set, channel, me), "{mechanism} {awaited:?} {passed}");
                 }
                 // It is in the set all the same.
                 postbox_sys::eventfd::nudge(channel.bells.of(awaited)).unwrap();
                 assert!(hears(&mut set, channel, me), "{mechanism} {awaited:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn who_goes_behind_hears_the_ring_for_one_that_leaves_without_it() {
+        for mechanism in Mechanism::ALL {
+            let (_tx, rx) = Options::new(mechanism).channel::<Bytes>().unwrap();
+            let (channel, me) = (&*rx.end().channel, rx.end().seat);
+            let control = &channel.block.control;
+            for awaited in [Awaited::Message, Awaited::Room] {
+                let mut set = WaitSet::for_end(channel, awaited).unwrap();
+                assert!(!hears(&mut set, channel, me));
+                // It finds what it wants before its ring comes.
+                let other = Asleep::announce(channel, awaited);
+                channel.bells.ring_one(control, awaited);
+                set.woke = true;
+                set.queue_up(channel, 1, || true).unwrap();
+                let mut asleep = Asleep::announce(channel, awaited);
+                drop(other);
+                assert_eq!(control.sleepers(awaited).count().asleep(), 0, "nobody would ring it");
+                assert!(hears(&mut set, channel, me), "{mechanism} {awaited:?}");
+                asleep.rung();
             }
         }
     }

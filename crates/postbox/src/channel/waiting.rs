@@ -4,13 +4,13 @@
 //! object, its bell, the news, the deaths of the other members and the caller's cancel. Whoever
 //! wakes takes without blocking; nobody sleeps inside a call that takes a message.
 
-use super::{Carrier, Lane};
 use super::bells::Asleep;
 use super::control::Awaited;
 use super::end::End;
 use super::members::Statistic;
 use super::patience;
 use super::wait_set::WaitSet;
+use super::{Carrier, Lane};
 use crate::error::Fault;
 use crate::wait::{Ended, Wait};
 use postbox_steps::{Step, at};
@@ -246,8 +246,7 @@ impl End {
         };
         let passed = self.member().counted(Statistic::Messages);
         // What fails here fails again where the end is to sleep, if it is to.
-        let _ =
-            self.with_set(awaited, |set| set.queue_up(&self.channel, self.seat, passed, others));
+        let _ = self.with_set(awaited, |set| set.queue_up(&self.channel, passed, others));
     }
 
     /// For a sender that was rung for room and does not wait any more, with what it needs or an error: the rest
@@ -295,6 +294,10 @@ mod tests {
             let (quicker, end) = (tx.clone(), tx.end());
             let control = &end.channel.block.control;
             quicker.send(b"first").unwrap();
+            let wait = Wait::timeout(Duration::from_millis(1));
+            // What it sleeps on sounds once when it is made.
+            let first = end.wait_for::<(), SendError>(Awaited::Room, &wait, || Ok(None));
+            assert!(matches!(first, Err(SendError::TimedOut)));
             let mut next = None;
             let mut attempts = 0;
             let wait = Wait::timeout(Duration::from_millis(1));
