@@ -238,6 +238,7 @@ impl End {
     pub(crate) fn count_message(&self, len: usize) {
         self.count(Statistic::Messages, 1);
         self.count(Statistic::Bytes, len as u64);
+        self.patience.passed(len);
     }
 
     #[inline(always)]

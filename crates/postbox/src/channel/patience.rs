@@ -16,6 +16,9 @@ use std::cell::Cell;
 /// ring and a few hundred where the kernel is asked.
 const MOST_SPINS_RING: u32 = 600;
 pub(crate) const MOST_SPINS_KERNEL: u32 = 200;
+/// A message from so many bytes on takes so long to be copied that the other side's part in it is worth waiting for:
+/// that often the measure more for each so many.
+const COPIED: usize = 1 << 18;
 /// After so many waits without luck the full measure is tried again.
 const RETRY_EVERY: u32 = 64;
 
@@ -32,6 +35,8 @@ pub(crate) struct Patience {
     waits: Cell<u32>,
     /// Calls in a row that slept.
     slept: Cell<u32>,
+    /// Bytes of the message that was passed since the last wait, if they were many.
+    copied: Cell<usize>,
     /// Messages taken before the wait before.
     taken: Cell<u64>,
     streams: Cell<bool>,
@@ -97,6 +102,7 @@ impl Patience {
             spins: Cell::new(u32::MAX),
             waits: Cell::new(0),
             slept: Cell::new(0),
+            copied: Cell::new(0),
             taken: Cell::new(0),
             streams: Cell::new(false),
         }
@@ -115,8 +121,12 @@ impl Patience {
         };
     }
 
-    /// How often to try before sleeping this time; `most` if nothing speaks against it.
+    /// How often to try before sleeping this time; `most` if nothing speaks against it, and more of it where the other
+    /// side, as this one did, has much to copy.
     pub(crate) fn spins(&self, most: u32) -> u32 {
+        let measures = 1 + (self.copied.take() / COPIED) as u64;
+        // All there are would be to spin for ever.
+        let most = (u64::from(most) * measures).min((u32::MAX - 1).into()) as u32;
         match self.strategy {
             WaitStrategy::Block => 0,
             WaitStrategy::Spin => u32::MAX,
@@ -125,6 +135,14 @@ impl Patience {
                 let retry = self.waits.get().is_multiple_of(RETRY_EVERY);
                 if retry { most } else { self.spins.get().min(most) }
             }
+        }
+    }
+
+    /// A message of that length was sent or received.
+    #[inline(always)]
+    pub(crate) fn passed(&self, len: usize) {
+        if len >= COPIED {
+            self.copied.set(len);
         }
     }
 
@@ -167,6 +185,23 @@ impl Patience {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn after_a_long_message_it_spins_longer_once_unless_that_does_not_pay() {
+        let patience = Patience::new(WaitStrategy::Adaptive);
+        patience.passed(COPIED - 1);
+        assert_eq!(patience.spins(600), 600);
+        patience.passed(4 * COPIED);
+        assert_eq!((patience.spins(600), patience.spins(600)), (3000, 600));
+        patience.passed(usize::MAX >> 16);
+        assert_eq!(patience.spins(600), u32::MAX - 1);
+        patience.passed(4 * COPIED);
+        patience.learn(false);
+        assert_eq!(patience.spins(600), 300);
+        let never = Patience::new(WaitStrategy::Block);
+        never.passed(4 * COPIED);
+        assert_eq!(never.spins(600), 0);
+    }
 
     #[test]
     fn a_stream_begins_with_many_messages_at_a_time_and_ends_with_few() {
