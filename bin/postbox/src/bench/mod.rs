@@ -92,6 +92,13 @@ fn bench(arguments: &Arguments) -> Result<Ending, Ending> {
     if arguments.cores.is_none() && placement.cores == Cores::Same {
         complain(NAME, "one core only: both sides share it, and no cache line is probed");
     }
+    if arguments.targets && arguments.only.is_empty() && programs.is_empty() {
+        let remedy = "name their programs by --peers (scripts/peers.sh builds some)";
+        complain(
+            NAME,
+            &format!("what is to be reached beside other libraries is left out: {remedy}"),
+        );
+    }
     let rounds = arguments.rounds.unwrap_or(if arguments.quick { QUICK_ROUNDS } else { ROUNDS });
     let progress = Progress::over(plan.len() as u64 * u64::from(rounds));
     let (rows, complaint) = match &plan {
