@@ -407,9 +407,9 @@ fn rings_that_the_dead_were_to_hear_are_sent_again() {
     });
 }
 
-/// Two that wait for room, each with a bell of its own that every ring reaches while nobody sleeps yet.
+/// Two that wait for messages, each with a bell of its own that every ring reaches while nobody sleeps yet.
 struct Couple {
-    room: AtomicU64,
+    messages: AtomicU64,
     count: AtomicU64,
     bells: [AtomicU64; 2],
 }
@@ -417,19 +417,18 @@ struct Couple {
 impl Couple {
     fn new() -> Arc<Couple> {
         let zero = || AtomicU64::new(0);
-        Arc::new(Couple { room: zero(), count: zero(), bells: [zero(), zero()] })
+        Arc::new(Couple { messages: zero(), count: zero(), bells: [zero(), zero()] })
     }
 
     fn sleepers(&self) -> Sleepers<'_> {
         Sleepers(&self.count)
     }
 
-    /// As `Channel::freed`.
-    fn free(&self) {
-        self.room.fetch_add(1, Release);
+    /// As `Channel::published`.
+    fn publish(&self) {
+        self.messages.fetch_add(1, Release);
         barrier();
-        let count = self.sleepers().count();
-        if count.asleep() > 0 && count.rung() == 0 && self.sleepers().take_one(1) {
+        if self.sleepers().count().asleep() > 0 && self.sleepers().take_one(u32::MAX) {
             self.sound(0);
             self.sound(1);
         }
@@ -440,32 +439,30 @@ impl Couple {
         let _ = self.bells[which].fetch_update(AcqRel, Acquire, |_| Some(1));
     }
 
-    /// As `WaitSet::is_heard`: a `fresh` bell sounds because it was added, too.
-    fn hears(&self, which: usize, fresh: bool) -> bool {
-        take(&self.bells[which]) && (!fresh || self.sleepers().count().rung() > 0)
+    fn hears(&self, which: usize) -> bool {
+        take(&self.bells[which])
     }
 
-    /// As `End::wait_on` of one that is counted in: whether it has its room, or sleeps now.
-    fn wait(&self, which: usize, fresh: bool) -> bool {
-        if take(&self.room) {
-            match self.hears(which, fresh) {
-                true => self.sleepers().arrive(),
-                false => self.sleepers().leave(),
-            }
+    /// As `End::wait_on` of one that is counted in: whether it has a message, or sleeps now.
+    fn wait(&self, which: usize) -> bool {
+        if !take(&self.messages) {
+            return self.hears(which) && self.wake(which);
+        }
+        match self.hears(which) {
+            true => self.sleepers().arrive(),
+            false => self.sleepers().leave(),
+        }
+        true
+    }
+
+    /// As `End::wait_on` when its bell was heard: whether it has a message, or sleeps again.
+    fn wake(&self, which: usize) -> bool {
+        self.sleepers().arrive();
+        if take(&self.messages) {
             return true;
         }
-        self.hears(which, fresh) && self.wake()
-    }
-
-    /// As `End::wait_on` when its bell was heard: whether it has its room, or sleeps again.
-    fn wake(&self) -> bool {
-        self.sleepers().arrive();
         self.sleepers().announce(barrier);
-        let got = take(&self.room);
-        if got {
-            self.sleepers().leave();
-        }
-        got
+        self.wait(which)
     }
 }
 
@@ -476,23 +473,23 @@ fn who_adds_its_bell_anew_hears_the_ring_for_one_that_leaves_without_it() {
         couple.sleepers().announce(barrier);
         let first = {
             let couple = couple.clone();
-            thread::spawn(move || couple.wait(0, false))
+            thread::spawn(move || couple.wait(0))
         };
-        let receiver = {
+        let publisher = {
             let couple = couple.clone();
-            thread::spawn(move || couple.free())
+            thread::spawn(move || {
+                couple.publish();
+                couple.publish();
+            })
         };
         // What it has heard goes with the bell that it takes out, and sounds again as it adds it.
         couple.sound(1);
         couple.sleepers().announce(barrier);
-        let second = couple.wait(1, true);
+        let second = couple.wait(1);
         let first = first.join().unwrap();
-        receiver.join().unwrap();
-        let first = first || couple.hears(0, false) && couple.wake();
-        let second = second || couple.hears(1, false) && couple.wake();
-        assert!(couple.room.load(Relaxed) == 0 && first != second, "there was room for one");
-        couple.free();
-        let woken = couple.hears(usize::from(first), false);
-        assert!(woken, "it sleeps beside room, and nobody wakes it");
+        publisher.join().unwrap();
+        let first = first || couple.hears(0) && couple.wake(0);
+        let second = second || couple.hears(1) && couple.wake(1);
+        assert!(first && second, "it sleeps beside a message, and nobody wakes it");
     });
 }

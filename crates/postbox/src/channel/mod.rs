@@ -155,7 +155,7 @@ pub(crate) struct Channel {
 /// By which a plain message goes in and out with nothing to be done but to copy it; see `carry::express`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Lane {
-    /// None: messages meet, receivers queue for the floor, or a ring is neither bounded nor this channel's for good.
+    /// None: messages meet, receivers queue for the floor, or a ring is not bounded, or for two that may be others tomorrow.
     None,
     /// A slot of a bounded ring for two.
     ForTwo,

@@ -50,7 +50,7 @@ pub(crate) struct WaitSet {
     fresh: bool,
     /// The bell was heard outside a sleep.
     early: bool,
-    /// The bell was heard since it was last added.
+    /// The bell was rung since it was last added.
     woke: bool,
     /// What the end had passed on when it last took its place among those who wait.
     passed: u64,
@@ -192,7 +192,10 @@ impl WaitSet {
         Ok(())
     }
 
-    /// Makes this set the last to be woken by its bell, which is heard once when it is added.
+    /// Makes this set the last to be woken by its bell.
+    ///
+    /// It is heard once when it is added, and counts for a ring: it may be one, if only for another end, which did not hear
+    /// it, found what it wanted, and took this one off the count of the asleep.
     pub(crate) fn add_bell_anew(&mut self, channel: &Channel) -> Result<(), Fault> {
         let Some(awaited) = self.awaited else { return Ok(()) };
         let _ = self.epoll.remove(channel.bells.of(awaited));
@@ -265,46 +268,21 @@ impl WaitSet {
         me: Seat,
         deadline: Option<Instant>,
     ) -> Result<bool, Fault> {
-        loop {
-            self.refresh(channel, me)?;
-            let slept = self.epoll.wait(&mut self.events[..], deadline);
-            let count = slept.map_err(Fault::system("epoll_pwait2"))?;
-            let (mut heard, mut happened) = (false, count == 0);
-            for index in 0..count {
-                match self.events[index].data() {
-                    BELL => {
-                        heard = self.is_heard(channel);
-                        happened |= heard;
-                    }
-                    token => {
-                        happened = true;
-                        if token >= FIRST_PEER {
-                            self.died(channel, me, token - FIRST_PEER);
-                        }
-                    }
+        self.refresh(channel, me)?;
+        let slept = self.epoll.wait(&mut self.events[..], deadline);
+        let count = slept.map_err(Fault::system("epoll_pwait2"))?;
+        let mut heard = false;
+        for index in 0..count {
+            match self.events[index].data() {
+                BELL => {
+                    heard = true;
+                    self.woke |= !std::mem::take(&mut self.fresh);
                 }
-            }
-            self.woke |= heard;
-            if happened {
-                return Ok(heard);
+                token if token >= FIRST_PEER => self.died(channel, me, token - FIRST_PEER),
+                _ => {}
             }
         }
-    }
-
-    /// Whether the bell that sounds was rung, and not only added.
-    ///
-    /// Where sleepers are chosen, a ring for this one is counted as on its way until it, or another in its place, has
-    /// heard one. So while there is none it is counted as asleep, and sleeps on. What sounds is never thrown away
-    /// before the end is counted in: it may be the ring for one that leaves without having heard it, and takes this one
-    /// off the count.
-    fn is_heard(&mut self, channel: &Channel) -> bool {
-        let fresh = std::mem::take(&mut self.fresh);
-        match self.awaited {
-            Some(awaited @ (Awaited::Message | Awaited::Room)) if fresh => {
-                channel.block.control.sleepers(awaited).count().rung() > 0
-            }
-            _ => true,
-        }
+        Ok(heard)
     }
 
     fn died(&mut self, channel: &Channel, me: Seat, place: u64) {
@@ -335,17 +313,19 @@ mod tests {
     }
 
     #[test]
-    fn who_takes_its_place_hears_nothing_of_a_bell_that_was_only_added() {
+    fn who_goes_behind_hears_its_bell_added_and_each_ring_that_comes() {
         for mechanism in Mechanism::ALL {
             let (_tx, rx) = Options::new(mechanism).channel::<Bytes>().unwrap();
             let (channel, me) = (&*rx.end().channel, rx.end().seat);
             for awaited in [Awaited::Message, Awaited::Room] {
                 let mut set = WaitSet::for_end(channel, awaited).unwrap();
-                for passed in [0, 0, 1, 2, 2] {
-                    set.queue_up(channel, passed, || true).unwrap();
-                    assert!(!hears(&mut set, channel, me), "{mechanism} {awaited:?} {passed}");
-                }
-                // It is in the set all the same.
+                assert!(hears(&mut set, channel, me) && !hears(&mut set, channel, me));
+                set.queue_up(channel, 0, || true).unwrap();
+                assert!(!hears(&mut set, channel, me), "nothing has passed: it keeps its place");
+                postbox_sys::eventfd::nudge(channel.bells.of(awaited)).unwrap();
+                assert!(hears(&mut set, channel, me) && !hears(&mut set, channel, me));
+                set.queue_up(channel, 1, || true).unwrap();
+                assert!(hears(&mut set, channel, me) && !hears(&mut set, channel, me));
                 postbox_sys::eventfd::nudge(channel.bells.of(awaited)).unwrap();
                 assert!(hears(&mut set, channel, me), "{mechanism} {awaited:?}");
             }
@@ -360,7 +340,6 @@ mod tests {
             let control = &channel.block.control;
             for awaited in [Awaited::Message, Awaited::Room] {
                 let mut set = WaitSet::for_end(channel, awaited).unwrap();
-                assert!(!hears(&mut set, channel, me));
                 // It finds what it wants before its ring comes.
                 let other = Asleep::announce(channel, awaited);
                 channel.bells.ring_one(control, awaited);

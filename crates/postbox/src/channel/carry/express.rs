@@ -15,7 +15,7 @@ use crate::channel::members::{Doing, Statistic};
 use crate::channel::turn::Engagement;
 use crate::channel::{Carrier, Channel};
 use crate::error::Fault;
-use crate::queue::KernelQueue;
+use crate::queue::Refused;
 use postbox_ring::admission::Ticket;
 use postbox_ring::slots::{MappedSlots, SlotRing, Take, Taken};
 use postbox_ring::spsc::SpscReceiver;
@@ -63,8 +63,8 @@ impl Channel {
         true
     }
 
-    /// Takes the next message out of its slot if that is plain, or leaves it there if that is wanted: in an
-    /// [express](Channel::express) channel.
+    /// Takes the next message out of its slot if that is plain, or leaves it there if that is wanted: by the lane
+    /// for two.
     #[inline(always)]
     pub(crate) fn receive_slot(&self, end: &End, inbox: &Inbox, into: &mut Vec<u8>) -> Express {
         let Some(receiver) = inbox.single.get() else { return Express::LongWay };
@@ -214,11 +214,16 @@ impl Channel {
                 let mut entry = outbox.entry.borrow_mut();
                 let entry = Envelope::write_plain_entry(ticket, end.pid(), message, &mut entry);
                 // The overflow is looked at after the ticket was taken: a repair relies on it.
-                if self.overflow.is_empty() && queue.push(entry).is_ok() {
-                    at(Step::EntryPushed);
-                    true
-                } else {
-                    self.put_admitted(queue, end, entry, ticket)
+                let put = match self.overflow.is_empty() {
+                    true => queue.push(entry),
+                    false => Err(Refused::Full),
+                };
+                match put {
+                    Ok(()) => {
+                        at(Step::EntryPushed);
+                        true
+                    }
+                    Err(refused) => self.put_elsewhere(end, entry, ticket, &refused),
                 }
             }
             Err(_) => false,
@@ -231,21 +236,17 @@ impl Channel {
         pushed
     }
 
-    /// Puts an entry with that ticket where there is room for it, or gives the ticket back.
+    /// Puts an entry with that ticket behind what overflows, or gives the ticket back.
     #[cold]
-    fn put_admitted(&self, queue: &KernelQueue, end: &End, entry: &[u8], ticket: Ticket) -> bool {
-        match self.put_entry(queue, end, entry) {
-            Ok(false) => true,
-            Ok(true) => {
-                end.count(Statistic::Spilled, 1);
-                true
-            }
-            Err(_) => {
-                // The long way meets it again, and says so.
-                self.not_sent(end, ticket.epoch, 1);
-                false
-            }
+    fn put_elsewhere(&self, end: &End, entry: &[u8], ticket: Ticket, refused: &Refused) -> bool {
+        let spilled = matches!(refused, Refused::Full) && self.spill(end, entry).is_ok();
+        if spilled {
+            end.count(Statistic::Spilled, 1);
+        } else {
+            // The long way meets it again, and says so.
+            self.not_sent(end, ticket.epoch, 1);
         }
+        spilled
     }
 
     /// Takes the next entry of the kernel object, whatever it is, if nothing comes before it.
@@ -282,7 +283,6 @@ impl Channel {
         Ok(match one? {
             One::Message(popped) => {
                 end.count_message(into.len() - held);
-                end.was_awake();
                 Express::Message(popped)
             }
             One::None => Express::Nothing,

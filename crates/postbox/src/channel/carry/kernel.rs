@@ -138,7 +138,7 @@ impl Channel {
     }
 
     #[cold]
-    fn spill(&self, end: &End, entry: &[u8]) -> Result<bool, NotPushed> {
+    pub(super) fn spill(&self, end: &End, entry: &[u8]) -> Result<bool, NotPushed> {
         self.overflow_entry(end, entry)?;
         at(Step::EntrySpilled);
         self.published();

@@ -157,6 +157,7 @@ impl Receiver<Bytes> {
                 self.bytes.replace(own);
                 // The rest was counted when it was popped.
                 self.end.count(Statistic::Bytes, len as u64);
+                self.end.patience.passed(len);
                 (Place::Body(body), len)
             }
             None => {

@@ -100,8 +100,8 @@ impl<T: Message> Receiver<T> {
         popped
     }
 
-    /// A message that came by the channel's lane, with nothing to be done but to copy it. Whatever else there is
-    /// is left to the long way.
+    /// A message that came by the channel's lane, or that this has nothing. What takes more than to look and to copy is
+    /// left to the long way.
     #[inline(always)]
     fn came_at_once(&self, into: &mut Vec<u8>) -> Express {
         let end = &self.end;
@@ -122,7 +122,11 @@ impl<T: Message> Receiver<T> {
             Lane::ForMany => end.channel.receive_among_many(end, inbox, into),
             // Who is going to sleep anyway need not ask the kernel first.
             Lane::Kernel if !end.patience.expects_sleep() => {
-                end.channel.receive_entry(end, inbox, into)
+                let came = end.channel.receive_entry(end, inbox, into);
+                if let Ok(Express::Message(_)) = came {
+                    end.was_awake();
+                }
+                came
             }
             Lane::Kernel | Lane::ForTwo | Lane::None => Ok(Express::LongWay),
         };
@@ -133,7 +137,7 @@ impl<T: Message> Receiver<T> {
         })
     }
 
-    /// Whether nothing comes before a glance at the ring.
+    /// Whether nothing comes before a glance at the lane.
     #[inline(always)]
     pub(in crate::channel) fn may_glance(&self) -> bool {
         self.end.is_ours() && self.pending.borrow().is_none()

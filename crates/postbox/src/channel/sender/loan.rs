@@ -344,6 +344,7 @@ impl Loan<'_> {
         sender.may_send(self.len())?;
         match &sender.lent.room {
             Room::Slot(_) => Ok(self.push_slot()?),
+            Room::Own(own) if sender.went_at_once(&own[..self.len()]) => Ok(()),
             Room::Own(own) => sender.try_send_bytes(&own[..self.len()]),
             // The second time after a repair, if one was due.
             Room::Body(body) => {
