@@ -273,18 +273,21 @@ impl Channel {
         inbox: &Inbox,
         into: &mut Vec<u8>,
     ) -> Result<Option<Popped>, Fault> {
-        let came = match self.lane {
-            Lane::ForTwo => self.receive_slot(end, inbox, into),
-            Lane::Kernel => self.receive_entry(end, inbox, into)?,
-            Lane::ForMany | Lane::None => Express::LongWay,
-        };
-        match came {
-            Express::Message(popped) => return Ok(Some(popped)),
-            Express::Nothing if self.lane == Lane::Kernel => {
-                self.nothing_popped(inbox);
-                return Ok(None);
+        match self.lane {
+            Lane::ForTwo => {
+                if let Express::Message(popped) = self.receive_slot(end, inbox, into) {
+                    return Ok(Some(popped));
+                }
             }
-            Express::Nothing | Express::LongWay => {}
+            Lane::Kernel => match self.receive_entry(end, inbox, into)? {
+                Express::Message(popped) => return Ok(Some(popped)),
+                Express::Nothing => {
+                    self.nothing_popped(inbox);
+                    return Ok(None);
+                }
+                Express::LongWay => {}
+            },
+            Lane::ForMany | Lane::None => {}
         }
         let engagement = Engagement::of(end);
         let before = into.len();

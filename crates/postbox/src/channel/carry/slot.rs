@@ -1,5 +1,4 @@
-//! Messages that an end of this process writes or reads in their slot: in an
-//! [express](Channel::express) channel, what fits one.
+//! Messages that an end of this process writes or reads in their slot: by the lane for two, what fits one.
 //!
 //! ```text
 //!  lend_slot ──► written by the application ──► push_slot_lent: published
@@ -88,7 +87,7 @@ impl Channel {
         Ok(())
     }
 
-    /// Takes the next message if that is plain, and leaves it in its slot: in a ring for two with a lane.
+    /// Takes the next message if that is plain, and leaves it in its slot: by the lane for two.
     #[inline(always)]
     pub(crate) fn take_slot_in_place(&self, end: &End, inbox: &Inbox) -> Express<(Popped, InSlot)> {
         let Some(receiver) = inbox.single.get() else { return Express::LongWay };
