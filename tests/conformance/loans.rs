@@ -369,7 +369,7 @@ fn refused(mechanism: Mechanism, capacity: Capacity) -> Outcome {
     for (size, options) in [10, 70_000].into_iter().flat_map(forms) {
         let (mut tx, mut rx) = options.fixed_size(size).channel::<Bytes>()?;
         if capacity != Capacity::Zero {
-            // The short way is taken from the second message on.
+            // The fast path is taken from the second message on.
             tx.send(&vec![1; size])?;
             assert_eq!(rx.receive()?.len(), size);
         }

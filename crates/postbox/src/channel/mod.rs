@@ -83,6 +83,7 @@ use crate::policy::Policy;
 use crate::queue::{KernelQueue, Wanted};
 use crate::remedy::CHANNEL_MEMORY;
 use bells::Bells;
+use carry::FastPath;
 use control::{Awaited, Cell, Control, Header, MAGIC, Member};
 use envelope::Envelope;
 use layout::{CELLS, Config, Layout, MEMBERS};
@@ -148,21 +149,7 @@ pub(crate) struct Channel {
     fences: AtomicU32,
     /// Whether there can only ever be one sender and one receiver.
     one_to_one: bool,
-    /// The short way that plain messages may take.
-    lane: Lane,
-}
-
-/// By which a plain message goes in and out with nothing to be done but to copy it; see `carry::express`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Lane {
-    /// None: messages meet, receivers queue for the floor, or a ring is not bounded, or for two that may be others tomorrow.
-    None,
-    /// A slot of a bounded ring for two.
-    ForTwo,
-    /// A slot of a bounded ring for many.
-    ForMany,
-    /// An entry of a kernel object.
-    Kernel,
+    fast_path: FastPath,
 }
 
 /// The smallest byte cap that a low RLIMIT_FSIZE or RLIMIT_AS may shrink a channel to.
@@ -239,16 +226,7 @@ impl Channel {
         let window = config.window();
         let queues = config.policy == Policy::OneAtATime;
         let one_to_one = config.form == Form::OneToOne && config.lifetime == Lifetime::Ends;
-        let lane = match (&carrier, config.capacity) {
-            _ if queues => Lane::None,
-            (Carrier::Kernel(_), Capacity::Bounded(_) | Capacity::Unbounded) => Lane::Kernel,
-            (Carrier::Ring(_), Capacity::Bounded(_)) if one_to_one => Lane::ForTwo,
-            // A mailbox for two has a ring for two, whose ends may be others tomorrow: it has neither lane.
-            (Carrier::Ring(_), Capacity::Bounded(_)) if config.form == Form::ManyToMany => {
-                Lane::ForMany
-            }
-            _ => Lane::None,
-        };
+        let fast_path = FastPath::of(&config, &carrier);
         Ok(Channel {
             block: ControlBlock::view(&region, &layout)?,
             front: layout.front.map(|front| Overflow::new(&region, &front)).transpose()?,
@@ -265,7 +243,7 @@ impl Channel {
             singly: AtomicBool::new(false),
             fences: AtomicU32::new(0),
             one_to_one,
-            lane,
+            fast_path,
         })
     }
 

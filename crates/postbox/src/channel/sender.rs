@@ -81,10 +81,10 @@ impl<T: Message> Sender<T> {
     pub fn send_with(&self, message: &T::Borrowed, wait: &Wait) -> Result<(), SendError> {
         match T::bare(message) {
             Some(bytes) if self.went_at_once(bytes) => Ok(()),
-            Some(bytes) => self.send_long_way(bytes, wait),
+            Some(bytes) => self.send_slow_path(bytes, wait),
             None => self.encoded(message, |bytes| match self.went_at_once(bytes) {
                 true => Ok(()),
-                false => self.send_long_way(bytes, wait),
+                false => self.send_slow_path(bytes, wait),
             }),
         }
     }
@@ -97,7 +97,7 @@ impl<T: Message> Sender<T> {
     pub fn try_send(&self, message: &T::Borrowed) -> Result<(), TrySendError> {
         self.encoded(message, |bytes| match self.went_at_once(bytes) {
             true => Ok(()),
-            false => self.try_long_way(bytes),
+            false => self.try_slow_path(bytes),
         })
     }
 

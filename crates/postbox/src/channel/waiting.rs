@@ -4,13 +4,14 @@
 //! object, its bell, the news, the deaths of the other members and the caller's cancel. Whoever
 //! wakes takes without blocking; nobody sleeps inside a call that takes a message.
 
+use super::Carrier;
 use super::bells::Asleep;
+use super::carry::FastPath;
 use super::control::Awaited;
 use super::end::End;
 use super::members::Statistic;
 use super::patience;
 use super::wait_set::WaitSet;
-use super::{Carrier, Lane};
 use crate::error::Fault;
 use crate::wait::{Ended, Wait};
 use postbox_steps::{Step, at};
@@ -92,7 +93,7 @@ impl End {
         match &self.channel.carrier {
             Carrier::Ring(ring) => {
                 let message = self.awaits.get() == Awaited::Message;
-                message && (self.channel.lane == Lane::ForTwo || ring.is_empty())
+                message && (self.channel.fast_path == FastPath::ForTwo || ring.is_empty())
             }
             Carrier::Kernel(_) => false,
         }
@@ -107,7 +108,7 @@ impl End {
     pub(crate) fn nothing_new(&self, awaited: Awaited) -> bool {
         let channel = &self.channel;
         awaited == Awaited::Message
-            && channel.lane == Lane::Kernel
+            && channel.fast_path == FastPath::Kernel
             && !self.guarded
             && channel.overflow.is_empty()
             && self.partners_at.get() == channel.block.control.roster()
@@ -138,7 +139,7 @@ impl End {
             spun += 1;
             // Now and then in earnest, for what a glance does not tell: disconnection, repairs.
             let earnest = spun % EARNEST == 0 || !self.plainly_nothing();
-            if (earnest || self.channel.lane == Lane::ForTwo)
+            if (earnest || self.channel.fast_path == FastPath::ForTwo)
                 && let Some(done) = attempt(earnest)?
             {
                 self.patience.learn(true);

@@ -16,7 +16,7 @@
 //! **Several at a time** share an entry, and so a system call, where there is one receiver: see
 //! [`packet`], and [`held`] for what that one then holds.
 
-mod express;
+mod fast_path;
 mod front;
 mod held;
 mod kernel;
@@ -27,7 +27,7 @@ mod packet;
 mod ring;
 mod slot;
 
-pub(crate) use express::Express;
+pub(crate) use fast_path::{FastPath, Glance, Missed};
 pub(crate) use loan::{Kept, Lending};
 pub(crate) use packet::{Gathered, Went};
 pub(crate) use slot::InSlot;
@@ -39,7 +39,7 @@ use super::envelope::CellRef;
 use super::members::Doing;
 use super::spool::{Body, NoSpace};
 use super::turn::Engagement;
-use super::{Awaited, Carrier, Channel, Lane};
+use super::{Awaited, Carrier, Channel};
 use crate::error::Fault;
 use crate::mechanism::Capacity;
 use postbox_ring::slots::{ClaimCache, MappedSlots, Position};
@@ -249,7 +249,7 @@ impl Channel {
         bytes: &[u8],
     ) -> Result<(), NotPushed> {
         let Carrier::Ring(ring) = &self.carrier else { return Err(NotPushed::Full) };
-        if self.lane == Lane::ForTwo && self.put_for_two(end, outbox, bytes) {
+        if self.fast_path == FastPath::ForTwo && self.put_for_two(end, outbox, bytes) {
             return Ok(());
         }
         let message = Outgoing { bytes, cell: None, engaging: false };
@@ -273,21 +273,21 @@ impl Channel {
         inbox: &Inbox,
         into: &mut Vec<u8>,
     ) -> Result<Option<Popped>, Fault> {
-        match self.lane {
-            Lane::ForTwo => {
-                if let Express::Message(popped) = self.receive_slot(end, inbox, into) {
+        match self.fast_path {
+            FastPath::ForTwo => {
+                if let Ok(popped) = self.receive_slot(end, inbox, into) {
                     return Ok(Some(popped));
                 }
             }
-            Lane::Kernel => match self.receive_entry(end, inbox, into)? {
-                Express::Message(popped) => return Ok(Some(popped)),
-                Express::Nothing => {
+            FastPath::Kernel => match self.receive_entry(end, inbox, into)? {
+                Ok(popped) => return Ok(Some(popped)),
+                Err(Missed::Empty) => {
                     self.nothing_popped(inbox);
                     return Ok(None);
                 }
-                Express::LongWay => {}
+                Err(Missed::Unusual) => {}
             },
-            Lane::ForMany | Lane::None => {}
+            FastPath::ForMany | FastPath::None => {}
         }
         let engagement = Engagement::of(end);
         let before = into.len();

@@ -1,4 +1,4 @@
-//! Messages that an end of this process writes or reads in their slot: by the lane for two, what fits one.
+//! Messages that an end of this process writes or reads in their slot: by the fast path of two, what fits one.
 //!
 //! ```text
 //!  lend_slot ──► written by the application ──► push_slot_lent: published
@@ -10,11 +10,11 @@
 //! With many senders a slot that is being written holds up all behind it; here there is nobody behind. The
 //! sender does not come round to the slot before the head, so what was taken last stays as it is.
 
-use super::express::{Express, HEADER, Unusual};
+use super::fast_path::{FastPath, Glance, HEADER, Missed};
 use super::{Inbox, Outbox, Popped};
+use crate::channel::Channel;
 use crate::channel::end::End;
 use crate::channel::envelope::{Envelope, FIRST_LINE};
-use crate::channel::{Channel, Lane};
 use crate::error::Fault;
 use postbox_ring::region::{SharedSlice, SharedSliceMut};
 use postbox_steps::{Step, at};
@@ -53,7 +53,7 @@ impl Channel {
     /// The next slot, for a message that long; none where it does not fit, or there is no room just now.
     #[inline(always)]
     pub(crate) fn lend_slot(&self, outbox: &Outbox, len: usize) -> Option<InSlot> {
-        if self.lane != Lane::ForTwo {
+        if self.fast_path != FastPath::ForTwo {
             return None;
         }
         let claim = outbox.single.get()?.sender.claim().ok()?;
@@ -87,18 +87,13 @@ impl Channel {
         Ok(())
     }
 
-    /// Takes the next message if that is plain, and leaves it in its slot: by the lane for two.
+    /// Takes the next message if that is plain, and leaves it in its slot: by the fast path of two.
     #[inline(always)]
-    pub(crate) fn take_slot_in_place(&self, end: &End, inbox: &Inbox) -> Express<(Popped, InSlot)> {
-        let Some(receiver) = inbox.single.get() else { return Express::LongWay };
-        match self.look_for_plain(end, receiver) {
-            Ok(Some((taken, sender_pid, lies))) => {
-                self.took_plain(end, receiver, taken, lies);
-                Express::Message((Popped { sender_pid }, lies))
-            }
-            Ok(None) => Express::Nothing,
-            Err(Unusual) => Express::LongWay,
-        }
+    pub(crate) fn take_slot_in_place(&self, end: &End, inbox: &Inbox) -> Glance<(Popped, InSlot)> {
+        let receiver = inbox.single.get().ok_or(Missed::Unusual)?;
+        let (taken, sender_pid, lies) = self.look_for_plain(end, receiver)?;
+        self.took_plain(end, receiver, taken, lies);
+        Ok((Popped { sender_pid }, lies))
     }
 
     /// A message in a slot, to be read.

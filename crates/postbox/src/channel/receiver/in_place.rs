@@ -1,8 +1,7 @@
 //! Messages that are read where they were written.
 
 use super::Receiver;
-use crate::channel::Lane;
-use crate::channel::carry::{Express, InSlot, Kept, Popped};
+use crate::channel::carry::{FastPath, InSlot, Kept, Popped};
 use crate::channel::members::Statistic;
 use crate::channel::spool::Body;
 use crate::error::ReceiveError;
@@ -121,17 +120,14 @@ impl Receiver<Bytes> {
         }
     }
 
-    /// A message that came by the lane for two, and stays in its slot.
+    /// A message that came by the fast path of two, and stays in its slot.
     #[inline(always)]
     fn came_in_slot(&self) -> Option<(Popped, InSlot)> {
         let end = &self.end;
-        if end.channel.lane != Lane::ForTwo || !self.may_glance() {
+        if end.channel.fast_path != FastPath::ForTwo || !self.may_glance() {
             return None;
         }
-        match end.channel.take_slot_in_place(end, &self.inbox) {
-            Express::Message(taken) => Some(taken),
-            Express::Nothing | Express::LongWay => None,
-        }
+        end.channel.take_slot_in_place(end, &self.inbox).ok()
     }
 
     #[inline(always)]

@@ -1,12 +1,12 @@
-//! How a receive takes its message: at once, by the channel's lane, or the long way, which can do anything.
+//! How a receive takes its message: at once, by the channel's fast path, or the slow path, which can do anything.
 
 use super::Receiver;
-use crate::channel::carry::{Express, Popped};
+use crate::channel::Awaited;
+use crate::channel::carry::{FastPath, Glance, Missed, Popped};
 use crate::channel::floor::Floor;
 use crate::channel::lifetime::Over;
 use crate::channel::rendezvous::obliged;
 use crate::channel::turn::Turn;
-use crate::channel::{Awaited, Lane};
 use crate::error::{Fault, ReceiveError};
 use crate::message::Message;
 use crate::wait::Wait;
@@ -20,24 +20,22 @@ impl<T: Message> Receiver<T> {
         wait: &Wait,
     ) -> Result<Popped, ReceiveError> {
         match self.came_at_once(into) {
-            Express::Message(popped) => Ok(popped),
-            Express::Nothing => self.wait_long(into, wait, true),
-            Express::LongWay => self.wait_long(into, wait, false),
+            Ok(popped) => Ok(popped),
+            Err(missed) => self.wait_slow_path(into, wait, missed),
         }
     }
 
-    /// The same the long way; `empty`: the lane has nothing.
     #[inline(never)]
-    fn wait_long(
+    fn wait_slow_path(
         &self,
         into: &mut Vec<u8>,
         wait: &Wait,
-        empty: bool,
+        missed: Missed,
     ) -> Result<Popped, ReceiveError> {
         self.end.check()?;
         self.settle_pending()?;
         let forever = wait.is_forever();
-        let empty = forever && (empty || self.sleeps_first());
+        let empty = forever && (missed == Missed::Empty || self.sleeps_first());
         self.look_at_owner()?;
         let _floor = match Floor::wait(&self.end, wait) {
             Ok(floor) => floor,
@@ -47,9 +45,9 @@ impl<T: Message> Receiver<T> {
         let mut attempt = |earnest: bool| {
             if !earnest {
                 match self.end.channel.receive_slot(&self.end, &self.inbox, into) {
-                    Express::Message(popped) => return Ok(Some(popped)),
-                    Express::Nothing => return Ok(None),
-                    Express::LongWay => {}
+                    Ok(popped) => return Ok(Some(popped)),
+                    Err(Missed::Empty) => return Ok(None),
+                    Err(Missed::Unusual) => {}
                 }
             }
             self.pop_or_end(into)
@@ -76,21 +74,23 @@ impl<T: Message> Receiver<T> {
         into: &mut Vec<u8>,
     ) -> Result<Option<Popped>, ReceiveError> {
         match self.came_at_once(into) {
-            Express::Message(popped) => Ok(Some(popped)),
-            Express::Nothing => self.try_long(into, true),
-            Express::LongWay => self.try_long(into, false),
+            Ok(popped) => Ok(Some(popped)),
+            Err(missed) => self.try_slow_path(into, missed),
         }
     }
 
-    /// The same the long way; `empty`: the lane has nothing.
     #[inline(never)]
-    fn try_long(&self, into: &mut Vec<u8>, empty: bool) -> Result<Option<Popped>, ReceiveError> {
+    fn try_slow_path(
+        &self,
+        into: &mut Vec<u8>,
+        missed: Missed,
+    ) -> Result<Option<Popped>, ReceiveError> {
         self.end.check()?;
         self.settle_pending()?;
         self.look_at_owner()?;
         self.end.usable()?;
         let popped = match Floor::try_take(&self.end) {
-            Some(_floor) => self.try_pop(into, empty),
+            Some(_floor) => self.try_pop(into, missed),
             // Somebody else executes a receive, which may be to wait for ever.
             None => self.end.ended().map(|()| None).map_err(ReceiveError::from),
         };
@@ -100,44 +100,45 @@ impl<T: Message> Receiver<T> {
         popped
     }
 
-    /// A message that came by the channel's lane, or that this has nothing. What takes more than to look and to copy is
-    /// left to the long way.
+    /// A message that came by the channel's fast path, if that has one.
     #[inline(always)]
-    fn came_at_once(&self, into: &mut Vec<u8>) -> Express {
+    fn came_at_once(&self, into: &mut Vec<u8>) -> Glance {
         let end = &self.end;
-        match end.channel.lane {
-            Lane::ForTwo if self.may_glance() => end.channel.receive_slot(end, &self.inbox, into),
+        match end.channel.fast_path {
+            FastPath::ForTwo if self.may_glance() => {
+                end.channel.receive_slot(end, &self.inbox, into)
+            }
             _ => self.came_by_call(into),
         }
     }
 
-    /// The lanes that are not worth a copy of their code in each caller.
+    /// The fast paths that are not worth a copy of their code in each caller.
     #[inline(never)]
-    fn came_by_call(&self, into: &mut Vec<u8>) -> Express {
+    fn came_by_call(&self, into: &mut Vec<u8>) -> Glance {
         let Receiver { end, inbox, .. } = self;
         if !self.may_glance() {
-            return Express::LongWay;
+            return Err(Missed::Unusual);
         }
-        let came = match end.channel.lane {
-            Lane::ForMany => end.channel.receive_among_many(end, inbox, into),
+        let came = match end.channel.fast_path {
+            FastPath::ForMany => end.channel.receive_among_many(end, inbox, into),
             // Who is going to sleep anyway need not ask the kernel first.
-            Lane::Kernel if !end.patience.expects_sleep() => {
+            FastPath::Kernel if !end.patience.expects_sleep() => {
                 let came = end.channel.receive_entry(end, inbox, into);
-                if let Ok(Express::Message(_)) = came {
+                if let Ok(Ok(_)) = came {
                     end.was_awake();
                 }
                 came
             }
-            Lane::Kernel | Lane::ForTwo | Lane::None => Ok(Express::LongWay),
+            FastPath::Kernel | FastPath::ForTwo | FastPath::None => Ok(Err(Missed::Unusual)),
         };
         came.unwrap_or_else(|fault| {
-            // The long way begins with it.
+            // The slow path begins with it.
             self.pending.replace(Some(fault.into()));
-            Express::LongWay
+            Err(Missed::Unusual)
         })
     }
 
-    /// Whether nothing comes before a glance at the lane.
+    /// Whether nothing comes before a glance at the fast path.
     #[inline(always)]
     pub(in crate::channel) fn may_glance(&self) -> bool {
         self.end.is_ours() && self.pending.borrow().is_none()
@@ -191,8 +192,10 @@ impl<T: Message> Receiver<T> {
     }
 
     #[inline(always)]
-    fn try_pop(&self, into: &mut Vec<u8>, empty: bool) -> Result<Option<Popped>, ReceiveError> {
-        if !empty && let Some(popped) = self.pop(into)? {
+    fn try_pop(&self, into: &mut Vec<u8>, missed: Missed) -> Result<Option<Popped>, ReceiveError> {
+        if missed != Missed::Empty
+            && let Some(popped) = self.pop(into)?
+        {
             return Ok(Some(popped));
         }
         self.end.look_around()?;

@@ -94,7 +94,7 @@ impl Sender<Bytes> {
     #[inline]
     pub fn loan_with(&mut self, len: usize, wait: &Wait) -> Result<Loan<'_>, SendError> {
         if !self.lends_slot(len) {
-            self.lend_long_way(len, wait)?;
+            self.lend_slow_path(len, wait)?;
         }
         Ok(Loan { sender: self })
     }
@@ -136,7 +136,7 @@ impl Sender<Bytes> {
     }
 
     #[inline(never)]
-    fn lend_long_way(&mut self, len: usize, wait: &Wait) -> Result<(), SendError> {
+    fn lend_slow_path(&mut self, len: usize, wait: &Wait) -> Result<(), SendError> {
         if self.lends_slot_after_all(len)? {
             return Ok(());
         }
@@ -255,7 +255,7 @@ impl Loan<'_> {
         if self.went_at_once() {
             return Ok(());
         }
-        self.send_long_way(wait)
+        self.send_slow_path(wait)
     }
 
     /// As [`send`](Self::send), but never waits.
@@ -323,7 +323,7 @@ impl Loan<'_> {
     }
 
     #[inline(never)]
-    fn send_long_way(&mut self, wait: &Wait) -> Result<(), SendError> {
+    fn send_slow_path(&mut self, wait: &Wait) -> Result<(), SendError> {
         let sender = &*self.sender;
         sender.may_send(self.len())?;
         match &sender.lent.room {

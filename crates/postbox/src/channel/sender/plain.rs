@@ -1,23 +1,22 @@
 //! An asynchronous send: the message is in the channel, or there is no room for it.
 //!
-//! Two ways: at once, by the channel's lane, with nothing to be done but to copy; and the long way, which can do
-//! anything.
+//! Two ways: at once, by the channel's fast path, with nothing to be done but to copy; and the slow path, which can
+//! do anything.
 
 use super::Sender;
-use crate::channel::Lane;
-use crate::channel::carry::Outgoing;
+use crate::channel::carry::{FastPath, Outgoing};
 use crate::error::{SendError, TrySendError};
 use crate::mechanism::Capacity;
 use crate::message::Message;
 use crate::wait::Wait;
 
 impl<T: Message> Sender<T> {
-    /// Whether the message went by the channel's lane, with nothing to be done but to copy it. Whatever else there
-    /// is, an error to be told included, is left to the long way, which begins anew.
+    /// Whether the message went by the channel's fast path, with nothing to be done but to copy it. Whatever else there
+    /// is, an error to be told included, is left to the slow path, which begins anew.
     #[inline(always)]
     pub(super) fn went_at_once(&self, bytes: &[u8]) -> bool {
         let Sender { end, outbox, .. } = self;
-        if end.channel.lane != Lane::ForTwo {
+        if end.channel.fast_path != FastPath::ForTwo {
             return self.went_by_call(bytes);
         }
         let went = end.sends_at_once(bytes.len()) && end.channel.push_for_two(end, outbox, bytes);
@@ -27,16 +26,16 @@ impl<T: Message> Sender<T> {
         went
     }
 
-    /// The lanes that are not worth a copy of their code in each caller.
+    /// The fast paths that are not worth a copy of their code in each caller.
     #[inline(never)]
     fn went_by_call(&self, bytes: &[u8]) -> bool {
         let Sender { end, outbox, .. } = self;
         let channel = &end.channel;
         let went = end.sends_at_once(bytes.len())
-            && match channel.lane {
-                Lane::ForMany => channel.push_among_many(end, outbox, bytes),
-                Lane::Kernel => channel.push_plain_entry(end, outbox, bytes),
-                Lane::ForTwo | Lane::None => false,
+            && match channel.fast_path {
+                FastPath::ForMany => channel.push_among_many(end, outbox, bytes),
+                FastPath::Kernel => channel.push_plain_entry(end, outbox, bytes),
+                FastPath::ForTwo | FastPath::None => false,
             };
         if went {
             end.count_message(bytes.len());
@@ -45,13 +44,13 @@ impl<T: Message> Sender<T> {
     }
 
     #[inline(never)]
-    pub(super) fn send_long_way(&self, bytes: &[u8], wait: &Wait) -> Result<(), SendError> {
+    pub(super) fn send_slow_path(&self, bytes: &[u8], wait: &Wait) -> Result<(), SendError> {
         self.may_send(bytes.len())?;
         self.send_bytes(bytes, wait)
     }
 
     #[inline(never)]
-    pub(super) fn try_long_way(&self, bytes: &[u8]) -> Result<(), TrySendError> {
+    pub(super) fn try_slow_path(&self, bytes: &[u8]) -> Result<(), TrySendError> {
         self.may_send(bytes.len())?;
         self.try_send_bytes(bytes)
     }

@@ -1,7 +1,7 @@
-//! The express lanes: a plain message through a bounded ring, for two or for many, or through a kernel object.
+//! The fast paths: a plain message through a bounded ring, for two or for many, or through a kernel object.
 //!
 //! Plain is a message that lies whole in its slot or entry and is no offer. Where anything else turns
-//! up, or anything is to be done but to copy, a lane leaves everything as it was and the long way
+//! up, or anything is to be done but to copy, a fast path leaves everything as it was and the slow path
 //! decides; but what was taken out of a ring for many or a kernel object is opened here, whatever it is. It is
 //! the same protocol, word for word, without the questions that cannot arise here: behind a
 //! system call, whose traces fill the processor, each hundred instructions take twenty nanoseconds.
@@ -9,12 +9,15 @@
 use super::open::One;
 use super::slot::InSlot;
 use super::{Inbox, Outbox, Popped};
+use crate::channel::Lifetime;
 use crate::channel::end::End;
 use crate::channel::envelope::Envelope;
 use crate::channel::members::{Doing, Statistic};
 use crate::channel::turn::Engagement;
-use crate::channel::{Carrier, Channel};
+use crate::channel::{Carrier, Channel, Config};
 use crate::error::Fault;
+use crate::mechanism::{Capacity, Form};
+use crate::policy::Policy;
 use crate::queue::Refused;
 use postbox_ring::admission::Ticket;
 use postbox_ring::slots::{MappedSlots, SlotRing, Take, Taken};
@@ -24,16 +27,48 @@ use postbox_steps::{Step, at};
 
 pub(super) const HEADER: usize = Envelope::slot_overhead(false);
 
-/// Something that a lane leaves to the long way.
-pub(super) struct Unusual;
-
-/// What came of it.
-pub(crate) enum Express<T = Popped> {
-    Message(T),
-    /// The ring or kernel object is empty.
-    Nothing,
-    LongWay,
+/// Which one a channel has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum FastPath {
+    /// None: messages meet, receivers queue for the floor, or a ring is not bounded, or for two that may be others tomorrow.
+    None,
+    /// By a slot of a bounded ring for two.
+    ForTwo,
+    /// By a slot of a bounded ring for many.
+    ForMany,
+    /// By an entry of a kernel object.
+    Kernel,
 }
+
+impl FastPath {
+    pub(in crate::channel) fn of(config: &Config, carrier: &Carrier) -> Self {
+        let two = config.form == Form::OneToOne;
+        match (carrier, config.capacity) {
+            _ if config.policy == Policy::OneAtATime => FastPath::None,
+            (_, Capacity::Zero) => FastPath::None,
+            (Carrier::Kernel(_), _) => FastPath::Kernel,
+            (Carrier::Ring(_), Capacity::Unbounded) => FastPath::None,
+            (Carrier::Ring(_), Capacity::Bounded(_)) if !two => FastPath::ForMany,
+            // A mailbox for two has a ring for two, whose ends may be others tomorrow.
+            (Carrier::Ring(_), Capacity::Bounded(_)) if config.lifetime == Lifetime::Owned => {
+                FastPath::None
+            }
+            (Carrier::Ring(_), Capacity::Bounded(_)) => FastPath::ForTwo,
+        }
+    }
+}
+
+/// Why a fast path has no message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Missed {
+    /// The ring or kernel object is empty.
+    Empty,
+    /// There may be something that it leaves to the slow path.
+    Unusual,
+}
+
+/// What a look by a fast path brings.
+pub(crate) type Glance<T = Popped> = Result<T, Missed>;
 
 impl Channel {
     /// Sends a message if that is plain; it may be that long, and there are partners.
@@ -63,21 +98,16 @@ impl Channel {
         true
     }
 
-    /// Takes the next message out of its slot if that is plain, or leaves it there if that is wanted: by the lane
-    /// for two.
+    /// Takes the next message out of the ring for two if that is plain; leaves it in its slot if that is wanted.
     #[inline(always)]
-    pub(crate) fn receive_slot(&self, end: &End, inbox: &Inbox, into: &mut Vec<u8>) -> Express {
-        let Some(receiver) = inbox.single.get() else { return Express::LongWay };
-        let (taken, sender_pid, lies) = match self.look_for_plain(end, receiver) {
-            Ok(Some(found)) => found,
-            Ok(None) => return Express::Nothing,
-            Err(Unusual) => return Express::LongWay,
-        };
-        if !end.lending.keep(lies) && self.region.read_append(lies.at, lies.len, into).is_err() {
-            return Express::LongWay;
+    pub(crate) fn receive_slot(&self, end: &End, inbox: &Inbox, into: &mut Vec<u8>) -> Glance {
+        let receiver = inbox.single.get().ok_or(Missed::Unusual)?;
+        let (taken, sender_pid, lies) = self.look_for_plain(end, receiver)?;
+        if !end.lending.keep(lies) {
+            self.region.read_append(lies.at, lies.len, into).map_err(|_| Missed::Unusual)?;
         }
         self.took_plain(end, receiver, taken, lies);
-        Express::Message(Popped { sender_pid })
+        Ok(Popped { sender_pid })
     }
 
     /// The next message, by whom it is and where it lies, if that is plain.
@@ -86,16 +116,16 @@ impl Channel {
         &self,
         end: &End,
         receiver: &SpscReceiver<MappedSlots>,
-    ) -> Result<Option<(Taken, u32, InSlot)>, Unusual> {
+    ) -> Glance<(Taken, u32, InSlot)> {
         if end.guarded {
-            return Err(Unusual);
+            return Err(Missed::Unusual);
         }
-        let Some(taken) = receiver.fetch_and_take().map_err(|_| Unusual)? else { return Ok(None) };
+        let taken = receiver.fetch_and_take().map_err(|_| Missed::Unusual)?.ok_or(Missed::Empty)?;
         // SeqCst: as in `lower_level`, which has nothing to do then.
         let watched = self.block.control.pollables.load(SeqCst) > 0;
         match self.plain_in(&taken) {
-            Some((sender_pid, lies)) if !watched => Ok(Some((taken, sender_pid, lies))),
-            _ => Err(Unusual),
+            Some((sender_pid, lies)) if !watched => Ok((taken, sender_pid, lies)),
+            _ => Err(Missed::Unusual),
         }
     }
 
@@ -155,15 +185,15 @@ impl Channel {
         end: &End,
         inbox: &Inbox,
         into: &mut Vec<u8>,
-    ) -> Result<Express, Fault> {
-        let Carrier::Ring(ring) = &self.carrier else { return Ok(Express::LongWay) };
+    ) -> Result<Glance, Fault> {
+        let Carrier::Ring(ring) = &self.carrier else { return Ok(Err(Missed::Unusual)) };
         if end.guarded {
-            return Ok(Express::LongWay);
+            return Ok(Err(Missed::Unusual));
         }
         let taken = match ring.take(end.seat.index) {
             Ok(Take::Entry(taken)) => taken,
-            Ok(Take::Empty) => return Ok(Express::Nothing),
-            Ok(Take::Busy { .. }) | Err(_) => return Ok(Express::LongWay),
+            Ok(Take::Empty) => return Ok(Err(Missed::Empty)),
+            Ok(Take::Busy { .. }) | Err(_) => return Ok(Err(Missed::Unusual)),
         };
         if let Some((sender_pid, lies)) = self.plain_in(&taken)
             && self.region.read_append(lies.at, lies.len, into).is_ok()
@@ -174,7 +204,7 @@ impl Channel {
             self.bells.ring_for_more(&self.block.control, || ring.is_ready());
             end.count_message(lies.len);
             self.lower_level(end);
-            return Ok(Express::Message(Popped { sender_pid }));
+            return Ok(Ok(Popped { sender_pid }));
         }
         self.receive_unusual(ring, end, inbox, taken, into)
     }
@@ -187,16 +217,16 @@ impl Channel {
         inbox: &Inbox,
         taken: Taken,
         into: &mut Vec<u8>,
-    ) -> Result<Express, Fault> {
+    ) -> Result<Glance, Fault> {
         let held = into.len();
         let one = self.open_slot(ring, end, inbox, taken, into, &Engagement::of(end))?;
         Ok(match one {
             One::Message(popped) => {
                 end.count_message(into.len() - held);
                 self.lower_level(end);
-                Express::Message(popped)
+                Ok(popped)
             }
-            One::None | One::Dropped => Express::LongWay,
+            One::None | One::Dropped => Err(Missed::Unusual),
         })
     }
 
@@ -243,7 +273,7 @@ impl Channel {
         if spilled {
             end.count(Statistic::Spilled, 1);
         } else {
-            // The long way meets it again, and says so.
+            // The slow path meets it again, and says so.
             self.not_sent(end, ticket.epoch, 1);
         }
         spilled
@@ -256,8 +286,8 @@ impl Channel {
         end: &End,
         inbox: &Inbox,
         into: &mut Vec<u8>,
-    ) -> Result<Express, Fault> {
-        let Carrier::Kernel(queue) = &self.carrier else { return Ok(Express::LongWay) };
+    ) -> Result<Glance, Fault> {
+        let Carrier::Kernel(queue) = &self.carrier else { return Ok(Err(Missed::Unusual)) };
         // SeqCst: as in `lower_level`, which has nothing to do then.
         let watched = self.block.control.pollables.load(SeqCst) > 0;
         let before = inbox.ahead.get() || !self.overflow.is_empty();
@@ -266,7 +296,7 @@ impl Channel {
         let mut buffer = inbox.entry.borrow_mut();
         let ready = buffer.len() == self.config.entry_limit;
         if !may || watched || before || !ready {
-            return Ok(Express::LongWay);
+            return Ok(Err(Missed::Unusual));
         }
         let (member, held) = (end.member(), into.len());
         member.begin();
@@ -283,10 +313,10 @@ impl Channel {
         Ok(match one? {
             One::Message(popped) => {
                 end.count_message(into.len() - held);
-                Express::Message(popped)
+                Ok(popped)
             }
-            One::None => Express::Nothing,
-            One::Dropped => Express::LongWay,
+            One::None => Err(Missed::Empty),
+            One::Dropped => Err(Missed::Unusual),
         })
     }
 }
