@@ -11,7 +11,7 @@
 //! pops an offer while engaged by another sends it back to its sender, who offers it again. Two engaged
 //! receivers that pop each other's offers swap.
 
-use crate::receipt::{Cell, CellRef, Standing};
+use crate::receipt::{Cell, CellRef, Settled, Standing, Taker};
 use crate::sync::AtomicU64;
 use crate::sync::Ordering::{AcqRel, Acquire, Release, SeqCst};
 use crate::sync::fence;
@@ -81,6 +81,23 @@ impl Turn<'_> {
     }
 }
 
+/// What a receiver makes of an offer that it has popped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Claim {
+    /// It has the message.
+    Taken {
+        /// Whether its sender sleeps for the receipt.
+        wake: bool,
+    },
+    /// The offer goes back to its sender: another one counts on this receiver.
+    SentBack {
+        /// Whether its sender sleeps for the receipt.
+        wake: bool,
+    },
+    /// The offer was over.
+    Corpse,
+}
+
 /// The receivers that may meet senders, and the cells of the offers.
 pub trait Meeting {
     /// The cell of an offer; a reference read from memory may name none.
@@ -128,6 +145,28 @@ pub trait Meeting {
         true
     }
 
+    /// Decides, for the receiver that has popped it, what becomes of an offer. Without a turn, where the two sides
+    /// do not meet, nobody counts on the receiver.
+    fn claim(&self, turn: Option<Turn<'_>>, offer: CellRef, taker: Taker) -> Claim {
+        let Some(cell) = self.cell(offer) else { return Claim::Corpse };
+        // Twice at most, unless memory lies.
+        for _ in 0..CHANGES {
+            if turn.is_none_or(|turn| self.may_take(turn, offer)) {
+                break;
+            }
+            match cell.decline(offer.generation) {
+                Settled::Taken { wake } => return Claim::SentBack { wake },
+                // Its sender has left since it was asked, sure that whoever pops it takes it.
+                Settled::Corpse if cell.is_committed(offer.generation) => {}
+                Settled::Corpse => return Claim::Corpse,
+            }
+        }
+        match cell.take(offer.generation, taker) {
+            Settled::Taken { wake } => Claim::Taken { wake },
+            Settled::Corpse => Claim::Corpse,
+        }
+    }
+
     /// Whether a receiver may leave without a message: not if a sender has counted on it. An offer that has
     /// engaged it and is not committed yet is for `decline` to send back.
     fn may_leave(&self, turn: Turn<'_>, decline: impl FnOnce(CellRef)) -> bool {
@@ -149,6 +188,19 @@ pub trait Meeting {
         // In the middle of a swap two are engaged by it.
         self.turns().for_each(|turn| {
             turn.change(engaged_by(offer), WAITING);
+        });
+        at(Step::TurnDisengaged);
+    }
+
+    /// The same of all offers that are over, whoever died that had to say so.
+    fn disengage_all(&self) {
+        // After the offers ended; pairs with the one in `swap_engagement`.
+        fence(SeqCst);
+        self.turns().for_each(|turn| {
+            let now = turn.load();
+            if engager(now).is_some_and(|offer| !self.binds(offer)) {
+                turn.change(now, WAITING);
+            }
         });
         at(Step::TurnDisengaged);
     }

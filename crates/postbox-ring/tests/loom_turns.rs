@@ -6,9 +6,9 @@ mod explore;
 
 use explore::explore;
 use loom::thread;
-use postbox_ring::receipt::{Cell, CellRef, Settled, Standing, Taker};
+use postbox_ring::receipt::{Cell, CellRef, Standing, Taker};
 use postbox_ring::sync::AtomicU64;
-use postbox_ring::turn::{Meeting, Turn};
+use postbox_ring::turn::{Claim, Meeting, Turn};
 use std::sync::Arc;
 
 const TAKER: Taker = Taker { index: 7, pid: 4711 };
@@ -78,18 +78,19 @@ impl Place {
 
     /// As `Channel::claim_message`: whether the popper shows the message.
     fn open(&self, turn: Turn<'_>, waited: bool, offer: CellRef) -> bool {
-        let cell = self.cell(offer).unwrap();
-        if !self.may_take(turn, offer) {
-            cell.decline(offer.generation);
-            return false;
+        match self.claim(Some(turn), offer, TAKER) {
+            Claim::Taken { .. } => {
+                self.disengage(offer);
+                true
+            }
+            Claim::SentBack { .. } => false,
+            Claim::Corpse => {
+                if waited {
+                    turn.resume();
+                }
+                false
+            }
         }
-        let mine = cell.take(offer.generation, TAKER) != Settled::Corpse;
-        if mine {
-            self.disengage(offer);
-        } else if waited {
-            turn.resume();
-        }
-        mine
     }
 
     fn decline(&self, offer: CellRef) {
@@ -172,5 +173,54 @@ fn nobody_stays_bound_to_an_offer_that_is_over() {
         assert_eq!(met, tried);
         assert!(!place.turn(0).is_begun(), "it has its message");
         assert!(place.turn(1).is_waiting(), "the other lost its offer and waits on");
+    });
+}
+
+#[test]
+fn who_would_send_an_offer_back_takes_it_if_its_sender_has_left_meanwhile() {
+    explore(3, || {
+        let place = Place::new();
+        for receiver in 0..2 {
+            place.turn(receiver).begin();
+        }
+        let (first, second) = (place.offer(0), place.offer(1));
+        assert!(place.turn(0).engage(first));
+        let sender = {
+            let place = place.clone();
+            thread::spawn(move || place.engage(second))
+        };
+        // The first receiver pops what the other one is being engaged for.
+        let took = place.open(place.turn(0), true, second);
+        let sent = sender.join().unwrap();
+        assert_eq!(took, sent, "sent and not taken, or taken and not sent");
+        assert_eq!(place.turn(0).is_begun(), !took);
+        assert_eq!(place.turn(1).is_waiting(), !took, "the first one's sender counts on the other");
+    });
+}
+
+#[test]
+fn who_was_engaged_by_the_dead_waits_on() {
+    explore(3, || {
+        let place = Place::new();
+        for receiver in 0..2 {
+            place.turn(receiver).begin();
+        }
+        // The sender of the first died before it committed that.
+        let (first, second) = (place.offer(0), place.offer(1));
+        assert!(place.turn(0).engage(first));
+        assert!(place.engage(second), "the other receiver");
+        let undertaker = {
+            let place = place.clone();
+            thread::spawn(move || {
+                place.cell(first).unwrap().bury(0);
+                place.disengage_all();
+            })
+        };
+        assert!(place.open(place.turn(0), true, second), "committed: whoever pops it takes it");
+        undertaker.join().unwrap();
+        assert!(
+            place.turn(1).is_waiting(),
+            "bound to an offer of the dead, and nobody will say so"
+        );
     });
 }

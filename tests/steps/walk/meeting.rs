@@ -11,6 +11,7 @@ pub const PLAYS: &[Play] = &[
     Play::new("a sender dies at a rendezvous", sending),
     Play::new("a sender dies that only tries to meet", trying),
     Play::new("a sender dies that nobody meets", in_vain),
+    Play::new("a sender dies that counts on one receiver while another has its offer", elsewhere),
     Play::new("a receiver dies at a rendezvous", receiving),
     Play::new("a receiver dies that takes what is offered", taking),
     Play::new("a receiver dies that meets the withdrawn first", after_corpses),
@@ -59,6 +60,28 @@ fn in_vain(stage: &Stage) -> Outcome {
         stage.itself().try_send(&tx, 2, 10).map(drop)
     })?;
     stage.see_out(victim, || Ok(()))?;
+    stage.settle(&tx, &rx, ZERO)
+}
+
+/// The receiver that the victim counts on stands still, and another takes what there is. Then that one waits on, and
+/// somebody else can count on it.
+fn elsewhere(stage: &Stage) -> Outcome {
+    let (tx, rx) = stage.options(ZERO).channel()?;
+    let receiver = stage.receiver(&rx)?;
+    until_asleep(receiver.pid());
+    stop(receiver.pid())?;
+    let victim = stage.victim(tx.clone(), |tx| stage.itself().try_send(&tx, 0, 10).map(drop))?;
+    stage.see_out(victim, || Ok(()))?;
+    let (judge, mut seq) = (stage.judge(), 0);
+    // By trying to send it notices a death, before it comes upon what the dead has left.
+    while rx.inspection().members > 3 {
+        judge.try_send(&tx, seq, 10)?;
+        seq += 1;
+    }
+    judge.try_receive_all(&rx)?;
+    resume(receiver.pid())?;
+    judge.try_until_sent(&tx, seq)?;
+    stage.stop(&tx, vec![receiver])?;
     stage.settle(&tx, &rx, ZERO)
 }
 

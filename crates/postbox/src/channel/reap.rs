@@ -14,6 +14,7 @@ use postbox_ring::receipt::Settled;
 use postbox_ring::slots::Taken;
 use postbox_ring::sync::Ordering::{AcqRel, Acquire, SeqCst};
 use postbox_ring::sync::fence;
+use postbox_ring::turn::Meeting;
 use postbox_steps::{Step, at};
 
 impl Channel {
@@ -132,12 +133,16 @@ impl Channel {
 
     fn drop_taken(&self, envelope: &Envelope) {
         if let Some(offer) = envelope.cell {
-            // Not settled yet, or it would be no concern of ours: let its sender offer it again.
-            if !self.block.free_committed(offer)
-                && let Settled::Taken { wake: true } = self.block.decline_offer(offer)
-            {
-                self.bells.ring_receipt();
+            match self.block.decline_offer(offer) {
+                // Its sender offers it again.
+                Settled::Taken { wake: true } => self.bells.ring_receipt(),
+                Settled::Taken { wake: false } => {}
+                // Settled already, unless its sender has left: asked in this order, since it may do so in between.
+                Settled::Corpse => {
+                    self.block.free_committed(offer);
+                }
             }
+            self.block.disengage_all();
         }
         if let Some(position) = envelope.body {
             self.bodies.discard(position);

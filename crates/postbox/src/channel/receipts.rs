@@ -5,7 +5,8 @@
 use super::ControlBlock;
 use super::envelope::CellRef;
 use super::members::Seat;
-use postbox_ring::receipt::{Cell, Settled, Standing, Taker};
+use postbox_ring::receipt::{Cell, Settled, Standing};
+use postbox_ring::turn::Meeting;
 
 impl ControlBlock {
     /// Claims a cell for an offer of `seat`; none while all are in use.
@@ -32,11 +33,6 @@ impl ControlBlock {
         if let Some(cell) = self.cell(offer) {
             cell.date(epoch);
         }
-    }
-
-    /// The popper's side: decides whether it may show the message to its application.
-    pub(crate) fn settle_offer(&self, offer: CellRef, taker: Taker) -> Settled {
-        self.cell(offer).map_or(Settled::Corpse, |cell| cell.take(offer.generation, taker))
     }
 
     /// The popper's side, when it is engaged by another sender: sends the offer back.
@@ -78,9 +74,11 @@ impl ControlBlock {
         }
     }
 
-    /// Withdraws and frees the cells of a dead sender. Committed ones stay: they are takers'.
+    /// Withdraws and frees the cells of a dead sender, and lets go of the receivers that it had engaged. Committed
+    /// offers stay: they are takers'.
     pub(crate) fn bury_offers(&self, dead: u16) {
         self.cells.iter().for_each(|cell| cell.words().bury(dead));
+        self.disengage_all();
     }
 
     /// The epoch of an offer's ticket, if it has one.
@@ -94,9 +92,11 @@ impl ControlBlock {
         self.cells.iter().fold(false, |any, cell| any | cell.words().lose(drained))
     }
 
-    /// Frees the committed cells whose entries died with the receivers that had popped them.
+    /// Frees the committed cells whose entries died with the receivers that had popped them, and lets go of those
+    /// that were counted on to take them.
     pub(crate) fn free_lost_cells(&self, drained: u16) {
         self.cells.iter().for_each(|cell| cell.words().free_lost(drained));
+        self.disengage_all();
     }
 }
 
@@ -105,7 +105,8 @@ mod tests {
     use super::*;
     use crate::channel::ControlBlock;
 
-    use postbox_ring::turn::Meeting;
+    use postbox_ring::receipt::Taker;
+    use postbox_ring::turn::Claim;
 
     const SENDER: Seat = Seat { index: 3, generation: 1 };
     const TAKER: Taker = Taker { index: 7, pid: 4711 };
@@ -114,14 +115,14 @@ mod tests {
     fn an_offer_is_either_taken_or_withdrawn() {
         let block = ControlBlock::on_heap();
         let offer = block.open_cell(SENDER).unwrap();
-        assert_eq!(block.settle_offer(offer, TAKER), Settled::Taken { wake: false });
+        assert_eq!(block.claim(None, offer, TAKER), Claim::Taken { wake: false });
         assert!(!block.withdraw_offer(offer));
         assert_eq!(block.standing(offer), Standing::Taken(TAKER));
         block.close_cell(offer);
 
         let offer = block.open_cell(SENDER).unwrap();
         assert!(block.withdraw_offer(offer));
-        assert_eq!(block.settle_offer(offer, TAKER), Settled::Corpse);
+        assert_eq!(block.claim(None, offer, TAKER), Claim::Corpse);
     }
 
     #[test]
@@ -132,7 +133,7 @@ mod tests {
         block.close_cell(old);
         let new = block.open_cell(SENDER).unwrap();
         assert_eq!(old.index, new.index);
-        assert_eq!(block.settle_offer(old, TAKER), Settled::Corpse);
+        assert_eq!(block.claim(None, old, TAKER), Claim::Corpse);
         assert_eq!(block.standing(new), Standing::Open);
     }
 
@@ -143,7 +144,7 @@ mod tests {
         assert!(block.commit_offer(offer));
         block.bury_offers(SENDER.index);
         assert!(block.is_committed(offer));
-        assert_eq!(block.settle_offer(offer, TAKER), Settled::Taken { wake: false });
+        assert_eq!(block.claim(None, offer, TAKER), Claim::Taken { wake: false });
         let next = block.open_cell(SENDER).unwrap();
         assert_eq!((next.index, next.generation), (offer.index, offer.generation + 1));
     }
@@ -154,7 +155,7 @@ mod tests {
         let offers: Vec<_> = std::iter::from_fn(|| block.open_cell(SENDER)).collect();
         assert_eq!(offers.len(), crate::channel::layout::CELLS);
         block.bury_offers(SENDER.index);
-        assert_eq!(block.settle_offer(offers[0], TAKER), Settled::Corpse);
+        assert_eq!(block.claim(None, offers[0], TAKER), Claim::Corpse);
         assert_eq!(std::iter::from_fn(|| block.open_cell(SENDER)).count(), offers.len());
     }
 }

@@ -33,9 +33,9 @@ impl<'e> Engagement<'e> {
         Engagement { end, waited: end.is_some_and(|end| end.member().turn().is_begun()) }
     }
 
-    /// Whether this receiver may take that offer; if so it no longer waits.
-    pub(crate) fn may_take(&self, offer: CellRef) -> bool {
-        self.end.is_none_or(|end| end.channel.block.may_take(end.member().turn(), offer))
+    /// The receiver's turn, where the two sides meet.
+    pub(crate) fn turn(&self) -> Option<turn::Turn<'e>> {
+        self.end.map(|end| end.member().turn())
     }
 
     /// The offer was none: go on waiting.

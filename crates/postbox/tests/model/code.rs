@@ -85,7 +85,7 @@ const LINES: &[(&str, &str, &str)] = &[
     ("says that it holds a packet", HELD, "end.says_it_holds(rest.held());"),
     ("takes what it holds, counts it gone", HELD, "self.many_gone(end, rest.epoch.into(), count);"),
     ("says that it holds less", HELD, "end.says_it_holds(rest.held());"),
-    ("settles what it popped", OPEN, "match self.block.settle_offer(offer, taker) {"),
+    ("settles what it popped", OPEN, "match self.block.claim(engagement.turn(), offer, taker) {"),
     ("counts the message as gone", OPEN, "self.gone(end, envelope.epoch.into());"),
     ("is idle, the application sees the message", KERNEL, "member.end(Doing::Idle);"),
     // After a death: `Channel::bury`.

@@ -7,9 +7,9 @@ use crate::channel::spool::Entry;
 use crate::channel::turn::Engagement;
 use crate::channel::{Carrier, Channel};
 use crate::error::Fault;
-use postbox_ring::receipt::{Settled, Taker};
+use postbox_ring::receipt::Taker;
 use postbox_ring::sync::Ordering::Release;
-use postbox_ring::turn::Meeting;
+use postbox_ring::turn::{Claim, Meeting};
 use postbox_steps::{Step, at};
 
 /// What became of one attempt to pop.
@@ -156,29 +156,18 @@ impl Channel {
             }
             Claimed::Corpse
         };
-        if !engagement.may_take(offer) {
-            return match self.block.decline_offer(offer) {
-                Settled::Taken { wake } => {
-                    if wake {
-                        self.bells.ring_receipt();
-                    }
-                    Claimed::Declined
-                }
-                Settled::Corpse => corpse(),
-            };
-        }
         let taker = Taker { index: end.seat.index, pid: end.pid() };
-        match self.block.settle_offer(offer, taker) {
-            Settled::Taken { wake } => {
-                if wake {
-                    self.bells.ring_receipt();
-                }
-                Claimed::Mine
-            }
-            Settled::Corpse => {
+        let (claimed, wake) = match self.block.claim(engagement.turn(), offer, taker) {
+            Claim::Taken { wake } => (Claimed::Mine, wake),
+            Claim::SentBack { wake } => (Claimed::Declined, wake),
+            Claim::Corpse => {
                 engagement.resume();
-                corpse()
+                return corpse();
             }
+        };
+        if wake {
+            self.bells.ring_receipt();
         }
+        claimed
     }
 }
