@@ -28,6 +28,8 @@ pub struct Missing {
     pub begun: u64,
     /// When it had ended.
     pub ended: u64,
+    /// By a call that never waits.
+    pub tried: bool,
     /// The pid on its receipt.
     pub receipt: Option<u32>,
 }
@@ -59,7 +61,19 @@ struct Bearer<'k> {
     /// Of one sender alone, in a link.
     sender: Option<u32>,
     room: usize,
+    /// Whether a message can have waited in the channel before the receiver was there.
+    waits: Waits,
     bears: Vec<usize>,
+}
+
+/// Which messages wait in a channel that outlives its receivers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Waits {
+    All,
+    /// Where the two sides meet: one that was sent to a receiver that another message reached first, or a death.
+    Tried,
+    /// None: the channel is the receiver's own.
+    None,
 }
 
 /// Lays every loss at a killed receiver's door.
@@ -73,6 +87,11 @@ pub fn explain(
     capacity: Capacity,
     direct: bool,
 ) -> Result<Vec<Loss>, Violation> {
+    let waits = match capacity {
+        _ if direct => Waits::None,
+        Capacity::Zero => Waits::Tried,
+        _ => Waits::All,
+    };
     let mut bearers: Vec<Bearer<'_>> = killed
         .iter()
         .map(|killed| Bearer {
@@ -80,6 +99,7 @@ pub fn explain(
             place: Place::Hand,
             sender: None,
             room: killed.most.into(),
+            waits,
             bears: Vec::new(),
         })
         .collect();
@@ -97,6 +117,7 @@ pub fn explain(
                 place: Place::Link,
                 sender: Some(sender),
                 room,
+                waits,
                 bears: Vec::new(),
             }));
         }
@@ -160,7 +181,13 @@ impl Bearer<'_> {
             // A sender may learn of the death as late as that, and the link holds what it sends.
             Place::Link => (*died + NOTICE, message.receipt.is_none()),
         };
-        let lived = message.begun <= until && message.ended >= victim.since;
+        let may_have_waited = match self.waits {
+            Waits::All => true,
+            Waits::Tried => message.tried,
+            Waits::None => false,
+        };
+        let there = may_have_waited || message.ended >= victim.since;
+        let lived = message.begun <= until && there;
         let sent_here = self.sender.is_none_or(|sender| sender == message.from.number);
         addressed && later && had && lived && sent_here && self.room > 0
     }

@@ -228,7 +228,8 @@ impl Senders {
                     }
                     (Some(begun), Fate::Sent { at, receipt }, None) if !message.empty => {
                         let (seq, to) = (Some(seq), message.to);
-                        missing.push(Missing { from, seq, to, begun, ended: at, receipt });
+                        let tried = message.tried;
+                        missing.push(Missing { from, seq, to, begun, ended: at, tried, receipt });
                     }
                     _ => {}
                 }
@@ -240,7 +241,8 @@ impl Senders {
             for _ in empty.received..empty.sent {
                 // When and whither is not known of one that is like all others.
                 let (begun, ended) = (from.since, u64::MAX);
-                missing.push(Missing { from, seq: None, to: None, begun, ended, receipt: None });
+                let (seq, to, tried, receipt) = (None, None, false, None);
+                missing.push(Missing { from, seq, to, begun, ended, tried, receipt });
             }
         }
         missing.sort_by_key(|missing| (missing.from.number, missing.seq));

@@ -89,6 +89,13 @@ impl Story {
         self.asks(from, by, 1).gets(to, by, Got::Traffic { sender: sender().number, seq })
     }
 
+    /// A receiver comes, is killed in its first call, and had been started by then.
+    fn killed_young(mut self, at: u64) -> Self {
+        let young = Victim { since: at * MS, ..victim(4, Seat::Consumer(2)) };
+        self.books.enlist(young);
+        self.asks(at + 1, young, 1).killed(at + 2, young)
+    }
+
     fn killed(mut self, at: u64, victim: Victim) -> Self {
         self.books.killed(victim, at * MS);
         self
@@ -114,6 +121,19 @@ impl Story {
             assert!(violation.account.contains(name), "'{name}' is not in: {}", violation.account);
         }
     }
+}
+
+#[test]
+fn what_waited_is_laid_at_the_door_of_one_that_came_later() {
+    let sent = |capacity, call| {
+        let story = Story::over(capacity, false);
+        story.begins(1, call, 0, 1).ends(2, 1, None).killed_young(5)
+    };
+    sent(Capacity::Bounded(2), Call::Send).explains(1);
+    sent(Capacity::Unbounded, Call::Send).explains(1);
+    // Where the two sides meet, a send has ended when its message was taken.
+    sent(Capacity::Zero, Call::Send).breaks(Rule::Lost, &["message 0"]);
+    sent(Capacity::Zero, Call::TrySend).explains(1);
 }
 
 #[test]
