@@ -13,6 +13,7 @@ use super::references::ring::{self, Manner};
 use super::references::{copy, line, memory, mirror};
 use super::stream::{Close, consume, produce};
 use super::subjects::Subject;
+use postbox::Capacity;
 use postbox_program::stop::Stop;
 
 /// What every run is told.
@@ -149,12 +150,20 @@ pub fn name(case: &Case, reference: Reference) -> Outcome<String> {
         Reference::Memcpy => format!("memcpy of two processes{pair}"),
         Reference::Bare(taking) => {
             let object = bare(case)?.name();
-            match taking {
-                Taking::Blocking => format!("bare {object}"),
-                Taking::Polled => format!("bare {object}, polled"),
-            }
+            let polled = if taking == Taking::Polled { ", polled" } else { "" };
+            format!("bare {object}{polled}{}", other_depth(case))
         }
     })
+}
+
+/// Says how many messages a kernel object holds where it cannot be as many as ours.
+fn other_depth(case: &Case) -> String {
+    match (case.metric, case.subject.capacity, case.depth) {
+        (Metric::Throughput, Capacity::Bounded(ours), Some(theirs)) if ours != theirs => {
+            format!(", holds {theirs}")
+        }
+        _ => String::new(),
+    }
 }
 
 /// The kernel object beside ours. Ping-pong has one message in it: its depth does not matter.

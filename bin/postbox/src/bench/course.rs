@@ -80,8 +80,9 @@ pub fn row(case: &Case) -> Row {
         WaitStrategy::Block => "block",
     };
     let (mechanism, naming) = (mechanism(case), subject.naming.name());
+    let unfitted = if subject.fitted { "" } else { ", default options" };
     Row {
-        subject: format!("postbox {mechanism}, {naming}"),
+        subject: format!("postbox {mechanism}, {naming}{unfitted}"),
         mechanism,
         naming,
         capacity: subject.capacity.to_string(),

@@ -90,6 +90,7 @@ fn exchange(arguments: &Arguments) -> Result<(), Ending> {
         payload,
         producers: 1,
         consumers: 1,
+        fitted: true,
     };
     let cpus = placement.pair();
     let parts = match arguments.by {

@@ -236,6 +236,7 @@ fn measure(
         if arguments.quick && begun.elapsed() > QUICK_CASES {
             let left = cases.len() - done;
             complain(NAME, &format!("the minute is over: {left} cases are left out"));
+            rows.extend(cases[done..].iter().map(left_out));
             break;
         }
         progress.begin(label(case));
@@ -248,6 +249,11 @@ fn measure(
         }
     }
     (rows, None)
+}
+
+/// A case for which there was no time.
+fn left_out(case: &Case) -> Row {
+    Row { note: Some("the minute was over before it: not measured".into()), ..course::row(case) }
 }
 
 fn open(path: &Path) -> Result<File, Ending> {

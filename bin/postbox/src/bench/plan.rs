@@ -107,6 +107,7 @@ pub fn cases(arguments: &Arguments, placement: &Placement) -> Result<Vec<Case>, 
                                     payload,
                                     producers,
                                     consumers,
+                                    fitted: true,
                                 };
                                 let references = references(metric, &subject, placement.cores);
                                 cases.push(Case { metric, subject, references, depth });

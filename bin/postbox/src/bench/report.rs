@@ -99,7 +99,7 @@ fn curves<'r>(
         if let Some(reference) = &row.reference {
             // Its slots are told in the table; here they would make a curve of each point.
             let kind = reference.split(", ").next().unwrap_or(reference);
-            let theirs = Row { value: row.reference_value, p50: None, ..row.clone() };
+            let theirs = Row { value: row.reference_value, p50: row.reference_p50, ..row.clone() };
             add(kind.to_owned(), x(row), y(&theirs));
         }
     }
@@ -123,6 +123,7 @@ fn table(page: &mut String, rows: &[Row]) -> std::fmt::Result {
         "p50 / p99 / p99.9 ns",
         "reference",
         "its value",
+        "its p50 / p99 / p99.9 ns",
         "ratio",
         "line ns",
         "note",
@@ -133,6 +134,7 @@ fn table(page: &mut String, rows: &[Row]) -> std::fmt::Result {
     for row in rows {
         let number = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), figure);
         let time = |value: Option<u64>| number(value.map(|time| time as f64));
+        let trips = |p50, p99, p999| format!("{} / {} / {}", time(p50), time(p99), time(p999));
         let cells = [
             row.metric.to_owned(),
             row.subject.clone(),
@@ -142,9 +144,10 @@ fn table(page: &mut String, rows: &[Row]) -> std::fmt::Result {
             format!("{}×{}", row.producers, row.consumers),
             format!("{} {}", number(row.value), row.unit),
             format!("{}..{}", number(row.low), number(row.high)),
-            format!("{} / {} / {}", time(row.p50), time(row.p99), time(row.p999)),
+            trips(row.p50, row.p99, row.p999),
             row.reference.clone().unwrap_or_default(),
             number(row.reference_value),
+            trips(row.reference_p50, row.reference_p99, row.reference_p999),
             ratio(row),
             line(row),
             row.note.clone().or_else(|| row.error.clone()).unwrap_or_default(),

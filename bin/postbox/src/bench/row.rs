@@ -50,6 +50,13 @@ pub struct Row {
     pub reference_low: Option<f64>,
     /// The highest of them.
     pub reference_high: Option<f64>,
+    /// Of all its single trips, in nanoseconds.
+    pub reference_p50: Option<u64>,
+    /// The slowest hundredth.
+    pub reference_p99: Option<u64>,
+    /// The slowest thousandth.
+    #[serde(rename = "reference_p99.9")]
+    pub reference_p999: Option<u64>,
     /// The median of ours divided by the reference, round by round.
     pub ratio: Option<f64>,
     /// The lowest such ratio.

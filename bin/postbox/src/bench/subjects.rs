@@ -29,6 +29,9 @@ pub struct Subject {
     pub producers: u32,
     /// Processes that receive.
     pub consumers: u32,
+    /// Whether it is made for its payload and, where there are but two, for two; else it is made with no option
+    /// but those above.
+    pub fitted: bool,
 }
 
 /// Processes of a run, and what has to stay until it is over.
@@ -38,6 +41,9 @@ impl Subject {
     /// What its channel is made with.
     pub fn options(&self) -> Options {
         let options = Options::new(self.mechanism).capacity(self.capacity).wait_strategy(self.wait);
+        if !self.fitted {
+            return options;
+        }
         let alone = self.producers == 1 && self.consumers == 1;
         let options = match self.naming {
             Naming::Channel if alone => options.form(Form::OneToOne),

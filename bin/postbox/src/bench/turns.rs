@@ -110,14 +110,18 @@ impl Attempt {
         self.kept().into_iter().map(|round| self.runs[contender][round].value).collect()
     }
 
+    /// Half, 0.99 and 0.999 of the single trips of that contender took no longer.
+    fn quantiles(&self, contender: usize) -> [Option<u64>; 3] {
+        let mut trips = Trips::new();
+        let kept = self.kept();
+        kept.iter().for_each(|&round| trips.merge(&self.runs[contender][round].counts));
+        [0.5, 0.99, 0.999].map(|share| Some(trips.quantile(share)).filter(|&time| time > 0))
+    }
+
     /// Puts what ours reached, and where the cores were, into a row.
     pub fn tell_ours(&self, row: &mut Row) {
-        let kept = self.kept();
-        let mut trips = Trips::new();
-        kept.iter().for_each(|&round| trips.merge(&self.runs[0][round].counts));
-        let quantile = |share| Some(trips.quantile(share)).filter(|&time| time > 0);
-        (row.p50, row.p99, row.p999) = (quantile(0.5), quantile(0.99), quantile(0.999));
-        row.rounds = kept.len();
+        [row.p50, row.p99, row.p999] = self.quantiles(0);
+        row.rounds = self.kept().len();
         row.line = Spread::of(self.probes.iter().copied()).map(|spread| spread.median);
         row.moved = has_moved(&self.probes);
         row.note = self.runs[0].iter().find_map(|run| run.short.clone());
@@ -128,6 +132,7 @@ impl Attempt {
     pub fn tell_theirs(&self, contender: usize, row: &mut Row, meaningless: Option<&String>) {
         let theirs = self.values(contender);
         row.set(Figure::Theirs, Spread::of(theirs.iter().copied()));
+        [row.reference_p50, row.reference_p99, row.reference_p999] = self.quantiles(contender);
         match meaningless {
             Some(reason) => row.note = Some(reason.clone()),
             None => row.set(Figure::Ratio, Spread::of_ratios(&self.values(0), &theirs)),

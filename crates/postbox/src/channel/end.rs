@@ -231,6 +231,7 @@ impl End {
     pub(crate) fn count_messages(&self, messages: usize, bytes: usize) {
         self.count(Statistic::Messages, messages as u64);
         self.count(Statistic::Bytes, bytes as u64);
+        self.patience.passed(bytes / messages.max(1));
     }
 
     /// One message of that length has gone out, or come in.

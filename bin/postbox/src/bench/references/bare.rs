@@ -3,7 +3,8 @@
 use super::super::ends::{Outcome, Receiving, Sending};
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::socket::{MsgFlags, recv, send};
+use nix::sys::socket::sockopt::SndBuf;
+use nix::sys::socket::{MsgFlags, getsockopt, recv, send, setsockopt};
 use nix::unistd::{pipe2, read, write};
 use postbox::Mechanism;
 use postbox_sys::{Errno, mqueue, pipe, socket};
@@ -58,6 +59,9 @@ impl Bare {
             }
             Mechanism::Socket if fits_socket(payload)? => {
                 let (write, read) = socket::seqpacket_pair()?;
+                if let Some(depth) = depth {
+                    hold(&write, depth, payload)?;
+                }
                 (Kind::Socket, read, write)
             }
             Mechanism::MessageQueue if payload as u64 <= mqueue::limits()?.max_message_size => {
@@ -83,7 +87,7 @@ impl Bare {
 
     /// How many messages of that size it holds: found out by filling it, after which it is of no
     /// other use. None for a pipe of bytes.
-    pub fn depth(self) -> Outcome<Option<u32>> {
+    pub fn depth(&self) -> Outcome<Option<u32>> {
         let message = vec![0; self.payload];
         let mut held = 0;
         loop {
@@ -119,6 +123,17 @@ impl Bare {
         }
         Ok((BareSender(self.clone()), BareReceiver(self, taking)))
     }
+}
+
+/// Lets a socket hold `depth` messages of that size, as far as its buffer can be that small or large.
+fn hold(socket: &OwnedFd, depth: u32, payload: usize) -> Outcome<()> {
+    let usual = Bare::create(Mechanism::Socket, payload, None)?.depth()?.unwrap_or(1).max(1);
+    if depth != usual {
+        let bytes = getsockopt(socket, SndBuf)? / usual as usize * depth as usize;
+        // The kernel doubles what it is given, for what it adds to each message.
+        setsockopt(socket, SndBuf, &(bytes / 2))?;
+    }
+    Ok(())
 }
 
 fn fits_socket(payload: usize) -> Outcome<bool> {
@@ -183,5 +198,34 @@ fn read_some(fd: &OwnedFd, buffer: &mut [u8]) -> Outcome<usize> {
     match read(fd, buffer)? {
         0 => Err("the other side has closed the pipe".into()),
         bytes => Ok(bytes),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// How many messages of 64 bytes an object holds that is to hold so many.
+    fn held(mechanism: Mechanism, wanted: u32) -> u32 {
+        Bare::create(mechanism, 64, Some(wanted)).unwrap().depth().unwrap().unwrap()
+    }
+
+    #[test]
+    fn an_object_is_as_deep_as_it_is_asked_to_be() {
+        for wanted in [8, 32] {
+            assert_eq!(held(Mechanism::Pipe, wanted), wanted);
+        }
+        assert_eq!(held(Mechanism::MessageQueue, 7), 7);
+        for wanted in [8, 20, 100] {
+            assert_eq!(held(Mechanism::Socket, wanted), wanted);
+        }
+        // As near as the kernel lets it be.
+        assert_eq!(held(Mechanism::Pipe, 5), 8);
+        assert!((2..8).contains(&held(Mechanism::Socket, 1)));
+        // What was found out is asked for the next time.
+        for mechanism in [Mechanism::Pipe, Mechanism::Socket, Mechanism::MessageQueue] {
+            let usual = Bare::create(mechanism, 64, None).unwrap().depth().unwrap().unwrap();
+            assert_eq!(held(mechanism, usual), usual);
+        }
     }
 }

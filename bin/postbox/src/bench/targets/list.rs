@@ -49,6 +49,11 @@ pub fn all(extent: Extent) -> Vec<Target> {
     groups.into_iter().flatten().collect()
 }
 
+/// A channel as it comes, to which others may join.
+fn unfitted(mechanism: Mechanism) -> Subject {
+    Subject { fitted: false, ..subject(mechanism, USUAL) }
+}
+
 /// Shared memory, both sides busy: beside a cache line, and beside a ring that does nothing else.
 fn latency() -> Vec<Target> {
     let mut targets = Vec::new();
@@ -66,6 +71,8 @@ fn latency() -> Vec<Target> {
         let against = vec![(Reference::Line, Some(AtMost(1.5))), (Reference::TwoLines, None)];
         targets.push(case(format!("latency/small-{name}"), Metric::Latency, subject, against));
     }
+    let against = vec![(Reference::Line, None), (Reference::Copying, None)];
+    targets.push(case("latency/default".into(), Metric::Latency, unfitted(SharedMemory), against));
     targets
 }
 
@@ -74,6 +81,9 @@ fn streams() -> Vec<Target> {
     let copying = vec![(Reference::Copying, Some(AtLeast(0.95)))];
     let alone = subject(SharedMemory, USUAL);
     let mut targets = vec![case("stream/shm".into(), Metric::Throughput, alone, copying)];
+    let copying = vec![(Reference::Copying, None)];
+    let default = "stream/default".into();
+    targets.push(case(default, Metric::Throughput, unfitted(SharedMemory), copying));
     for mechanism in KERNEL {
         let bare = vec![(Reference::Bare(Blocking), Some(AtLeast(0.95)))];
         let name = format!("stream/{mechanism}");

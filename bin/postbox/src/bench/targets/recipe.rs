@@ -24,6 +24,7 @@ pub fn subject(mechanism: Mechanism, payload: usize) -> Subject {
         payload,
         producers: 1,
         consumers: 1,
+        fitted: true,
     }
 }
 

@@ -77,7 +77,7 @@ fn kernel_objects_are_measured_in_streams_batches_and_mailboxes() {
         ("many/mqueue-mailbox", "bare POSIX queue"),
         ("batch/pipe", "bare packet pipe"),
         ("batch/socket", "bare seqpacket socket"),
-        ("batch/mqueue", "bare POSIX queue"),
+        ("batch/mqueue", "bare POSIX queue, holds 10"),
     ];
     assert_eq!(references(&rows), expected);
 }
