@@ -6,7 +6,7 @@
 use postbox::{
     Batch, Bytes, Capacity, Form, Mechanism, Options, Receiver, Sender, Wait, WaitStrategy, fork,
 };
-use postbox_tests::{Case, Outcome, over_capacities, run, soon};
+use postbox_tests::{Case, Outcome, across_capacities, connect, run, soon};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::process::{Command, ExitCode};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -42,8 +42,9 @@ static ALLOCATOR: Counting = Counting;
 
 const PEER: &str = env!("CARGO_BIN_EXE_postbox-peer");
 const COUNT: u64 = 500;
-/// What an end makes when it first sleeps, which it may not have done while it was warmed up.
-const FIRST_SLEEP: u64 = 20;
+/// How often what is counted is done: the first time, and in as many as there are things to sleep for, an end may sleep
+/// for the first time for one of them.
+const RUNS: u32 = 6;
 /// In an entry, at its edge, beyond it, and far beyond.
 const LENGTHS: [usize; 6] = [0, 64, 4096, 9000, 100_000, 64];
 
@@ -51,30 +52,33 @@ fn main() -> ExitCode {
     let waiting = [Capacity::Bounded(1), Capacity::Bounded(64), Capacity::Unbounded];
     let all = [Capacity::Zero, Capacity::Bounded(1), Capacity::Bounded(64), Capacity::Unbounded];
     let parts = [
-        over_capacities("nothing is allocated per message within a process", &waiting, alone),
-        over_capacities("nothing is allocated per message of a batch", &waiting, batched),
-        over_capacities("nothing is allocated per message in place", &waiting, in_place),
-        over_capacities("nothing is allocated per message between processes", &all, between),
-        over_capacities("nothing is allocated per message by ends that sleep", &all, asleep),
-        over_capacities("nothing is allocated by waits that are in vain", &all, in_vain),
-        over_capacities("nothing is allocated to send a batch", &waiting, batches),
-        over_capacities("a batch allocates its messages and the list of them", &waiting, taken),
+        across_capacities("nothing is allocated per message within a process", &waiting, alone),
+        across_capacities("nothing is allocated per message of a batch", &waiting, batched),
+        across_capacities("nothing is allocated per message in place", &waiting, in_place),
+        across_capacities("nothing is allocated per message between processes", &all, between),
+        across_capacities("nothing is allocated per message by ends that sleep", &all, asleep),
+        across_capacities("nothing is allocated by waits that are in vain", &all, in_vain),
+        across_capacities("nothing is allocated to send a batch", &waiting, batches),
+        across_capacities("a batch allocates its messages and the list of them", &waiting, taken),
         vec![Case::new("shm::both ends busy make no system call per message", system_calls)],
     ];
     run(parts.into_iter().flatten().collect())
 }
 
-/// What `body` allocates when it has run before.
+/// What `body` allocates each time that it runs: what is made once, whenever that is, is not in the least of several.
 fn allocated(mut body: impl FnMut() -> Outcome) -> Result<u64, Box<dyn std::error::Error>> {
-    body()?;
-    let before = ALLOCATIONS.load(Ordering::Relaxed);
-    body()?;
-    Ok(ALLOCATIONS.load(Ordering::Relaxed) - before)
+    let mut least = u64::MAX;
+    for _ in 0..RUNS {
+        let before = ALLOCATIONS.load(Ordering::Relaxed);
+        body()?;
+        least = least.min(ALLOCATIONS.load(Ordering::Relaxed) - before);
+    }
+    Ok(least)
 }
 
 fn alone(mechanism: Mechanism, capacity: Capacity) -> Outcome {
     for form in [Form::ManyToMany, Form::OneToOne] {
-        let (tx, rx) = Options::new(mechanism).capacity(capacity).form(form).channel::<Bytes>()?;
+        let (tx, rx) = connect::<Bytes>(&Options::new(mechanism).capacity(capacity).form(form))?;
         let mut buffer = Vec::with_capacity(1 << 20);
         let message = vec![1; 100_000];
         let count = allocated(|| {
@@ -98,7 +102,7 @@ fn alone(mechanism: Mechanism, capacity: Capacity) -> Outcome {
 }
 
 fn batched(mechanism: Mechanism, capacity: Capacity) -> Outcome {
-    let (tx, rx) = Options::new(mechanism).capacity(capacity).channel::<Bytes>()?;
+    let (tx, rx) = connect::<Bytes>(&Options::new(mechanism).capacity(capacity))?;
     let message = vec![1; 100_000];
     let messages = || LENGTHS.iter().cycle().take(30).map(|len| &message[..*len]);
     let mut batch = Batch::new();
@@ -121,7 +125,7 @@ fn batched(mechanism: Mechanism, capacity: Capacity) -> Outcome {
 fn in_place(mechanism: Mechanism, capacity: Capacity) -> Outcome {
     for form in [Form::ManyToMany, Form::OneToOne] {
         let options = Options::new(mechanism).capacity(capacity).form(form);
-        let (mut tx, mut rx) = options.channel::<Bytes>()?;
+        let (mut tx, mut rx) = connect::<Bytes>(&options)?;
         let count = allocated(|| {
             for i in 0..COUNT {
                 let len = LENGTHS[i as usize % LENGTHS.len()];
@@ -143,8 +147,8 @@ fn in_place(mechanism: Mechanism, capacity: Capacity) -> Outcome {
 /// Sends to a child and has everything back, in one form of waiting.
 fn echoed(mechanism: Mechanism, capacity: Capacity, wait: WaitStrategy) -> Outcome {
     let options = Options::new(mechanism).capacity(capacity).wait_strategy(wait);
-    let (there, requests) = options.channel::<Bytes>()?;
-    let (answers, back) = options.channel::<Bytes>()?;
+    let (there, requests) = connect::<Bytes>(&options)?;
+    let (answers, back) = connect::<Bytes>(&options)?;
     let child = fork((requests, answers), |(requests, answers)| {
         let mut buffer = Vec::with_capacity(1 << 20);
         let allocations = allocated(|| {
@@ -153,13 +157,13 @@ fn echoed(mechanism: Mechanism, capacity: Capacity, wait: WaitStrategy) -> Outco
                 Ok(answers.send(&buffer)?)
             })
         })?;
-        assert!(allocations <= FIRST_SLEEP, "{allocations} for {COUNT} messages in the child");
+        assert_eq!(allocations, 0, "for {COUNT} messages in the child");
         Ok(())
     })?;
     let mut buffer = Vec::with_capacity(1 << 20);
     let message = vec![1; 100_000];
     let allocations = allocated(|| round_trips(&there, &back, &message, &mut buffer))?;
-    assert!(allocations <= FIRST_SLEEP, "{allocations} for {COUNT} messages in the parent");
+    assert_eq!(allocations, 0, "for {COUNT} messages in the parent");
     Ok(child.wait()?)
 }
 
@@ -190,7 +194,7 @@ fn asleep(mechanism: Mechanism, capacity: Capacity) -> Outcome {
 }
 
 fn in_vain(mechanism: Mechanism, capacity: Capacity) -> Outcome {
-    let (tx, rx) = Options::new(mechanism).capacity(capacity).channel::<Bytes>()?;
+    let (tx, rx) = connect::<Bytes>(&Options::new(mechanism).capacity(capacity))?;
     let mut buffer = Vec::with_capacity(100);
     let allocations = allocated(|| {
         for micros in 0..50 {
@@ -218,7 +222,7 @@ fn room(capacity: Capacity) -> usize {
 
 fn batches(mechanism: Mechanism, capacity: Capacity) -> Outcome {
     for form in [Form::ManyToMany, Form::OneToOne] {
-        let (tx, rx) = Options::new(mechanism).capacity(capacity).form(form).channel::<Bytes>()?;
+        let (tx, rx) = connect::<Bytes>(&Options::new(mechanism).capacity(capacity).form(form))?;
         let (message, mut buffer) = (vec![1; 100_000], Vec::with_capacity(1 << 20));
         let room = room(capacity);
         let count = allocated(|| {
@@ -243,7 +247,7 @@ fn batches(mechanism: Mechanism, capacity: Capacity) -> Outcome {
 
 fn taken(mechanism: Mechanism, capacity: Capacity) -> Outcome {
     const BATCHES: usize = 20;
-    let (tx, rx) = Options::new(mechanism).capacity(capacity).channel::<Bytes>()?;
+    let (tx, rx) = connect::<Bytes>(&Options::new(mechanism).capacity(capacity))?;
     let room = room(capacity);
     let count = allocated(|| {
         for _ in 0..BATCHES {

@@ -34,25 +34,25 @@ impl Case {
     }
 }
 
-/// The `main` of a test program.
+/// The `main` of a test program. Half of their time cases wait, so two are run at a time on each processor.
 pub fn run(cases: Vec<Case>) -> ExitCode {
-    run_by(cases, Arguments::from_args, watch)
+    run_by(cases, two_on_each_processor, watch)
 }
 
 /// The same for cases of thousands of short scenes with time limits, on whose order the scheduler has a
-/// say: one that fails is run once more, what it said is shown, and the second time counts. Half of their
-/// time they wait, so twice as many are run at a time.
+/// say: one that fails is run once more, what it said is shown, and the second time counts.
 pub fn run_twice(cases: Vec<Case>) -> ExitCode {
-    let arguments = || {
-        let mut arguments = Arguments::from_args();
-        let processors = available_parallelism().map_or(1, usize::from);
-        arguments.test_threads.get_or_insert(2 * processors);
-        arguments
-    };
-    run_by(cases, arguments, watch_twice)
+    run_by(cases, two_on_each_processor, watch_twice)
 }
 
-/// The same for cases of random blows with limits of processor time: as many at a time as usual.
+fn two_on_each_processor() -> Arguments {
+    let mut arguments = Arguments::from_args();
+    let processors = available_parallelism().map_or(1, usize::from);
+    arguments.test_threads.get_or_insert(2 * processors);
+    arguments
+}
+
+/// The same for cases of random blows with limits of processor time: one at a time on each processor.
 pub fn run_again(cases: Vec<Case>) -> ExitCode {
     run_by(cases, Arguments::from_args, watch_twice)
 }

@@ -24,7 +24,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 
 const PID_BITS: u32 = 22;
-/// Senders that a receiver remembers: more than there can be, should envelopes lie.
+/// Partners that an end remembers: more than there can be, should envelopes lie.
 const MOST_KNOWN: usize = 4096;
 
 /// Writes a name, or none.
@@ -120,10 +120,10 @@ impl Card {
 }
 
 impl Channel {
-    /// Who took an offer. Between relatives the pid says it.
-    pub(crate) fn taker(&self, taker: Taker) -> Peer {
-        let card = || self.block.members.get(usize::from(taker.index))?.card_of(taker.pid);
-        let card = if self.config.lifetime == Lifetime::Owned { card() } else { None };
+    /// Who took an offer.
+    fn taker(&self, taker: Taker) -> Peer {
+        let member = self.block.members.get(usize::from(taker.index));
+        let card = member.and_then(|member| member.card_of(taker.pid));
         card.map_or_else(|| Peer::of(taker.pid), |card| card.peer(taker.pid))
     }
 
@@ -167,13 +167,13 @@ impl Channel {
     }
 }
 
-/// Whom a receiver says that its messages are from.
+/// Whom a receiver says that its messages are from, and a sender who has taken its own.
 #[derive(Debug, Clone)]
-pub(crate) enum Senders {
+pub(crate) enum Partners {
     /// A process known by its pid alone: no names on this channel.
     ByPid,
     /// The one partner of a link, as the kernel told when the link was made.
-    Partner(Peer),
+    One(Peer),
     /// Any member of a mailbox, as its record tells.
     Members(Acquaintances),
 }
@@ -183,38 +183,50 @@ pub(crate) enum Senders {
 pub(crate) struct Acquaintances {
     roster: Cell<u64>,
     /// A tree: of some dozen it finds one sooner than a hash does that withstands hostile pids.
-    known: RefCell<BTreeMap<u32, Peer>>,
+    known: RefCell<BTreeMap<u64, Peer>>,
 }
 
-impl Senders {
+impl Partners {
     pub(crate) fn of(channel: &Channel) -> Self {
         match channel.config.lifetime {
-            Lifetime::Ends => Senders::ByPid,
-            Lifetime::Owned => Senders::Members(Acquaintances::default()),
+            Lifetime::Ends => Partners::ByPid,
+            Lifetime::Owned => Partners::Members(Acquaintances::default()),
         }
     }
 
+    /// Who sends under that pid.
     #[inline]
-    pub(crate) fn peer(&self, channel: &Channel, pid: u32) -> Peer {
+    pub(crate) fn sender(&self, channel: &Channel, pid: u32) -> Peer {
         match self {
-            Senders::ByPid => Peer::of(pid),
-            Senders::Partner(peer) => peer.clone(),
-            Senders::Members(acquaintances) => acquaintances.peer(channel, pid),
+            Partners::ByPid => Peer::of(pid),
+            Partners::One(peer) => peer.clone(),
+            Partners::Members(known) => known.peer(channel, pid.into(), || channel.sender(pid)),
+        }
+    }
+
+    /// Who took an offer. Between relatives the pid says it.
+    pub(crate) fn taker(&self, channel: &Channel, taker: Taker) -> Peer {
+        match self {
+            Partners::One(peer) if peer.pid() == taker.pid => peer.clone(),
+            // A partner may have passed its end on: then its name is not that of the taker.
+            Partners::ByPid | Partners::One(_) => Peer::of(taker.pid),
+            Partners::Members(known) => {
+                // One process may have ends of several names.
+                let key = u64::from(taker.index) << 32 | u64::from(taker.pid);
+                known.peer(channel, key, || channel.taker(taker))
+            }
         }
     }
 }
 
 impl Acquaintances {
-    fn peer(&self, channel: &Channel, pid: u32) -> Peer {
+    fn peer(&self, channel: &Channel, key: u64, look_up: impl FnOnce() -> Peer) -> Peer {
         let roster = channel.block.control.roster();
         let mut known = self.known.borrow_mut();
         if self.roster.replace(roster) != roster || known.len() >= MOST_KNOWN {
             known.clear();
         }
-        if let Some(peer) = known.get(&pid) {
-            return peer.clone();
-        }
-        known.entry(pid).or_insert(channel.sender(pid)).clone()
+        known.entry(key).or_insert_with(look_up).clone()
     }
 }
 

@@ -7,7 +7,7 @@ pub use in_place::InPlace;
 
 use super::carry::{Inbox, Popped};
 use super::end::End;
-use super::names::Senders;
+use super::names::Partners;
 use super::pollable::{PollSet, Pollable};
 use super::statistics::Statistics;
 use crate::error::{Fault, ReceiveError};
@@ -29,7 +29,7 @@ pub struct Receiver<T: Message> {
     pub(super) inbox: Inbox,
     bytes: RefCell<Vec<u8>>,
     polled: RefCell<Weak<PollSet>>,
-    senders: Senders,
+    partners: Partners,
     /// The error that ended a batch: the next call's.
     pub(super) pending: RefCell<Option<ReceiveError>>,
     message: PhantomData<fn() -> T>,
@@ -75,7 +75,7 @@ impl<T> DerefMut for Delivery<T> {
 impl<T: Message> Receiver<T> {
     pub(crate) fn new(end: End) -> Self {
         Receiver {
-            senders: Senders::of(&end.channel),
+            partners: Partners::of(&end.channel),
             end,
             inbox: Inbox::default(),
             bytes: RefCell::default(),
@@ -88,7 +88,7 @@ impl<T: Message> Receiver<T> {
     /// The same end, all of whose messages are from the partner of its link.
     #[cfg_attr(not(test), allow(dead_code, reason = "for mailboxes and links"))]
     pub(crate) fn with_partner(self, partner: Peer) -> Self {
-        Receiver { senders: Senders::Partner(partner), ..self }
+        Receiver { partners: Partners::One(partner), ..self }
     }
 
     /// The same end, which ends although it is a mailbox's: once a sender has been attached, none is
@@ -228,7 +228,7 @@ impl<T: Message> Receiver<T> {
 
     #[inline(always)]
     pub(super) fn peer(&self, popped: Popped) -> Peer {
-        self.senders.peer(&self.end.channel, popped.sender_pid)
+        self.partners.sender(&self.end.channel, popped.sender_pid)
     }
 }
 
@@ -308,7 +308,7 @@ impl<T: Message> Clone for Receiver<T> {
     fn clone(&self) -> Self {
         let stop_packing = || self.end.channel.stop_packing(&self.end, &self.inbox);
         let end = self.end.another_after(stop_packing);
-        Receiver { senders: self.senders.clone(), ..Receiver::new(end) }
+        Receiver { partners: self.partners.clone(), ..Receiver::new(end) }
     }
 }
 

@@ -12,6 +12,7 @@ use super::Awaited;
 use super::batch::Behind;
 use super::carry::{NotPushed, Outbox};
 use super::end::End;
+use super::names::Partners;
 use super::statistics::Statistics;
 use crate::error::{DeliverError, SendError, TooLarge, TrySendError};
 use crate::mechanism::{Capacity, Mechanism};
@@ -33,8 +34,7 @@ pub struct Sender<T: Message> {
     pub(super) behind: Behind,
     /// What a [`Loan`] of this end stands for.
     lent: Lent,
-    /// The one receiver there can be, on a link.
-    partner: Option<Peer>,
+    partners: Partners,
     message: PhantomData<fn(T)>,
 }
 
@@ -42,11 +42,11 @@ impl<T: Message> Sender<T> {
     pub(crate) fn new(end: End) -> Self {
         Sender {
             behind: Behind::default(),
+            partners: Partners::of(&end.channel),
             end,
             outbox: Outbox::default(),
             encoded: RefCell::default(),
             lent: Lent::default(),
-            partner: None,
             message: PhantomData,
         }
     }
@@ -54,7 +54,7 @@ impl<T: Message> Sender<T> {
     /// The same end, whose receipts name the partner of its link.
     #[cfg_attr(not(test), allow(dead_code, reason = "for mailboxes and links"))]
     pub(crate) fn with_partner(self, partner: Peer) -> Self {
-        Sender { partner: Some(partner), ..self }
+        Sender { partners: Partners::One(partner), ..self }
     }
 
     /// Waits for room, and returns when the channel holds the message. With capacity zero it waits
@@ -277,7 +277,7 @@ impl<T: Message> Sender<T> {
 impl<T: Message> Clone for Sender<T> {
     /// One more end. Should the channel have no place for it, every operation on it says so.
     fn clone(&self) -> Self {
-        Sender { partner: self.partner.clone(), ..Sender::new(self.end.another()) }
+        Sender { partners: self.partners.clone(), ..Sender::new(self.end.another()) }
     }
 }
 

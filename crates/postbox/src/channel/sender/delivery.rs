@@ -126,12 +126,7 @@ impl<T: Message> Sender<T> {
     }
 
     fn receipt(&self, taker: Taker) -> Receipt {
-        let receiver = match &self.partner {
-            Some(partner) if partner.pid() == taker.pid => partner.clone(),
-            // A partner may have passed its end on: then its name is not that of the taker.
-            _ => self.end.channel.taker(taker),
-        };
-        Receipt { receiver }
+        Receipt { receiver: self.partners.taker(&self.end.channel, taker) }
     }
 }
 
