@@ -11,7 +11,7 @@
 //! pops an offer while engaged by another sends it back to its sender, who offers it again. Two engaged
 //! receivers that pop each other's offers swap.
 
-use crate::receipt::{Cell, CellRef, Settled, Standing, Taker};
+use crate::receipt::{Cell, CellRef, Settled, Taker};
 use crate::sync::AtomicU64;
 use crate::sync::Ordering::{AcqRel, Acquire, Release, SeqCst};
 use crate::sync::fence;
@@ -100,6 +100,9 @@ pub enum Claim {
 
 /// The receivers that may meet senders, and the cells of the offers.
 pub trait Meeting {
+    /// All cells.
+    fn cells(&self) -> impl Iterator<Item = Cell<'_>>;
+
     /// The cell of an offer; a reference read from memory may name none.
     fn cell(&self, offer: CellRef) -> Option<Cell<'_>>;
 
@@ -113,9 +116,7 @@ pub trait Meeting {
 
     /// Whether a receiver may still be bound to it.
     fn binds(&self, offer: CellRef) -> bool {
-        self.cell(offer).is_some_and(|cell| {
-            cell.is_committed(offer.generation) || cell.standing(offer.generation) == Standing::Open
-        })
+        self.cell(offer).is_some_and(|cell| cell.is_pending(offer.generation))
     }
 
     /// Whether a receiver may take that offer; if so it no longer waits.
@@ -130,12 +131,14 @@ pub trait Meeting {
                 if !self.is_committed(offer) {
                     return false;
                 }
-                // Somebody else is engaged by this one: let it have mine.
-                self.swap_engagement(offer, mine);
-                // Mine may have ended meanwhile, and whoever ended it have looked before the swap.
-                if !self.binds(mine) {
-                    self.disengage(mine);
+                // First of all nobody else can count on this receiver, nor take it for one that waits.
+                if turn.change(now, NONE) {
+                    at(Step::TurnUsed);
+                    // Somebody else is engaged by this one: let it have mine.
+                    self.hand_over(mine, offer);
+                    return true;
                 }
+                continue;
             }
             if now == NONE || turn.change(now, NONE) {
                 at(Step::TurnUsed);
@@ -168,8 +171,9 @@ pub trait Meeting {
     }
 
     /// Whether a receiver may leave without a message: not if a sender has counted on it. An offer that has
-    /// engaged it and is not committed yet is for `decline` to send back.
-    fn may_leave(&self, turn: Turn<'_>, decline: impl FnOnce(CellRef)) -> bool {
+    /// engaged it and is not committed yet is for `decline` to send back. Where anything is `offered`, there may be an
+    /// orphan, which it then stays for.
+    fn may_leave(&self, turn: Turn<'_>, offered: bool, decline: impl FnOnce(CellRef)) -> bool {
         let now = turn.load();
         if let Some(offer) = engager(now) {
             decline(offer);
@@ -177,15 +181,31 @@ pub trait Meeting {
                 return false;
             }
         }
+        if offered
+            && now != NONE
+            && let Some(orphan) = self.orphan()
+        {
+            turn.change(now, engaged_by(orphan));
+            return false;
+        }
         // Changed meanwhile: look again.
         now == NONE || turn.change(now, NONE)
     }
 
+    /// A message whose sender has left, and that nobody is bound to: who was has died, or took another message while
+    /// whoever was bound to that was on the way from one to the next.
+    fn orphan(&self) -> Option<CellRef> {
+        let committed = self.cells().zip(0..).filter_map(|(cell, index)| {
+            cell.committed().map(|generation| CellRef { index, generation })
+        });
+        let bound = |offer| self.turns().any(|turn| turn.load() == engaged_by(offer));
+        committed.into_iter().find(|offer| !bound(*offer))
+    }
+
     /// The offer is over: whoever was engaged by it and did not get it waits on.
     fn disengage(&self, offer: CellRef) {
-        // After the offer ended; pairs with the one in `swap_engagement`.
+        // After the offer ended; pairs with the one in `hand_over`.
         fence(SeqCst);
-        // In the middle of a swap two are engaged by it.
         self.turns().for_each(|turn| {
             turn.change(engaged_by(offer), WAITING);
         });
@@ -194,7 +214,7 @@ pub trait Meeting {
 
     /// The same of all offers that are over, whoever died that had to say so.
     fn disengage_all(&self) {
-        // After the offers ended; pairs with the one in `swap_engagement`.
+        // After the offers ended; pairs with the one in `hand_over`.
         fence(SeqCst);
         self.turns().for_each(|turn| {
             let now = turn.load();
@@ -205,11 +225,15 @@ pub trait Meeting {
         at(Step::TurnDisengaged);
     }
 
-    /// Whoever is engaged by one offer is by the other.
-    fn swap_engagement(&self, from: CellRef, to: CellRef) {
-        self.turns().any(|turn| turn.change(engaged_by(from), engaged_by(to)));
-        // Before a look at how `to` stands; pairs with the one in `disengage`.
+    /// Who is engaged by the offer that is taken is now by mine. If nobody is, mine is an orphan.
+    fn hand_over(&self, mine: CellRef, taken: CellRef) {
+        let bound = self.turns().any(|turn| turn.change(engaged_by(taken), engaged_by(mine)));
+        // Before a look at how mine stands; pairs with the one in `disengage`.
         fence(SeqCst);
         at(Step::TurnSwapped);
+        // It may have ended meanwhile, and whoever ended it have looked before somebody was bound to it.
+        if bound && !self.binds(mine) {
+            self.disengage(mine);
+        }
     }
 }

@@ -22,14 +22,24 @@ struct Words {
 }
 
 struct Place {
-    cells: [Words; 2],
+    cells: Vec<Words>,
     turns: [AtomicU64; 2],
+}
+
+impl Words {
+    fn cell(&self) -> Cell<'_> {
+        let Words { word, owner, asleep, epoch } = self;
+        Cell { word, owner, asleep, epoch }
+    }
 }
 
 impl Meeting for Place {
     fn cell(&self, offer: CellRef) -> Option<Cell<'_>> {
-        let Words { word, owner, asleep, epoch } = &self.cells[usize::from(offer.index)];
-        Some(Cell { word, owner, asleep, epoch })
+        Some(self.cells[usize::from(offer.index)].cell())
+    }
+
+    fn cells(&self) -> impl Iterator<Item = Cell<'_>> {
+        self.cells.iter().map(Words::cell)
     }
 
     fn turns(&self) -> impl Iterator<Item = Turn<'_>> {
@@ -39,9 +49,13 @@ impl Meeting for Place {
 
 impl Place {
     fn new() -> Arc<Place> {
+        Place::of(2)
+    }
+
+    fn of(cells: usize) -> Arc<Place> {
         let zero = || AtomicU64::new(0);
-        let words = || Words { word: zero(), owner: zero(), asleep: zero(), epoch: zero() };
-        Arc::new(Place { cells: [words(), words()], turns: [zero(), zero()] })
+        let words = |_| Words { word: zero(), owner: zero(), asleep: zero(), epoch: zero() };
+        Arc::new(Place { cells: (0..cells).map(words).collect(), turns: [zero(), zero()] })
     }
 
     fn turn(&self, receiver: usize) -> Turn<'_> {
@@ -111,11 +125,11 @@ fn who_is_counted_on_stays_for_its_message() {
         // Its time is over: as `obliged`, it looks until it may leave or has its message.
         let turn = place.turn(0);
         let mut took = false;
-        let mut left = place.may_leave(turn, |offer| place.decline(offer));
+        let mut left = place.may_leave(turn, true, |offer| place.decline(offer));
         let sent = sender.join().unwrap();
         while !left && !took {
             took = place.open(turn, true, offer);
-            left = !took && place.may_leave(turn, |offer| place.decline(offer));
+            left = !took && place.may_leave(turn, true, |offer| place.decline(offer));
         }
         assert_eq!(took, sent, "sent and not taken, or taken and not sent");
     });
@@ -222,5 +236,72 @@ fn who_was_engaged_by_the_dead_waits_on() {
             place.turn(1).is_waiting(),
             "bound to an offer of the dead, and nobody will say so"
         );
+    });
+}
+
+#[test]
+fn who_is_counted_on_just_now_takes_nothing_else() {
+    explore(4, || {
+        let place = Place::new();
+        place.turn(0).begin();
+        let (first, second) = (place.offer(0), place.offer(1));
+        assert!(place.turn(0).engage(first));
+        let sender = {
+            let place = place.clone();
+            thread::spawn(move || place.commit(first, true))
+        };
+        // The second is of a sender that waits.
+        let took = place.open(place.turn(0), true, second);
+        assert!(sender.join().unwrap() && !took, "it is bound to the first, committed or not");
+        assert!(!place.may_leave(place.turn(0), true, |offer| place.decline(offer)));
+    });
+}
+
+#[test]
+fn somebody_stays_for_each_message_that_is_counted_as_met() {
+    explore(3, || {
+        let place = Place::of(3);
+        for receiver in 0..2 {
+            place.turn(receiver).begin();
+        }
+        let (first, second, third) = (place.offer(0), place.offer(1), place.offer(2));
+        assert!(place.engage(first), "the first receiver");
+        assert!(place.engage(second), "the other one");
+        // The first is popped by one that only tries.
+        let passer = {
+            let place = place.clone();
+            thread::spawn(move || {
+                let none = AtomicU64::new(0);
+                place.open(Turn(&none), false, first)
+            })
+        };
+        let sender = {
+            let place = place.clone();
+            thread::spawn(move || place.engage(third))
+        };
+        assert!(place.open(place.turn(0), true, second), "committed: whoever pops it takes it");
+        assert!(passer.join().unwrap());
+        let sent = sender.join().unwrap();
+        let leaves = place.may_leave(place.turn(1), true, |offer| place.decline(offer));
+        assert_eq!(leaves, !sent, "told that it is taken, and nobody stays for it");
+    });
+}
+
+#[test]
+fn who_is_about_to_leave_stays_for_a_message_whose_receiver_has_died() {
+    loom::model(|| {
+        let place = Place::new();
+        place.turn(0).begin();
+        let offer = place.offer(0);
+        assert!(place.engage(offer));
+        // It died, and was buried.
+        place.turn(0).end();
+        let turn = place.turn(1);
+        turn.begin();
+        let leave = |offered| place.may_leave(turn, offered, |offer| place.decline(offer));
+        assert!(!leave(true) && !turn.is_waiting(), "bound to what nobody else is");
+        assert!(!leave(true));
+        assert!(place.open(turn, true, offer));
+        assert!(leave(true));
     });
 }

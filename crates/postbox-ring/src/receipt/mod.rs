@@ -212,6 +212,20 @@ impl Cell<'_> {
         self.load() == Word::new(State::Committed, generation, Taker::default())
     }
 
+    /// The offer that is committed, if one is.
+    pub fn committed(self) -> Option<u32> {
+        let word = self.load();
+        (word.state() == State::Committed).then_some(word.generation())
+    }
+
+    /// Whether the offer is not over: nobody has decided, or its sender has left. By one look, since a sender may leave
+    /// between two.
+    pub fn is_pending(self, generation: u32) -> bool {
+        let word = self.load();
+        let pending = matches!(word.state(), State::Open | State::Committed);
+        pending && word.generation() == generation
+    }
+
     /// Frees the cell of a committed offer that nobody will take: its sender has left, and its popper died.
     /// False if the offer is no such one.
     pub fn free_committed(self, generation: u32) -> bool {

@@ -114,6 +114,8 @@ impl Channel {
         at(Step::OverflowBuried);
         self.bodies.settle(index);
         at(Step::BodiesBuried);
+        // What it was bound to is nobody's: whoever leaves next stays for it.
+        member.turn().end();
         self.block.bury_offers(index);
         at(Step::OffersBuried);
         self.block.free(index);

@@ -29,8 +29,13 @@ impl Channel {
         bytes: &[u8],
     ) -> Result<bool, NotPushed> {
         for _ in 0..ATTEMPTS {
-            if !self.waiting_receivers().any(|member| !self.is_lost(member)) {
-                return Ok(false);
+            let waits = || self.waiting_receivers().any(|member| !self.is_lost(member));
+            if !waits() {
+                // Bound to an offer that is over, while who is to say so stands still.
+                self.block.disengage_all();
+                if !waits() {
+                    return Ok(false);
+                }
             }
             let Some(offer) = self.block.open_cell(end.seat) else { return Ok(false) };
             let message = Outgoing { bytes, cell: Some(offer), engaging: true };
@@ -100,9 +105,14 @@ pub(crate) fn obliged<R>(
     mut pop: impl FnMut() -> Result<Option<R>, Fault>,
 ) -> Result<Option<R>, Fault> {
     let deadline = Instant::now() + BOUND;
-    while !turn.may_leave() && Instant::now() < deadline {
+    while !turn.may_leave() {
+        // Whoever was stopped in between looks once all the same.
+        let over = Instant::now() >= deadline;
         if let Some(taken) = pop()? {
             return Ok(Some(taken));
+        }
+        if over {
+            break;
         }
         std::thread::yield_now();
     }

@@ -8,11 +8,16 @@ use super::envelope::CellRef;
 use super::members::Doing;
 use crate::mechanism::Capacity;
 use postbox_ring::receipt::{Cell, Settled};
+use postbox_ring::sync::Ordering::Acquire;
 use postbox_ring::turn::{self, Meeting};
 
 impl Meeting for ControlBlock {
     fn cell(&self, offer: CellRef) -> Option<Cell<'_>> {
         self.cell(offer)
+    }
+
+    fn cells(&self) -> impl Iterator<Item = Cell<'_>> {
+        self.cells.iter().map(|cell| cell.words())
     }
 
     fn turns(&self) -> impl Iterator<Item = turn::Turn<'_>> {
@@ -58,11 +63,13 @@ impl<'e> Turn<'e> {
         Turn(meets.then_some(end))
     }
 
-    /// Leaves without a message if it may: false if a try_send has counted on this receiver.
+    /// Leaves without a message if it may: false if a try_send has counted on this receiver, or on one that is gone.
     pub(crate) fn may_leave(&self) -> bool {
         let Some(end) = self.0 else { return true };
         let (member, block) = (end.member(), &end.channel.block);
-        block.may_leave(member.turn(), |offer| {
+        // Pairs with the count of an offer before it is pushed.
+        let offered = block.control.offers.word.load(Acquire) > 0;
+        block.may_leave(member.turn(), offered, |offer| {
             // Not counted on yet: send it back before it is. Else stay while the message waits.
             member.begin();
             let epoch = block.offer_epoch(offer);

@@ -226,7 +226,7 @@ impl Channel {
                 self.lower_level(end);
                 Ok(popped)
             }
-            One::None | One::Dropped => Err(Missed::Unusual),
+            One::None | One::Dropped | One::SentBack => Err(Missed::Unusual),
         })
     }
 
@@ -316,7 +316,7 @@ impl Channel {
                 Ok(popped)
             }
             One::None => Err(Missed::Empty),
-            One::Dropped => Err(Missed::Unusual),
+            One::Dropped | One::SentBack => Err(Missed::Unusual),
         })
     }
 }

@@ -59,7 +59,7 @@ impl Channel {
             end.mend();
             match one? {
                 One::None => return Ok(None),
-                One::Dropped => drops.one_more()?,
+                One::Dropped | One::SentBack => drops.one_more()?,
                 One::Message(popped) => return Ok(Some(popped)),
             }
         }

@@ -149,17 +149,33 @@ impl From<Fault> for NotPushed {
 /// the last moment, which then has a message. A member that puts corpses in as fast as they are
 /// taken out would keep the call here for ever.
 #[derive(Default)]
-pub(super) struct Drops(u32);
+pub(super) struct Drops {
+    corpses: u32,
+    sent_back: u32,
+}
 
 impl Drops {
     const MOST: u32 = 1 << 16;
+    /// So many offers are sent back at a time: what they are sent back for may be in the hands of somebody who stands
+    /// still, while the call has a deadline.
+    const MOST_SENT_BACK: u32 = 64;
 
     pub(super) fn one_more(&mut self) -> Result<(), Fault> {
-        self.0 += 1;
-        match self.0 {
+        self.corpses += 1;
+        match self.corpses {
             ..Self::MOST => Ok(()),
             _ => Err(Fault::Corrupt("there is no end of entries that are no messages")),
         }
+    }
+
+    /// An offer went back to its sender, who offers it again; whether the next is to be looked at now.
+    #[cold]
+    pub(super) fn sent_back(&mut self, end: &End) -> Result<bool, Fault> {
+        // Who has the message that this end is bound to may be dead.
+        end.look_around()?;
+        std::thread::yield_now();
+        self.sent_back += 1;
+        Ok(self.sent_back < Self::MOST_SENT_BACK)
     }
 }
 

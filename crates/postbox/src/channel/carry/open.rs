@@ -15,11 +15,15 @@ use postbox_steps::{Step, at};
 /// What became of one attempt to pop.
 pub(super) enum One {
     None,
+    /// What was popped was nothing to take.
     Dropped,
+    /// It went back to its sender, since another one counts on this receiver.
+    SentBack,
     Message(Popped),
 }
 
 /// What to do with an entry that was taken from the object.
+#[derive(Clone, Copy)]
 pub(super) enum Claimed {
     /// Show it to the application.
     Mine,
@@ -82,12 +86,16 @@ impl Channel {
         let ticketed = matches!(self.carrier, Carrier::Kernel(_));
         match self.claim_message(end, &envelope, engagement) {
             Claimed::Mine => {}
-            dropped @ (Claimed::Corpse | Claimed::Declined) => {
+            Claimed::Corpse => {
                 self.drop_body(envelope.body);
-                if ticketed && matches!(dropped, Claimed::Declined) {
+                return Ok(One::Dropped);
+            }
+            Claimed::Declined => {
+                self.drop_body(envelope.body);
+                if ticketed {
                     self.gone(end, envelope.epoch.into());
                 }
-                return Ok(One::Dropped);
+                return Ok(One::SentBack);
             }
         }
         let whole = match envelope.body {
@@ -102,11 +110,11 @@ impl Channel {
             self.gone(end, envelope.epoch.into());
         }
         // A body that is gone was that of a sender which died before its send was done.
-        Ok(if whole {
-            One::Message(Popped { sender_pid: envelope.sender_pid })
-        } else {
-            One::Dropped
-        })
+        if !whole {
+            engagement.resume();
+            return Ok(One::Dropped);
+        }
+        Ok(One::Message(Popped { sender_pid: envelope.sender_pid }))
     }
 
     /// Frees the body of an offer that was dropped. So does its sender, if it lives.

@@ -204,6 +204,11 @@ impl Channel {
             match one {
                 One::None => return Ok(None),
                 One::Dropped => drops.one_more()?,
+                One::SentBack if drops.sent_back(end)? => {}
+                One::SentBack => {
+                    self.bells.ring_for_more(&self.block.control, || ring.is_ready());
+                    return Ok(None);
+                }
                 One::Message(popped) => return Ok(Some(popped)),
             }
         }
@@ -232,7 +237,8 @@ impl Channel {
             release(ring, inbox, taken);
             return Err(Fault::Corrupt("a slot holds no message of this channel"));
         };
-        let whole = match (self.claim_message(end, &envelope, engagement), envelope.body) {
+        let claimed = self.claim_message(end, &envelope, engagement);
+        let whole = match (claimed, envelope.body) {
             (Claimed::Corpse | Claimed::Declined, body) => {
                 self.drop_body(body);
                 Ok(false)
@@ -247,10 +253,14 @@ impl Channel {
         release(ring, inbox, taken);
         self.freed();
         self.bells.ring_for_more(&self.block.control, || ring.is_ready());
-        Ok(if whole? {
-            One::Message(Popped { sender_pid: envelope.sender_pid })
-        } else {
-            One::Dropped
+        Ok(match (claimed, whole?) {
+            (_, true) => One::Message(Popped { sender_pid: envelope.sender_pid }),
+            (Claimed::Declined, false) => One::SentBack,
+            (Claimed::Corpse, false) => One::Dropped,
+            (Claimed::Mine, false) => {
+                engagement.resume();
+                One::Dropped
+            }
         })
     }
 

@@ -243,6 +243,10 @@ impl<T: Message> Receiver<T> {
                 self.end.pass_on_wakeups();
                 Err(error)
             }
+            // Whoever counts on this receiver cannot be told.
+            ReceiveError::Fault(Fault::System { .. }) => {
+                obliged(turn, || self.pop(into))?.ok_or(error)
+            }
             other => Err(other),
         }
     }
