@@ -24,6 +24,10 @@ pub fn cases() -> Vec<Case> {
             "0::a try_send that succeeded is received although the receiver was leaving",
             leavers,
         ),
+        across(
+            "0::in a crowd a try_send that succeeded is received although receivers were leaving",
+            leavers_in_a_crowd,
+        ),
         across("0::senders and receivers of every kind meet exactly once", every_kind),
         across("0::a send that timed out is never received", timed_out_send),
         across("0::a hundred senders wait and each is taken once", many_senders),
@@ -181,9 +185,19 @@ fn try_receive_takes_an_offer(mechanism: Mechanism) -> Outcome {
 }
 
 fn leavers(mechanism: Mechanism) -> Outcome {
-    let (tx, rx) = channel::<u64>(mechanism, ZERO)?;
+    leave(mechanism, false)
+}
+
+fn leavers_in_a_crowd(mechanism: Mechanism) -> Outcome {
+    leave(mechanism, true)
+}
+
+/// Two receivers that hardly wait, and a sender that only tries; in a `crowd` one that hardly waits, too. Nobody comes
+/// later who could have what was left.
+fn leave(mechanism: Mechanism, crowd: bool) -> Outcome {
+    let (tx, rx) = channel::<(u32, u64)>(mechanism, ZERO)?;
     let mut chance = Chance::new();
-    let (received, end) = (Ledger::new()?, Gate::new()?);
+    let (sent, received, stop, end) = (Ledger::new()?, Ledger::new()?, Gate::new()?, Gate::new()?);
     let mut group = Group::new();
     for _ in 0..2 {
         let mut chance = chance.branch();
@@ -193,7 +207,9 @@ fn leavers(mechanism: Mechanism) -> Outcome {
             loop {
                 let patience = Duration::from_micros(chance.below(60));
                 match rx.receive_with(&Wait::timeout(patience)) {
-                    Ok(message) => received.note(Entry { by, sender: 0, seq: *message })?,
+                    Ok(message) => {
+                        received.note(Entry { by, sender: message.0, seq: message.1 })?;
+                    }
                     Err(error) if error.is_timeout() && end.is_open()? => return Ok(()),
                     Err(error) if error.is_timeout() => {}
                     Err(error) => return Err(error.into()),
@@ -202,11 +218,27 @@ fn leavers(mechanism: Mechanism) -> Outcome {
         })?;
     }
     drop(rx);
+    let impatient = crowd.then(|| {
+        let mut chance = chance.branch();
+        fork(tx.clone(), |tx| {
+            let mut entries = Vec::new();
+            for seq in 0.. {
+                let patience = Wait::timeout(Duration::from_micros(chance.below(60)));
+                if tx.send_with(&(1, seq), &patience).is_ok() {
+                    entries.push(Entry { by: 1, sender: 1, seq });
+                }
+                if stop.is_open()? {
+                    break;
+                }
+            }
+            Ok(sent.note_all(&entries)?)
+        })
+    });
     let mut met = 0;
     let mut tries = 0u64;
     while met < 2000 && tries < 3_000_000 {
         tries += 1;
-        match tx.try_send(&met) {
+        match tx.try_send(&(0, met)) {
             Ok(()) => met += 1,
             Err(TrySendError::Full) => {}
             Err(error) => return Err(error.into()),
@@ -214,11 +246,22 @@ fn leavers(mechanism: Mechanism) -> Outcome {
     }
     println!("{met} of {tries} tries met");
     assert!(met > 100, "hardly any try met");
+    stop.open()?;
+    if let Some(impatient) = impatient {
+        impatient?.wait()?;
+    }
     // Both see the gate open: it holds two openings.
     end.open()?;
     end.open()?;
     group.wait()?;
-    received.all_exactly_once(1, met).map_err(Into::into)
+    let mut sent: Vec<_> = sent.entries()?.iter().map(|entry| (entry.sender, entry.seq)).collect();
+    sent.extend((0..met).map(|seq| (0, seq)));
+    let received = received.in_order_and_nothing_twice()?;
+    let mut received: Vec<_> = received.iter().map(|entry| (entry.sender, entry.seq)).collect();
+    sent.sort();
+    received.sort();
+    assert!(sent == received, "what was sent is not what was received");
+    Ok(())
 }
 
 fn every_kind(mechanism: Mechanism) -> Outcome {

@@ -171,8 +171,8 @@ pub trait Meeting {
     }
 
     /// Whether a receiver may leave without a message: not if a sender has counted on it. An offer that has
-    /// engaged it and is not committed yet is for `decline` to send back. Where anything is `offered`, there may be an
-    /// orphan, which it then stays for.
+    /// engaged it and is not committed yet is for `decline` to send back. Where anything is `offered`, it may be an
+    /// orphan, and then one that waits takes what there is before it leaves.
     fn may_leave(&self, turn: Turn<'_>, offered: bool, decline: impl FnOnce(CellRef)) -> bool {
         let now = turn.load();
         if let Some(offer) = engager(now) {
@@ -181,25 +181,20 @@ pub trait Meeting {
                 return false;
             }
         }
-        if offered
-            && now != NONE
-            && let Some(orphan) = self.orphan()
-        {
-            turn.change(now, engaged_by(orphan));
+        if offered && now != NONE && self.has_orphans() {
             return false;
         }
         // Changed meanwhile: look again.
         now == NONE || turn.change(now, NONE)
     }
 
-    /// A message whose sender has left, and that nobody is bound to: who was has died, or took another message while
-    /// whoever was bound to that was on the way from one to the next.
-    fn orphan(&self) -> Option<CellRef> {
-        let committed = self.cells().zip(0..).filter_map(|(cell, index)| {
+    /// Whether there are messages whose senders have left, and that nobody is bound to: who was has died, or took
+    /// another while whoever was bound to that was on the way from one to the next.
+    fn has_orphans(&self) -> bool {
+        let mut committed = self.cells().zip(0..).filter_map(|(cell, index)| {
             cell.committed().map(|generation| CellRef { index, generation })
         });
-        let bound = |offer| self.turns().any(|turn| turn.load() == engaged_by(offer));
-        committed.into_iter().find(|offer| !bound(*offer))
+        committed.any(|offer| !self.turns().any(|turn| turn.load() == engaged_by(offer)))
     }
 
     /// The offer is over: whoever was engaged by it and did not get it waits on.
@@ -212,17 +207,18 @@ pub trait Meeting {
         at(Step::TurnDisengaged);
     }
 
-    /// The same of all offers that are over, whoever died that had to say so.
-    fn disengage_all(&self) {
+    /// The same of all offers that are over, whoever died or stands still that has to say so. Whether anybody was bound
+    /// to one.
+    fn disengage_all(&self) -> bool {
         // After the offers ended; pairs with the one in `hand_over`.
         fence(SeqCst);
-        self.turns().for_each(|turn| {
+        let any = self.turns().fold(false, |any, turn| {
             let now = turn.load();
-            if engager(now).is_some_and(|offer| !self.binds(offer)) {
-                turn.change(now, WAITING);
-            }
+            let over = engager(now).is_some_and(|offer| !self.binds(offer));
+            any | (over && turn.change(now, WAITING))
         });
         at(Step::TurnDisengaged);
+        any
     }
 
     /// Who is engaged by the offer that is taken is now by mine. If nobody is, mine is an orphan.

@@ -30,12 +30,9 @@ impl Channel {
     ) -> Result<bool, NotPushed> {
         for _ in 0..ATTEMPTS {
             let waits = || self.waiting_receivers().any(|member| !self.is_lost(member));
-            if !waits() {
-                // Bound to an offer that is over, while who is to say so stands still.
-                self.block.disengage_all();
-                if !waits() {
-                    return Ok(false);
-                }
+            // Or bound to an offer that is over, while who is to say so stands still.
+            if !(waits() || self.block.disengage_all() && waits()) {
+                return Ok(false);
             }
             let Some(offer) = self.block.open_cell(end.seat) else { return Ok(false) };
             let message = Outgoing { bytes, cell: Some(offer), engaging: true };
@@ -114,6 +111,7 @@ pub(crate) fn obliged<R>(
         if over {
             break;
         }
+        turn.look_around();
         std::thread::yield_now();
     }
     Ok(None)

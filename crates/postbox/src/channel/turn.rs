@@ -8,7 +8,7 @@ use super::envelope::CellRef;
 use super::members::Doing;
 use crate::mechanism::Capacity;
 use postbox_ring::receipt::{Cell, Settled};
-use postbox_ring::sync::Ordering::Acquire;
+use postbox_ring::sync::Ordering::Relaxed;
 use postbox_ring::turn::{self, Meeting};
 
 impl Meeting for ControlBlock {
@@ -63,12 +63,12 @@ impl<'e> Turn<'e> {
         Turn(meets.then_some(end))
     }
 
-    /// Leaves without a message if it may: false if a try_send has counted on this receiver, or on one that is gone.
+    /// Leaves without a message if it may: false if a try_send has counted on this receiver, or on one that has died.
     pub(crate) fn may_leave(&self) -> bool {
         let Some(end) = self.0 else { return true };
         let (member, block) = (end.member(), &end.channel.block);
-        // Pairs with the count of an offer before it is pushed.
-        let offered = block.control.offers.word.load(Acquire) > 0;
+        // Relaxed: who has been counted on reads the turn, whatever this is.
+        let offered = block.control.offers.word.load(Relaxed) > 0 && !end.channel.is_drained();
         block.may_leave(member.turn(), offered, |offer| {
             // Not counted on yet: send it back before it is. Else stay while the message waits.
             member.begin();
@@ -79,6 +79,14 @@ impl<'e> Turn<'e> {
             member.end(Doing::Idle);
             end.mend();
         })
+    }
+}
+
+impl Turn<'_> {
+    /// Looks for deaths: who has what this receiver is bound to may be dead.
+    pub(crate) fn look_around(&self) {
+        // What fails here fails again in the next call, and this one has a message to wait for.
+        let _ = self.0.map(End::look_around);
     }
 }
 

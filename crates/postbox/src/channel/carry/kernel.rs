@@ -174,7 +174,7 @@ impl Channel {
             match outcome? {
                 One::None => return Ok(None),
                 One::Dropped => drops.one_more()?,
-                One::SentBack if drops.sent_back(end)? => {}
+                One::SentBack if drops.sent_back(end) => {}
                 // The kernel object is still there to be asked, by others as well.
                 One::SentBack => return Ok(None),
                 One::Message(popped) => return Ok(Some(popped)),

@@ -204,7 +204,7 @@ impl Channel {
             match one {
                 One::None => return Ok(None),
                 One::Dropped => drops.one_more()?,
-                One::SentBack if drops.sent_back(end)? => {}
+                One::SentBack if drops.sent_back(end) => {}
                 One::SentBack => {
                     self.bells.ring_for_more(&self.block.control, || ring.is_ready());
                     return Ok(None);
