@@ -227,14 +227,19 @@ fn group_cancelled() -> Outcome {
 }
 
 fn group_waits_free() -> Outcome {
-    let go = Gate::new()?;
+    let (begun, go) = (Gate::new()?, Gate::new()?);
     let waiter = fork((), |()| {
         let mut group = Group::new();
         group.fork((), |()| Ok(()))?;
         // This one has inherited what the group knows of the first.
-        group.fork((), |()| Ok(go.pass()?))?;
+        group.fork((), |()| {
+            begun.open()?;
+            Ok(go.pass()?)
+        })?;
         Ok(group.wait()?)
     })?;
+    // Both are there, before one of them is seen to be gone.
+    begun.pass()?;
     eventually("the first child's end", || {
         let children = format!("/proc/{0}/task/{0}/children", waiter.pid());
         let children = std::fs::read_to_string(children).ok()?;

@@ -34,5 +34,5 @@ fn main() -> ExitCode {
         pollable::cases(),
         mailboxes::cases(),
     ];
-    postbox_tests::run(parts.into_iter().flatten().collect())
+    postbox_tests::run_side_by_side(parts.into_iter().flatten().collect())
 }

@@ -10,7 +10,7 @@ mod traffic;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    postbox_tests::run(
+    postbox_tests::run_side_by_side(
         traffic::cases().into_iter().chain(partners::cases()).chain(loans::cases()).collect(),
     )
 }

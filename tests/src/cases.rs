@@ -34,8 +34,14 @@ impl Case {
     }
 }
 
-/// The `main` of a test program. Half of their time cases wait, so two are run at a time on each processor.
+/// The `main` of a test program.
 pub fn run(cases: Vec<Case>) -> ExitCode {
+    run_by(cases, Arguments::from_args, watch)
+}
+
+/// The same for cases that wait half of their time, and stand it if others run beside them: two are run at a time
+/// on each processor.
+pub fn run_side_by_side(cases: Vec<Case>) -> ExitCode {
     run_by(cases, two_on_each_processor, watch)
 }
 

@@ -25,7 +25,7 @@ mod plain;
 mod watching;
 
 pub use books::{Books, Receivers};
-pub use cases::{Case, run, run_again, run_twice};
+pub use cases::{Case, run, run_again, run_side_by_side, run_twice};
 pub use chance::Chance;
 pub use exactness::{Numbered, room_is_exact};
 pub use gate::Gate;
