@@ -58,6 +58,13 @@ impl Place {
         Arc::new(Place { cells: (0..cells).map(words).collect(), turns: [zero(), zero()] })
     }
 
+    /// With two receivers that wait.
+    fn with_both_waiting(cells: usize) -> Arc<Place> {
+        let place = Place::of(cells);
+        place.turns().for_each(Turn::begin);
+        place
+    }
+
     fn turn(&self, receiver: usize) -> Turn<'_> {
         Turn(&self.turns[receiver])
     }
@@ -160,11 +167,8 @@ fn a_sender_that_engages_meets_one_of_two_receivers_that_pop() {
 #[test]
 fn nobody_stays_bound_to_an_offer_that_is_over() {
     explore(3, || {
-        let place = Place::new();
-        // Two waiting receivers, each engaged by one; the second offer is committed.
-        for receiver in 0..2 {
-            place.turn(receiver).begin();
-        }
+        // Each engaged by one; the second offer is committed.
+        let place = Place::with_both_waiting(2);
         let (first, second) = (place.offer(0), place.offer(1));
         assert!(place.turn(0).engage(first));
         assert!(place.engage(second), "the other receiver");
@@ -193,10 +197,7 @@ fn nobody_stays_bound_to_an_offer_that_is_over() {
 #[test]
 fn who_would_send_an_offer_back_takes_it_if_its_sender_has_left_meanwhile() {
     explore(3, || {
-        let place = Place::new();
-        for receiver in 0..2 {
-            place.turn(receiver).begin();
-        }
+        let place = Place::with_both_waiting(2);
         let (first, second) = (place.offer(0), place.offer(1));
         assert!(place.turn(0).engage(first));
         let sender = {
@@ -215,10 +216,7 @@ fn who_would_send_an_offer_back_takes_it_if_its_sender_has_left_meanwhile() {
 #[test]
 fn who_was_engaged_by_the_dead_waits_on() {
     explore(3, || {
-        let place = Place::new();
-        for receiver in 0..2 {
-            place.turn(receiver).begin();
-        }
+        let place = Place::with_both_waiting(2);
         // The sender of the first died before it committed that.
         let (first, second) = (place.offer(0), place.offer(1));
         assert!(place.turn(0).engage(first));
@@ -260,10 +258,7 @@ fn who_is_counted_on_just_now_takes_nothing_else() {
 #[test]
 fn somebody_stays_for_each_message_that_is_counted_as_met() {
     explore(3, || {
-        let place = Place::of(3);
-        for receiver in 0..2 {
-            place.turn(receiver).begin();
-        }
+        let place = Place::with_both_waiting(3);
         let (first, second, third) = (place.offer(0), place.offer(1), place.offer(2));
         assert!(place.engage(first), "the first receiver");
         assert!(place.engage(second), "the other one");

@@ -67,7 +67,7 @@ impl<'e> Turn<'e> {
     pub(crate) fn may_leave(&self) -> bool {
         let Some(end) = self.0 else { return true };
         let (member, block) = (end.member(), &end.channel.block);
-        // Relaxed: who has been counted on reads the turn, whatever this is.
+        // Relaxed: an orphan was counted and pushed long before whoever was bound to it died. It spares a look at all cells.
         let offered = block.control.offers.word.load(Relaxed) > 0 && !end.channel.is_drained();
         block.may_leave(member.turn(), offered, |offer| {
             // Not counted on yet: send it back before it is. Else stay while the message waits.

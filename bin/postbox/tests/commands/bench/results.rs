@@ -47,8 +47,11 @@ fn a_quick_run_of_one_mechanism_has_every_key_and_an_svg_for_each_plot() {
     assert_eq!((metrics("latency"), metrics("throughput")), (3, 5), "{rows:?}");
     let trips = rows.iter().filter(|row| row["metric"] == "latency");
     for row in trips {
-        let [p50, p99, p999] = ["p50", "p99", "p99.9"].map(|key| row[key].as_u64().unwrap());
-        assert!(p50 <= p99 && p99 <= p999, "{row}");
+        for whose in ["", "reference_"] {
+            let quantile = |key| row[format!("{whose}{key}")].as_u64().unwrap();
+            let [p50, p99, p999] = ["p50", "p99", "p99.9"].map(quantile);
+            assert!(p50 <= p99 && p99 <= p999, "{row}");
+        }
     }
     let page = fs::read_to_string(path).unwrap();
     assert_eq!(page.matches("<svg").count(), 4, "latency, median trip, throughput, scaling");

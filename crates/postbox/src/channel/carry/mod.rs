@@ -16,6 +16,7 @@
 //! **Several at a time** share an entry, and so a system call, where there is one receiver: see
 //! [`packet`], and [`held`] for what that one then holds.
 
+mod drops;
 mod fast_path;
 mod front;
 mod held;
@@ -27,6 +28,7 @@ mod packet;
 mod ring;
 mod slot;
 
+pub(super) use drops::Drops;
 pub(crate) use fast_path::{FastPath, Glance, Missed};
 pub(crate) use loan::{Kept, Lending};
 pub(crate) use packet::{Gathered, Went};
@@ -140,41 +142,6 @@ pub(crate) enum NotPushed {
 impl From<Fault> for NotPushed {
     fn from(fault: Fault) -> Self {
         NotPushed::Fault(fault)
-    }
-}
-
-/// Entries that one call has dropped on the way to a message.
-///
-/// Each was a corpse, of which an honest channel holds a thousand or so, or was taken by another in
-/// the last moment, which then has a message. A member that puts corpses in as fast as they are
-/// taken out would keep the call here for ever.
-#[derive(Default)]
-pub(super) struct Drops {
-    corpses: u32,
-    sent_back: u32,
-}
-
-impl Drops {
-    const MOST: u32 = 1 << 16;
-    /// So many offers are sent back at a time: what they are sent back for may be in the hands of somebody who stands
-    /// still, while the call has a deadline.
-    const MOST_SENT_BACK: u32 = 64;
-
-    pub(super) fn one_more(&mut self) -> Result<(), Fault> {
-        self.corpses += 1;
-        match self.corpses {
-            ..Self::MOST => Ok(()),
-            _ => Err(Fault::Corrupt("there is no end of entries that are no messages")),
-        }
-    }
-
-    /// An offer went back to its sender, who offers it again; whether the next is to be looked at now.
-    #[cold]
-    pub(super) fn sent_back(&mut self, end: &End) -> bool {
-        // Who has the message that this end is bound to may be dead. What fails here does not keep it from that.
-        let _ = end.look_around();
-        self.sent_back += 1;
-        self.sent_back < Self::MOST_SENT_BACK
     }
 }
 
