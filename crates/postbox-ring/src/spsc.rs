@@ -70,6 +70,12 @@ impl<M: SlotMemory> SpscSender<M> {
         &self.ring
     }
 
+    /// The next position to write.
+    #[inline]
+    pub fn position(&self) -> Position {
+        self.tail.get()
+    }
+
     /// The next slot to write. Dropped without `publish` it is simply claimed again.
     ///
     /// Reads nothing that the receiver writes until the room seen last is used up.
@@ -174,6 +180,12 @@ impl<M: SlotMemory> SpscReceiver<M> {
     /// The ring, for `len` and `is_empty`.
     pub fn ring(&self) -> &Slots<M> {
         &self.ring
+    }
+
+    /// The next position to take.
+    #[inline]
+    pub fn position(&self) -> Position {
+        self.head.get()
     }
 
     /// The next entry, or none where nothing waits. It stays the next until it is released.

@@ -14,6 +14,19 @@ pub use loom::{
 #[cfg(loom)]
 pub use witnessed::AtomicU64;
 
+/// A `Release` store of a word that somebody else may exchange meanwhile: what is stored stays, unless the exchange
+/// found it.
+///
+/// Loom keeps no order of a store and an exchange that nothing else orders, and would let later loads find either. So
+/// it explores the store as an exchange.
+#[inline(always)]
+pub(crate) fn store_over(word: &AtomicU64, value: u64) {
+    #[cfg(not(loom))]
+    word.store(value, Ordering::Release);
+    #[cfg(loom)]
+    word.swap(value, Ordering::Release);
+}
+
 #[cfg(loom)]
 mod witnessed {
     use loom::sync::atomic::{
@@ -61,6 +74,11 @@ mod witnessed {
         /// As `core`'s.
         pub fn store(&self, value: u64, order: Ordering) {
             self.value.store(value, order);
+        }
+
+        /// As `core`'s.
+        pub fn swap(&self, value: u64, order: Ordering) -> u64 {
+            self.value.swap(value, order)
         }
 
         /// As `core`'s.

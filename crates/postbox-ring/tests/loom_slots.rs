@@ -3,132 +3,16 @@
 //!
 //! `RUSTFLAGS="--cfg loom" cargo test --release -p postbox-ring --test 'loom_*'`
 #![cfg(loom)]
-#![allow(unsafe_code, reason = "loom's cells hand out raw pointers")]
 
 mod explore;
+mod ring_model;
 
 use std::sync::{Arc, Mutex};
 
 use explore::explore;
-use loom::{cell::UnsafeCell, thread};
-use postbox_ring::{
-    ClaimCache, ClaimError, SpscReceiver, SpscSender, Take,
-    slots::{SlotMemory, Slots, Taken},
-    sync::AtomicU64,
-};
-
-/// A ring's memory as loom sees it. A body is one number.
-#[derive(Clone)]
-struct Modelled(Arc<Parts>);
-
-struct Parts {
-    tail: AtomicU64,
-    head: AtomicU64,
-    withdrawals: AtomicU64,
-    withdrawn: Vec<AtomicU64>,
-    words: Vec<AtomicU64>,
-    bodies: Vec<UnsafeCell<u64>>,
-    window: u32,
-}
-
-// SAFETY: loom reports every race on a body, which is the point of the test.
-unsafe impl Sync for Parts {}
-// SAFETY: plain values.
-unsafe impl Send for Parts {}
-
-impl SlotMemory for Modelled {
-    fn slots(&self) -> u32 {
-        self.0.words.len() as u32
-    }
-    fn window(&self) -> u32 {
-        self.0.window
-    }
-    fn tail(&self) -> &AtomicU64 {
-        &self.0.tail
-    }
-    fn head(&self) -> &AtomicU64 {
-        &self.0.head
-    }
-    fn withdrawals(&self) -> &AtomicU64 {
-        &self.0.withdrawals
-    }
-    fn withdrawn(&self, index: u32) -> Option<&AtomicU64> {
-        self.0.withdrawn.get(index as usize)
-    }
-    fn word(&self, index: u32) -> Option<&AtomicU64> {
-        self.0.words.get(index as usize)
-    }
-    fn body(&self, index: u32) -> usize {
-        index as usize
-    }
-    fn body_len(&self) -> usize {
-        8
-    }
-}
-
-/// A ring with its memory.
-#[derive(Clone)]
-struct Ring {
-    memory: Modelled,
-    slots: Slots<Modelled>,
-}
-
-impl Ring {
-    fn new(slots: usize, window: u32) -> Ring {
-        let zeroes = || (0..slots).map(|_| AtomicU64::new(0)).collect();
-        let memory = Modelled(Arc::new(Parts {
-            tail: AtomicU64::new(0),
-            head: AtomicU64::new(0),
-            withdrawals: AtomicU64::new(0),
-            withdrawn: zeroes(),
-            words: zeroes(),
-            bodies: (0..slots).map(|_| UnsafeCell::new(0)).collect(),
-            window,
-        }));
-        Ring { slots: Slots::over(memory.clone()), memory }
-    }
-
-    fn write(&self, index: usize, value: u64) {
-        // SAFETY: the claimer alone writes; loom checks.
-        self.memory.0.bodies[index].with_mut(|body| unsafe { *body = value });
-    }
-
-    fn read(&self, taken: &Taken) -> u64 {
-        self.read_at(taken.body_offset())
-    }
-
-    fn read_at(&self, body: usize) -> u64 {
-        // SAFETY: the taker alone reads; loom checks.
-        self.memory.0.bodies[body].with(|body| unsafe { *body })
-    }
-
-    fn send(&self, member: u16, value: u64) -> bool {
-        match self.slots.claim(member, &mut ClaimCache::new()) {
-            Ok(claim) => {
-                self.write(claim.body_offset(), value);
-                self.slots.publish(claim);
-                true
-            }
-            Err(ClaimError::Full) => false,
-            Err(ClaimError::Corrupt) => panic!("corrupt"),
-        }
-    }
-
-    fn receive(&self, member: u16) -> Option<u64> {
-        match self.slots.take(member).expect("honest memory") {
-            Take::Entry(taken) => {
-                let value = self.read(&taken);
-                self.slots.release(taken);
-                Some(value)
-            }
-            Take::Empty | Take::Busy { .. } => None,
-        }
-    }
-
-    fn drain(&self) -> Vec<u64> {
-        std::iter::from_fn(|| self.receive(8)).collect()
-    }
-}
+use loom::thread;
+use postbox_ring::{ClaimCache, ClaimError, SpscReceiver, SpscSender, Take, slots::Taken};
+use ring_model::Ring;
 
 fn sorted(mut values: Vec<u64>) -> Vec<u64> {
     values.sort_unstable();

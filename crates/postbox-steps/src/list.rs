@@ -100,6 +100,17 @@ steps! {
     SpscTailMoved,
     /// One to one: the head tells of a slot that was read.
     SpscHeadMoved,
+    // A ring for many, used by two.
+    /// One of the two has announced what it will write or read.
+    PairAnnounced,
+    /// Nobody of the two begins anything any more.
+    WideningBegun,
+    /// Tail and head of many are what was announced.
+    WideningSet,
+    /// A slot has the word that it would have among many.
+    SlotHandedOver,
+    /// The ring is one for many.
+    Widened,
     // Logs: bodies of large messages, and the overflow.
     /// Units of a log are claimed, and the tail lags behind them.
     RunClaimed,

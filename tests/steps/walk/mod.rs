@@ -22,6 +22,7 @@ mod sending;
 mod sleeping;
 mod stage;
 mod standing;
+mod widening;
 
 use postbox::Mechanism;
 use postbox_steps::{Fate, Step};
@@ -67,6 +68,7 @@ fn plays() -> Vec<Play> {
         burying::PLAYS,
         floor::PLAYS,
         passing::PLAYS,
+        widening::PLAYS,
     ]
     .concat()
 }
@@ -167,7 +169,7 @@ fn record(
 /// Those that no play on that mechanism can come to, and why.
 fn out_of_reach(step: Step, mechanism: Mechanism) -> bool {
     use Step as S;
-    let of_slots = (S::SlotClaimed..=S::SpscHeadMoved).contains(&step) || step == S::SlotsBuried;
+    let of_slots = (S::SlotClaimed..=S::Widened).contains(&step) || step == S::SlotsBuried;
     let of_tickets = (S::TicketTaken..=S::EntryPoppedBeforeOverflow).contains(&step)
         || (S::MessageCopied..=S::OperationBegun).contains(&step)
         || step == S::DeathReported

@@ -65,6 +65,13 @@ impl<T: Shared> View<T> {
     }
 }
 
+impl<T: Shared> View<T> {
+    /// A part of it.
+    pub fn map<U: Shared>(&self, part: impl FnOnce(&T) -> &U) -> View<U> {
+        View { at: NonNull::from(part(self)), backing: self.backing.clone() }
+    }
+}
+
 impl<T: Shared> Deref for View<T> {
     type Target = T;
 

@@ -3,7 +3,7 @@
 use super::{Claim, ClaimError, Position, Seen, SlotMemory, SlotState, SlotWord, Slots};
 use crate::{
     corrupt::{Corrupt, ROUNDS},
-    sync::{AtomicU64, Ordering},
+    sync::{AtomicU64, Ordering, store_over},
 };
 use postbox_steps::{Step, at};
 
@@ -97,8 +97,9 @@ impl<M: SlotMemory> Slots<M> {
     pub(crate) fn publish_alone(&self, claim: Claim) {
         if let Ok(cell) = self.word(claim.position) {
             // Release: pairs with the Acquire in `take`, which then sees the body. A plain store
-            // does: while its claimer lives nobody else changes a WRITING word.
-            cell.store(SlotWord::full(claim.position.lap()).raw(), Ordering::Release);
+            // does: while its claimer lives nobody else changes a WRITING word, or makes it anything
+            // else than that (where the slot is handed over from a pair).
+            store_over(cell, SlotWord::full(claim.position.lap()).raw());
             at(Step::SlotPublished);
         }
     }

@@ -6,14 +6,15 @@
 //!  ▼          ▼            ▼                     ▼                 ▼
 //!  tail (128) head (128) withdrawals (128) ┄┄┄┄┄ 64-aligned ┄┄┄┄┄┄ + stride
 //!  producers  consumers  failed synchronous sends
+//!  phase (128) sender (128) receiver (128): of a pair
 //! ```
 //!
-//! Tail, head and hint each have two cache lines alone (processors fetch lines in pairs). The word
+//! Tail, head, hint and what a [pair](crate::pairing) has for itself each have two cache lines alone (processors fetch lines in pairs). The word
 //! shares its line with the first 56 bytes of the body: a small message travels with its word.
 
 use super::LayoutError;
 
-pub(super) const CONTROL_BYTES: usize = 3 * 128;
+pub(super) const CONTROL_BYTES: usize = 6 * 128;
 #[cfg_attr(loom, allow(dead_code, reason = "loom has its own memory"))]
 pub(super) const WORD_BYTES: usize = 8;
 pub(super) const LINE: usize = 64;

@@ -39,6 +39,19 @@ pub trait SlotMemory {
     fn demote(&self, _index: u32) {}
 }
 
+/// A ring's memory that has a second pair of positions, for as long as only two use it: see
+/// [`pairing`](crate::pairing).
+pub trait PairMemory: SlotMemory + Clone {
+    /// How far a pairing has come, and of whom it is.
+    fn phase(&self) -> &AtomicU64;
+    /// Position after the one that the sender of the two is about to write, or has written.
+    fn sending(&self) -> &AtomicU64;
+    /// Position after the one that the receiver of the two is about to read, or has read.
+    fn taking(&self) -> &AtomicU64;
+    /// The same slots, with the tail and head of the two.
+    fn for_two(&self) -> Self;
+}
+
 #[cfg(not(loom))]
 pub use mapped::MappedSlots;
 
@@ -56,18 +69,30 @@ mod mapped {
     };
 
     crate::shared! {
-        /// A position alone in its pair of cache lines.
+        /// A position, or another word, alone in its pair of cache lines.
         #[repr(C, align(128))]
         struct Line {
             position: AtomicU64,
         }
 
+        /// One end of a ring for two: where it is, and what it announces.
+        #[repr(C, align(128))]
+        struct Place {
+            position: AtomicU64,
+            announced: AtomicU64,
+        }
+    }
+
+    crate::shared! {
         /// The control lines at the start of a ring.
         #[repr(C)]
         struct Control {
             tail: Line,
             head: Line,
             withdrawals: Line,
+            phase: Line,
+            sender: Place,
+            receiver: Place,
         }
     }
 
@@ -80,6 +105,9 @@ mod mapped {
         layout: SlotLayout,
         first_body: usize,
         region: Region,
+        /// Those of many, or of the two.
+        tail: View<AtomicU64>,
+        head: View<AtomicU64>,
     }
 
     impl MappedSlots {
@@ -91,14 +119,40 @@ mod mapped {
             let SlotLayout { offset, slots, stride, .. } = layout;
             let slots_begin =
                 offset.checked_add(layout.slots_begin()).ok_or(LayoutError::TooShort)?;
+            let control: View<Control> = region.view(offset)?;
             Ok(MappedSlots {
-                control: region.view(offset)?,
+                tail: control.map(|control| &control.tail.position),
+                head: control.map(|control| &control.head.position),
+                control,
                 withdrawn: region.views(offset + CONTROL_BYTES, slots as usize)?,
                 words: region.strided(slots_begin, slots as usize, stride)?,
                 layout,
                 first_body: slots_begin + WORD_BYTES,
                 region: region.clone(),
             })
+        }
+    }
+
+    impl PairMemory for MappedSlots {
+        #[inline]
+        fn phase(&self) -> &AtomicU64 {
+            &self.control.phase.position
+        }
+
+        #[inline]
+        fn sending(&self) -> &AtomicU64 {
+            &self.control.sender.announced
+        }
+
+        #[inline]
+        fn taking(&self) -> &AtomicU64 {
+            &self.control.receiver.announced
+        }
+
+        fn for_two(&self) -> Self {
+            let tail = self.control.map(|control| &control.sender.position);
+            let head = self.control.map(|control| &control.receiver.position);
+            MappedSlots { tail, head, ..self.clone() }
         }
     }
 
@@ -115,12 +169,12 @@ mod mapped {
 
         #[inline]
         fn tail(&self) -> &AtomicU64 {
-            &self.control.tail.position
+            &self.tail
         }
 
         #[inline]
         fn head(&self) -> &AtomicU64 {
-            &self.control.head.position
+            &self.head
         }
 
         #[inline]

@@ -42,7 +42,7 @@ pub use errors::{ClaimError, LayoutError};
 pub use layout::SlotLayout;
 #[cfg(not(loom))]
 pub use memory::MappedSlots;
-pub use memory::SlotMemory;
+pub use memory::{PairMemory, SlotMemory};
 pub use take::Take;
 pub use word::Position;
 pub(crate) use word::{Seen, SlotState, SlotWord};
@@ -146,6 +146,12 @@ impl<M: SlotMemory> Slots<M> {
     #[inline]
     pub(crate) fn after(&self, position: Position) -> Position {
         position.next(self.memory.slots())
+    }
+
+    /// The position before `position`.
+    #[inline]
+    pub(crate) fn before(&self, position: Position) -> Position {
+        position.previous(self.memory.slots())
     }
 
     /// How many entries lie from `earlier` to `later`; negative where they are the other way round.

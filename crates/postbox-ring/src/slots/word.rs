@@ -58,6 +58,16 @@ impl Position {
         }
     }
 
+    /// The position before this one in a ring of `slots`.
+    #[inline]
+    pub(crate) const fn previous(self, slots: u32) -> Position {
+        if self.index() == 0 {
+            Position::at(self.lap().wrapping_sub(1), slots.wrapping_sub(1))
+        } else {
+            Position(self.0 - 1)
+        }
+    }
+
     /// Entries from `earlier` to here. Laps wrap, so the nearer way round counts.
     #[inline]
     pub(crate) const fn distance_from(self, earlier: Position, slots: u32) -> i64 {

@@ -103,6 +103,7 @@ impl End {
             return Err(full);
         }
         channel.take_part_in_barriers();
+        channel.widen()?;
         if role == Role::Receiver && !channel.can_receive() {
             return Err(Fault::Denied(channel.denial(role)));
         }

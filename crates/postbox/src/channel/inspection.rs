@@ -5,6 +5,7 @@ use super::spool::Overflow;
 use super::{Carrier, Channel, Receiver};
 use crate::mechanism::Form;
 use crate::message::Message;
+use postbox_ring::slots::SlotRing;
 use postbox_ring::sync::Ordering::Acquire;
 
 /// What is in use, at one moment.
@@ -46,8 +47,12 @@ impl Channel {
             bodies: self.bodies.units_in_use(),
             slots: match &self.carrier {
                 // One to one, a slot that was read stays as it is.
-                Carrier::Ring(ring) if self.config.form == Form::ManyToMany => ring.held(),
-                Carrier::Ring(ring) => usize::from(!ring.is_empty()),
+                Carrier::Ring(ring)
+                    if self.config.form == Form::ManyToMany && !self.is_for_two() =>
+                {
+                    ring.held()
+                }
+                Carrier::Ring(ring) => usize::from(!self.look_in(ring, SlotRing::is_empty)),
                 Carrier::Kernel(_) => 0,
             },
             repair: block.repair_due(),

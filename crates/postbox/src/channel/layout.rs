@@ -129,6 +129,14 @@ impl Config {
         }
     }
 
+    /// Whether the first two ends of a ring for many have it for themselves until others come. Of a mailbox
+    /// nobody knows who will open it.
+    pub(crate) fn may_be_paired(&self) -> bool {
+        self.mechanism == Mechanism::SharedMemory
+            && self.form == Form::ManyToMany
+            && self.lifetime == Lifetime::Ends
+    }
+
     /// Whether a message may be that long.
     #[inline]
     pub(crate) fn allows(&self, len: usize) -> bool {

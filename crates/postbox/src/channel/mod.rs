@@ -87,6 +87,7 @@ use carry::FastPath;
 use control::{Awaited, Cell, Control, Header, MAGIC, Member};
 use envelope::Envelope;
 use layout::{CELLS, Config, Layout, MEMBERS};
+use postbox_ring::RingPairing;
 use postbox_ring::region::{Region, View, ViewSlice};
 use postbox_ring::slots::SlotRing;
 use postbox_ring::sync::Ordering::{Acquire, Relaxed, Release};
@@ -150,6 +151,8 @@ pub(crate) struct Channel {
     /// Whether there can only ever be one sender and one receiver.
     one_to_one: bool,
     fast_path: FastPath,
+    /// Of a ring for many that two may have for themselves.
+    pairing: Option<RingPairing>,
 }
 
 /// The smallest byte cap that a low RLIMIT_FSIZE or RLIMIT_AS may shrink a channel to.
@@ -227,6 +230,10 @@ impl Channel {
         let queues = config.policy == Policy::OneAtATime;
         let one_to_one = config.form == Form::OneToOne && config.lifetime == Lifetime::Ends;
         let fast_path = FastPath::of(&config, &carrier);
+        let pairing = match &carrier {
+            Carrier::Ring(ring) if config.may_be_paired() => Some(RingPairing::over(ring)),
+            _ => None,
+        };
         Ok(Channel {
             block: ControlBlock::view(&region, &layout)?,
             front: layout.front.map(|front| Overflow::new(&region, &front)).transpose()?,
@@ -244,6 +251,7 @@ impl Channel {
             fences: AtomicU32::new(0),
             one_to_one,
             fast_path,
+            pairing,
         })
     }
 

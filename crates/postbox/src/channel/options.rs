@@ -140,6 +140,7 @@ impl Options {
         let channel = Arc::new(Channel::create(Config { packs: true, ..self.config() })?);
         let sender = End::join(channel.clone(), Role::Sender, self.wait)?;
         let receiver = End::join(channel.clone(), Role::Receiver, self.wait)?;
+        channel.pair(sender.seat, receiver.seat);
         Ok((Sender::new(sender), Receiver::new(receiver)))
     }
 }

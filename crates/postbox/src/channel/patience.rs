@@ -71,7 +71,7 @@ pub(crate) fn pause(channel: &Channel, awaited: Awaited, attempt: u32, streams: 
             cpu::breathe(BREATHS_FOR_STREAM)
         }
         (Carrier::Ring(_), Awaited::Message | Awaited::Receipt) => {
-            cpu::breathe(match channel.one_to_one {
+            cpu::breathe(match channel.is_for_two() {
                 true if cpu::looks_are_cheap() && attempt < BREATHLESS_WHERE_CHEAP => 0,
                 true if cpu::looks_are_cheap() => BREATHS_WHERE_CHEAP,
                 true => BREATHS_FOR_TWO,
@@ -87,7 +87,7 @@ pub(crate) fn most_spins(channel: &Channel, awaited: Awaited) -> u32 {
     match (&channel.carrier, awaited) {
         (Carrier::Kernel(_), _) => MOST_SPINS_KERNEL,
         (Carrier::Ring(_), Awaited::Message | Awaited::Receipt)
-            if channel.one_to_one && cpu::looks_are_cheap() =>
+            if channel.is_for_two() && cpu::looks_are_cheap() =>
         {
             MOST_SPINS_RING * BREATHS_FOR_TWO / BREATHS_WHERE_CHEAP
         }

@@ -96,7 +96,9 @@ impl Channel {
         if let Carrier::Ring(ring) = &self.carrier
             && self.config.form == Form::ManyToMany
         {
-            // A ring that makes no sense is reported by the next push or pop.
+            // What the dead announced becomes a slot of its. A ring that makes no sense is reported by the next
+            // push or pop.
+            let _ = self.widen();
             let _ = ring.settle(index, by.index, |taken| self.settle_taken(taken));
             at(Step::SlotsBuried);
         }

@@ -14,6 +14,7 @@ use super::patience;
 use super::wait_set::WaitSet;
 use crate::error::Fault;
 use crate::wait::{Ended, Wait};
+use postbox_ring::slots::SlotRing;
 use postbox_steps::{Step, at};
 use postbox_sys::clock;
 
@@ -93,7 +94,8 @@ impl End {
         match &self.channel.carrier {
             Carrier::Ring(ring) => {
                 let message = self.awaits.get() == Awaited::Message;
-                message && (self.channel.fast_path == FastPath::ForTwo || ring.is_empty())
+                message
+                    && (self.channel.glances() || self.channel.look_in(ring, SlotRing::is_empty))
             }
             Carrier::Kernel(_) => false,
         }
@@ -139,7 +141,7 @@ impl End {
             spun += 1;
             // Now and then in earnest, for what a glance does not tell: disconnection, repairs.
             let earnest = spun % EARNEST == 0 || !self.plainly_nothing();
-            if (earnest || self.channel.fast_path == FastPath::ForTwo)
+            if (earnest || self.channel.glances())
                 && let Some(done) = attempt(earnest)?
             {
                 self.patience.learn(true);

@@ -20,6 +20,7 @@ use crate::mechanism::{Capacity, Form};
 use crate::policy::Policy;
 use crate::queue::Refused;
 use postbox_ring::admission::Ticket;
+use postbox_ring::pairing::Held;
 use postbox_ring::slots::{MappedSlots, SlotRing, Take, Taken};
 use postbox_ring::spsc::SpscReceiver;
 use postbox_ring::sync::Ordering::SeqCst;
@@ -34,6 +35,8 @@ pub(crate) enum FastPath {
     None,
     /// By a slot of a bounded ring for two.
     ForTwo,
+    /// By a slot of a bounded ring for many, which two may still have for themselves.
+    ForPair,
     /// By a slot of a bounded ring for many.
     ForMany,
     /// By an entry of a kernel object.
@@ -48,6 +51,9 @@ impl FastPath {
             (_, Capacity::Zero) => FastPath::None,
             (Carrier::Kernel(_), _) => FastPath::Kernel,
             (Carrier::Ring(_), Capacity::Unbounded) => FastPath::None,
+            (Carrier::Ring(_), Capacity::Bounded(_)) if !two && config.may_be_paired() => {
+                FastPath::ForPair
+            }
             (Carrier::Ring(_), Capacity::Bounded(_)) if !two => FastPath::ForMany,
             // A mailbox for two has a ring for two, whose ends may be others tomorrow.
             (Carrier::Ring(_), Capacity::Bounded(_)) if config.lifetime == Lifetime::Owned => {
@@ -201,21 +207,22 @@ impl Channel {
             at(Step::SlotRead);
             ring.release(taken);
             self.freed();
-            self.bells.ring_for_more(&self.block.control, || ring.is_ready());
+            self.ring_for_more(ring);
             end.count_message(lies.len);
             self.lower_level(end);
             return Ok(Ok(Popped { sender_pid }));
         }
-        self.receive_unusual(ring, end, inbox, taken, into)
+        self.receive_unusual(ring, end, inbox, Held::OfMany(taken), into)
     }
 
+    /// Opens what was taken, whatever it is.
     #[cold]
-    fn receive_unusual(
+    pub(super) fn receive_unusual(
         &self,
         ring: &SlotRing,
         end: &End,
         inbox: &Inbox,
-        taken: Taken,
+        taken: Held<Taken>,
         into: &mut Vec<u8>,
     ) -> Result<Glance, Fault> {
         let held = into.len();

@@ -25,6 +25,7 @@ mod loan;
 mod open;
 mod pace;
 mod packet;
+mod paired;
 mod ring;
 mod slot;
 
@@ -44,7 +45,7 @@ use super::turn::Engagement;
 use super::{Awaited, Carrier, Channel};
 use crate::error::Fault;
 use crate::mechanism::Capacity;
-use postbox_ring::slots::{ClaimCache, MappedSlots, Position};
+use postbox_ring::slots::{ClaimCache, MappedSlots, Position, SlotRing};
 use postbox_ring::spsc::SpscReceiver;
 use postbox_ring::sync::Ordering::{Relaxed, SeqCst};
 use postbox_ring::sync::fence;
@@ -269,7 +270,7 @@ impl Channel {
                 }
                 Err(Missed::Unusual) => {}
             },
-            FastPath::ForMany | FastPath::None => {}
+            FastPath::ForPair | FastPath::ForMany | FastPath::None => {}
         }
         let engagement = Engagement::of(end);
         let before = into.len();
@@ -335,7 +336,7 @@ impl Channel {
             at(Step::BodyTakenBack);
         }
         if let (Place::Slot(position), Carrier::Ring(ring)) = (pushed.place, &self.carrier) {
-            let _ = ring.withdraw(position);
+            let _ = self.look_in(ring, |ring| ring.withdraw(position));
             self.freed();
         }
     }
@@ -417,7 +418,7 @@ impl Channel {
     pub(crate) fn is_drained(&self) -> bool {
         let front = match &self.carrier {
             Carrier::Kernel(queue) => queue.is_empty(),
-            Carrier::Ring(ring) => ring.is_empty(),
+            Carrier::Ring(ring) => self.look_in(ring, SlotRing::is_empty),
         };
         front && self.overflow.is_empty() && self.front_is_empty()
     }

@@ -8,9 +8,10 @@
 //! Some processors do not fetch what is only going to be written. There slots are touched instead, a few at a time: a store
 //! that waits for its line behind the message that was published delays nobody, and so it is made at every pace.
 
-use postbox_ring::Corrupt;
+use postbox_ring::pairing::Held;
 use postbox_ring::slots::{Claim, MappedSlots, SlotRing};
 use postbox_ring::spsc::SpscSender;
+use postbox_ring::{Corrupt, RingPairing};
 use postbox_sys::{clock, cpu};
 use std::cell::Cell;
 
@@ -42,6 +43,19 @@ impl Solo {
         if self.touches {
             self.sender.touch_ahead();
         } else if self.pace.is_stream(index, clock::now) {
+            self.sender.fetch_ahead();
+        }
+    }
+}
+
+impl Solo {
+    /// The same while its ring is a pair's, or if it was when the slot was claimed. None is touched: they may
+    /// be others' by now.
+    #[inline(always)]
+    pub(super) fn publish_of_pair(&self, pairing: &RingPairing, held: Held<Claim>) {
+        let index = held.slot().position().index();
+        pairing.publish(&self.sender, held);
+        if self.pace.is_stream(index, clock::now) {
             self.sender.fetch_ahead();
         }
     }

@@ -12,6 +12,7 @@ use crate::channel::turn::Engagement;
 use crate::error::Fault;
 use crate::mechanism::{Capacity, Form};
 use postbox_ring::OutOfBounds;
+use postbox_ring::pairing::{Found, Held};
 use postbox_ring::slots::{Claim, ClaimError, Position, SlotRing, Take, Taken};
 use postbox_ring::spsc::SpscReceiver;
 use postbox_steps::{Step, at};
@@ -145,6 +146,21 @@ impl Channel {
             solo.publish(claim);
             return Ok(position);
         }
+        if let Some(pairing) = self.unless_wide() {
+            let solo =
+                self.got_or_attached(&outbox.single, || Solo::attach(pairing.two().clone()))?;
+            let held = match solo {
+                Some(solo) => pairing.claim(&solo.sender, end.seat.index, self).map_err(refuse)?,
+                None => None,
+            };
+            if let (Some(solo), Some(held)) = (solo, held) {
+                write(held.slot())?;
+                at(Step::SlotWritten);
+                let position = held.slot().position();
+                solo.publish_of_pair(pairing, held);
+                return Ok(position);
+            }
+        }
         let mut cache = outbox.cache.get();
         let claim = ring.claim(end.seat.index, &mut cache);
         outbox.cache.set(cache);
@@ -206,7 +222,7 @@ impl Channel {
                 One::Dropped => drops.one_more()?,
                 One::SentBack if drops.sent_back(end) => {}
                 One::SentBack => {
-                    self.bells.ring_for_more(&self.block.control, || ring.is_ready());
+                    self.ring_for_more(ring);
                     return Ok(None);
                 }
                 One::Message(popped) => return Ok(Some(popped)),
@@ -221,11 +237,12 @@ impl Channel {
         ring: &SlotRing,
         end: &End,
         inbox: &Inbox,
-        taken: Taken,
+        held: Held<Taken>,
         into: &mut Vec<u8>,
         engagement: &Engagement<'_>,
     ) -> Result<One, Fault> {
         let outside = |_| Fault::Corrupt("a slot lies outside the memory");
+        let taken = held.slot();
         let offset = taken.body_offset();
         let mut header = [0; 32];
         let len = header.len().min(taken.body_len());
@@ -234,7 +251,7 @@ impl Channel {
             .filter(|(e, begin)| e.body.is_some() || begin + e.len as usize <= taken.body_len())
             .filter(|(e, _)| self.config.allows(e.len as usize));
         let Some((envelope, begin)) = envelope else {
-            release(ring, inbox, taken);
+            self.release(ring, end, inbox, held)?;
             return Err(Fault::Corrupt("a slot holds no message of this channel"));
         };
         let claimed = self.claim_message(end, &envelope, engagement);
@@ -250,9 +267,9 @@ impl Channel {
             (Claimed::Mine, Some(position)) => self.take_body(end, position, envelope.len, into),
         };
         at(Step::SlotRead);
-        release(ring, inbox, taken);
+        self.release(ring, end, inbox, held)?;
         self.freed();
-        self.bells.ring_for_more(&self.block.control, || ring.is_ready());
+        self.ring_for_more(ring);
         Ok(match (claimed, whole?) {
             (_, true) => One::Message(Popped { sender_pid: envelope.sender_pid }),
             (Claimed::Declined, false) => One::SentBack,
@@ -271,15 +288,24 @@ impl Channel {
         ring: &SlotRing,
         end: &End,
         inbox: &Inbox,
-    ) -> Result<(Option<Taken>, bool), Fault> {
-        let corrupt = |_| Fault::Corrupt("the ring's words make no sense");
+    ) -> Result<(Option<Held<Taken>>, bool), Fault> {
         if self.config.form == Form::OneToOne {
             let receiver = got_or_made(&inbox.single, || SpscReceiver::attach(ring.clone()));
             let receiver = receiver.map_err(corrupt)?;
-            return Ok((receiver.take().map_err(corrupt)?, false));
+            return Ok((receiver.take().map_err(corrupt)?.map(Held::OfTwo), false));
+        }
+        if let Some(pairing) = self.unless_wide() {
+            let attach = || SpscReceiver::attach(pairing.two().clone());
+            if let Some(receiver) = self.got_or_attached(&inbox.single, attach)? {
+                match pairing.take(receiver, end.seat.index, self).map_err(corrupt)? {
+                    Found::Entry(held) => return Ok((Some(held), false)),
+                    Found::Empty => return Ok((None, false)),
+                    Found::Wide => {}
+                }
+            }
         }
         Ok(match ring.take(end.seat.index).map_err(corrupt)? {
-            Take::Entry(taken) => (Some(taken), false),
+            Take::Entry(taken) => (Some(Held::OfMany(taken)), false),
             Take::Empty => (None, false),
             Take::Busy { .. } => (None, true),
         })
@@ -295,7 +321,7 @@ impl Channel {
         engagement: &Engagement<'_>,
     ) -> Result<One, Fault> {
         let Some(head) = self.overflow.first()? else { return Ok(One::None) };
-        if !ring.is_empty() {
+        if !self.look_in(ring, SlotRing::is_empty) {
             return Ok(One::Dropped);
         }
         let Some(entry) = self.overflow.take_if(head, end.seat.index) else {
@@ -308,23 +334,46 @@ impl Channel {
     }
 
     pub(crate) fn ring_len(&self, ring: &SlotRing) -> Result<u64, Fault> {
-        let corrupt = |_| Fault::Corrupt("the ring's words make no sense");
-        ring.len().map(|len| len as u64).map_err(corrupt)
+        self.look_in(ring, SlotRing::len).map(|len| len as u64).map_err(corrupt)
+    }
+
+    /// Gives a slot back.
+    #[inline(always)]
+    fn release(
+        &self,
+        ring: &SlotRing,
+        end: &End,
+        inbox: &Inbox,
+        held: Held<Taken>,
+    ) -> Result<(), Fault> {
+        match (held, inbox.single.get(), &self.pairing) {
+            (held, Some(single), Some(pairing)) => {
+                pairing.release(single, end.seat.index, held, self).map_err(corrupt)?;
+            }
+            (Held::OfTwo(taken), Some(single), None) => single.release(taken),
+            (Held::OfTwo(taken) | Held::OfMany(taken), ..) => ring.release(taken),
+        }
+        Ok(())
+    }
+
+    /// For whoever has taken something out of the ring; see [`Bells::ring_for_more`].
+    #[inline(always)]
+    pub(super) fn ring_for_more(&self, ring: &SlotRing) {
+        let is_ready = || self.look_in(ring, SlotRing::is_ready);
+        self.bells.ring_for_more(&self.block.control, is_ready);
     }
 }
 
-/// Gives a slot back.
-#[inline(always)]
-fn release(ring: &SlotRing, inbox: &Inbox, taken: Taken) {
-    match inbox.single.get() {
-        Some(single) => single.release(taken),
-        None => ring.release(taken),
-    }
+pub(super) fn corrupt<E>(_: E) -> Fault {
+    Fault::Corrupt("the ring's words make no sense")
 }
 
 /// What the cell holds, from now on at the latest.
 #[inline(always)]
-fn got_or_made<T, E>(cell: &OnceCell<T>, make: impl FnOnce() -> Result<T, E>) -> Result<&T, E> {
+pub(super) fn got_or_made<T, E>(
+    cell: &OnceCell<T>,
+    make: impl FnOnce() -> Result<T, E>,
+) -> Result<&T, E> {
     match cell.get() {
         Some(held) => Ok(held),
         None => make().map(|made| cell.get_or_init(|| made)),

@@ -44,7 +44,7 @@ impl<T: Message> Receiver<T> {
         let turn = Turn::wait(&self.end);
         let mut attempt = |earnest: bool| {
             if !earnest {
-                match self.end.channel.receive_slot(&self.end, &self.inbox, into) {
+                match self.end.channel.glance(&self.end, &self.inbox, into)? {
                     Ok(popped) => return Ok(Some(popped)),
                     Err(Missed::Empty) => return Ok(None),
                     Err(Missed::Unusual) => {}
@@ -120,6 +120,7 @@ impl<T: Message> Receiver<T> {
             return Err(Missed::Unusual);
         }
         let came = match end.channel.fast_path {
+            FastPath::ForPair => end.channel.receive_of_pair_or_many(end, inbox, into),
             FastPath::ForMany => end.channel.receive_among_many(end, inbox, into),
             // Who is going to sleep anyway need not ask the kernel first.
             FastPath::Kernel if !end.patience.expects_sleep() => {

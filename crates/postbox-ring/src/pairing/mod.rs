@@ -1,0 +1,396 @@
+//! A ring for many, for as long as only two use it.
+//!
+//! Whoever shares its end of a ring with nobody needs no read-modify-write instruction: see [`spsc`](crate::spsc).
+//! So a ring that two ends were made for begins with their protocol, and becomes one for many when another end
+//! comes, or one of the two dies. It never goes back.
+//!
+//! ```text
+//!            another end comes              every slot is handed over
+//!   paired ────────────────────► widening ────────────────────────────► wide
+//!
+//!   paired    the two, by the protocol of spsc and positions of their own: an end first announces
+//!             what it is about to write or read, then looks whether they are still a pair
+//!   widening  nobody begins anything; whoever comes helps to hand the slots over
+//!   wide      everybody, by the protocol of slots
+//! ```
+//!
+//! **Nobody is waited for.** One of the two may stand still in the middle of a message while its ring is widened.
+//! What it announced says which slot that is, and a slot's word can say whose it is: a slot that it may be writing
+//! becomes its claim (`WRITING`), one that it may be reading its taken entry (`READING`), as if it had been one of
+//! many all along. A claim is published by the same store in both protocols, so a sender that goes on notices
+//! nothing. A receiver looks once more when it has read, and gives the slot back as one of many. Whoever had
+//! announced something and then found that the pair is no more asks the word whether the slot was given to it.
+//!
+//! **The announcement and the look** are a store and a load, and so are the start of the widening and the look at
+//! what is announced. Both sides have a barrier in between: see [`fences`](crate::fences), which can spare the two theirs.
+//!
+//! **Everybody helps, and to the same end.** The tail and the head that the ring begins with are what was announced,
+//! and by whoever is first to set them for all. From these each slot's new word follows, and its old one is of a
+//! lap that never comes back: a helper that stood still meanwhile changes nothing. (The one choice, whether what was
+//! taken last is still being read, is made by whose exchange of that word comes first, and either is right.)
+//!
+//! The idea is that of a lock which is reserved for one thread until another wants it (Kawachiya, Koseki and
+//! Onodera, "Lock Reservation", 2002).
+
+use crate::corrupt::Corrupt;
+use crate::slots::{Claim, ClaimError, PairMemory, Position, SlotWord, Slots, Taken};
+use crate::spsc::{SpscReceiver, SpscSender};
+use crate::sync::AtomicU64;
+use crate::sync::Ordering::{AcqRel, Acquire, Relaxed, Release, SeqCst};
+use postbox_steps::{Step, at};
+
+const PHASE: u64 = 3;
+/// Of fresh memory, too.
+const WIDE: u64 = 0;
+const PAIRED: u64 = 1;
+const WIDENING: u64 = 2;
+
+/// What the tail and the head of many hold until they are set: no position, since a lap so late never comes.
+const UNSET: u64 = u64::MAX;
+
+/// A ring that may be used by a pair.
+pub struct Pairing<M> {
+    many: Slots<M>,
+    two: Slots<M>,
+}
+
+/// [`Pairing`] of a ring in a region.
+#[cfg(not(loom))]
+pub type RingPairing = Pairing<crate::slots::MappedSlots>;
+
+/// What stands between an announcement and a look, on either side.
+pub trait Barriers {
+    /// One of the two, which [`for_all`](Barriers::for_all) may spare the processor's part.
+    fn own(&self);
+    /// Whoever widens the ring: its own, and that of those who are spared theirs.
+    fn for_all(&self);
+}
+
+/// A slot that one of the two has: by which protocol it is given back.
+#[derive(Debug)]
+#[must_use = "a slot is lost to the ring until it is published or released"]
+pub enum Held<S> {
+    /// They are a pair, or were when it was claimed or taken.
+    OfTwo(S),
+    /// It was handed over as one of many.
+    OfMany(S),
+}
+
+impl<S> Held<S> {
+    /// The slot.
+    #[inline(always)]
+    pub fn slot(&self) -> &S {
+        match self {
+            Held::OfTwo(slot) | Held::OfMany(slot) => slot,
+        }
+    }
+}
+
+/// What the receiver of the two has found.
+#[derive(Debug)]
+pub enum Found {
+    /// An entry.
+    Entry(Held<Taken>),
+    /// Nothing waits.
+    Empty,
+    /// They are a pair no more: to be looked for among many.
+    Wide,
+}
+
+/// The two: members' numbers, which the word of the phase has beside it.
+#[derive(Clone, Copy)]
+struct Two {
+    sender: u16,
+    receiver: u16,
+}
+
+impl Two {
+    const fn from_phase(word: u64) -> Two {
+        Two { sender: (word >> 16) as u16, receiver: (word >> 32) as u16 }
+    }
+
+    const fn with_phase(self, phase: u64) -> u64 {
+        phase | (self.sender as u64) << 16 | (self.receiver as u64) << 32
+    }
+}
+
+impl<M: PairMemory> Pairing<M> {
+    /// Of `ring`, which is wide unless it [began](Pairing::begin) as a pair's.
+    pub fn over(ring: &Slots<M>) -> Pairing<M> {
+        Pairing { two: Slots::over(ring.memory().for_two()), many: ring.clone() }
+    }
+
+    /// Makes a fresh ring, which nobody uses yet, the pair's.
+    pub fn begin(&self, sender: u16, receiver: u16) {
+        for position in [self.many.memory().tail(), self.many.memory().head()] {
+            position.store(UNSET, Relaxed);
+        }
+        let word = Two { sender, receiver }.with_phase(PAIRED);
+        // Release: the positions are unset before it.
+        self.many.memory().phase().store(word, Release);
+    }
+
+    /// The ring as the two see it, for [`SpscSender`](crate::SpscSender) and [`SpscReceiver`](crate::SpscReceiver).
+    #[inline]
+    pub fn two(&self) -> &Slots<M> {
+        &self.two
+    }
+
+    /// Whether the two are alone: what their ring says is only true if they still are afterwards.
+    #[inline]
+    pub fn is_paired(&self) -> bool {
+        // Acquire: whoever finds it wide sees what was handed over.
+        self.many.memory().phase().load(Acquire) & PHASE == PAIRED
+    }
+
+    /// Whether the ring is one for many, and nothing is left to be handed over.
+    #[inline]
+    pub fn is_wide(&self) -> bool {
+        self.many.memory().phase().load(Acquire) & PHASE == WIDE
+    }
+
+    /// The next slot, for the sender of the two, whose number is `member`; none where the ring has become one for many.
+    ///
+    /// # Errors
+    /// As [`Slots::claim`].
+    #[inline(always)]
+    pub fn claim(
+        &self,
+        sender: &SpscSender<M>,
+        member: u16,
+        barriers: &impl Barriers,
+    ) -> Result<Option<Held<Claim>>, ClaimError> {
+        if self.is_paired() {
+            match sender.claim() {
+                Ok(claim)
+                    if self.announces(self.two.memory().sending(), claim.position(), barriers) =>
+                {
+                    return Ok(Some(Held::OfTwo(claim)));
+                }
+                Ok(_) => {}
+                Err(error) if self.is_paired() => return Err(error),
+                Err(_) => {}
+            }
+        }
+        self.claim_handed_over(sender.position(), member, barriers)
+    }
+
+    /// Publishes what was claimed.
+    #[inline(always)]
+    pub fn publish(&self, sender: &SpscSender<M>, held: Held<Claim>) {
+        match held {
+            Held::OfTwo(claim) => sender.publish(claim),
+            Held::OfMany(claim) => self.many.publish(claim),
+        }
+    }
+
+    /// The next entry, for the receiver of the two, whose number is `member`.
+    ///
+    /// # Errors
+    /// [`Corrupt`] where memory makes no sense.
+    #[inline(always)]
+    pub fn take(
+        &self,
+        receiver: &SpscReceiver<M>,
+        member: u16,
+        barriers: &impl Barriers,
+    ) -> Result<Found, Corrupt> {
+        if self.is_paired() {
+            match receiver.take() {
+                Ok(Some(taken)) if self.begins(&taken, barriers) => {
+                    return Ok(Found::Entry(Held::OfTwo(taken)));
+                }
+                Ok(Some(_)) => {}
+                Ok(None) if self.is_paired() => return Ok(Found::Empty),
+                Err(corrupt) if self.is_paired() => return Err(corrupt),
+                Ok(None) | Err(_) => {}
+            }
+        }
+        let handed_over = self.taken_handed_over(receiver.position(), member, barriers)?;
+        Ok(handed_over.map_or(Found::Wide, |taken| Found::Entry(Held::OfMany(taken))))
+    }
+
+    /// Before the receiver of the two reads what it has found: whether that is its own. If not, the ring
+    /// is about to become one for many, and [`take`](Pairing::take) says whether it is.
+    #[inline(always)]
+    pub fn begins(&self, taken: &Taken, barriers: &impl Barriers) -> bool {
+        self.announces(self.two.memory().taking(), taken.position(), barriers)
+    }
+
+    /// Gives back what was taken.
+    ///
+    /// # Errors
+    /// [`Corrupt`] where memory makes no sense.
+    #[inline(always)]
+    pub fn release(
+        &self,
+        receiver: &SpscReceiver<M>,
+        member: u16,
+        held: Held<Taken>,
+        barriers: &impl Barriers,
+    ) -> Result<(), Corrupt> {
+        let taken = match held {
+            Held::OfTwo(taken) => taken,
+            Held::OfMany(taken) => {
+                self.many.release(taken);
+                return Ok(());
+            }
+        };
+        let position = taken.position();
+        receiver.release(taken);
+        barriers.own();
+        if !self.is_paired()
+            && let Some(taken) = self.taken_handed_over(position, member, barriers)?
+        {
+            self.many.release(taken);
+        }
+        Ok(())
+    }
+
+    /// Announces that `position` is about to be written or read; whether it may be.
+    #[inline(always)]
+    fn announces(&self, word: &AtomicU64, position: Position, barriers: &impl Barriers) -> bool {
+        // Release: pairs with the Acquire in `set`; what was written or read before it is done.
+        word.store(self.two.after(position).raw(), Release);
+        barriers.own();
+        at(Step::PairAnnounced);
+        self.is_paired()
+    }
+
+    /// The slot at `position` among many, if it was handed over to `member`, its sender.
+    #[cold]
+    fn claim_handed_over(
+        &self,
+        position: Position,
+        member: u16,
+        barriers: &impl Barriers,
+    ) -> Result<Option<Held<Claim>>, ClaimError> {
+        self.widen(barriers)?;
+        let ours = self.holds(position, SlotWord::writing(position.lap(), member))?;
+        Ok(ours.then(|| Held::OfMany(self.many.claimed(position))))
+    }
+
+    /// The slot at `position` among many, if it was handed over to `member`, its receiver.
+    #[cold]
+    fn taken_handed_over(
+        &self,
+        position: Position,
+        member: u16,
+        barriers: &impl Barriers,
+    ) -> Result<Option<Taken>, Corrupt> {
+        self.widen(barriers)?;
+        let ours = self.holds(position, SlotWord::reading(position.lap(), member))?;
+        Ok(ours.then(|| self.many.taken(position)))
+    }
+
+    fn holds(&self, position: Position, word: SlotWord) -> Result<bool, Corrupt> {
+        // Relaxed: the ring was seen to be wide, and only the member itself changes such a word.
+        Ok(self.many.word(position)?.load(Relaxed) == word.raw())
+    }
+
+    /// Makes the ring one for many, unless it is.
+    ///
+    /// # Errors
+    /// [`Corrupt`] where memory makes no sense.
+    pub fn widen(&self, barriers: &impl Barriers) -> Result<(), Corrupt> {
+        let phase = self.many.memory().phase();
+        let word = phase.load(Acquire);
+        let two = Two::from_phase(word);
+        match word & PHASE {
+            WIDE => return Ok(()),
+            PAIRED => {
+                // SeqCst: pairs, by the barriers, with the stores of the announcements.
+                let _ = phase.compare_exchange(word, two.with_phase(WIDENING), SeqCst, Acquire);
+                at(Step::WideningBegun);
+            }
+            WIDENING => {}
+            _ => return Err(Corrupt),
+        }
+        // What was announced before it is seen below. What is announced later is not acted upon.
+        barriers.for_all();
+        let memory = self.many.memory();
+        let tail = set(memory.tail(), memory.sending());
+        let head = set(memory.head(), memory.taking());
+        at(Step::WideningSet);
+        // While it was not wide nobody has moved them.
+        if self.is_wide() {
+            return Ok(());
+        }
+        self.hand_over(tail, head, two)?;
+        // Release: what was handed over. Failure: it was somebody else who ended it.
+        let ended = two.with_phase(WIDE);
+        let _ = phase.compare_exchange(two.with_phase(WIDENING), ended, AcqRel, Acquire);
+        at(Step::Widened);
+        Ok(())
+    }
+
+    /// Gives each slot the word that it would have if the ring had been one for many all along.
+    fn hand_over(&self, tail: Position, head: Position, two: Two) -> Result<(), Corrupt> {
+        let slots = self.many.slots();
+        if tail.index() >= slots || head.index() >= slots {
+            return Err(Corrupt);
+        }
+        // In the first lap slots from the tail on are free as they are, and were never touched.
+        let touched = if tail.lap() == 0 { tail.index() } else { slots };
+        let mut last = self.many.before(tail);
+        for _ in 0..touched {
+            self.hand_over_slot(last, tail, head, two)?;
+            last = self.many.before(last);
+        }
+        Ok(())
+    }
+
+    /// The same of the slot that was claimed last at `position`.
+    fn hand_over_slot(
+        &self,
+        position: Position,
+        tail: Position,
+        head: Position,
+        two: Two,
+    ) -> Result<(), Corrupt> {
+        let full = SlotWord::full(position.lap());
+        let was_taken = self.many.distance(position, head) > 0;
+        let (old, new) = match self.many.after(position) {
+            _ if !was_taken && self.many.after(position) != tail => return Ok(()),
+            // Perhaps it is still being written; it is not if it is full.
+            _ if !was_taken => {
+                (self.free_for_two(position), SlotWord::writing(position.lap(), two.sender))
+            }
+            next if next == head && !self.was_read(head) => {
+                (full, SlotWord::reading(position.lap(), two.receiver))
+            }
+            _ => (full, SlotWord::free(position.lap().wrapping_add(1))),
+        };
+        // Release: pairs with the Acquire in `claim`, so that a slot is written after it was read. Failure: it
+        // was done by somebody else, or was published.
+        let _ = self.many.word(position)?.compare_exchange(old.raw(), new.raw(), AcqRel, Relaxed);
+        at(Step::SlotHandedOver);
+        Ok(())
+    }
+
+    /// The word of a slot that the two have not written at `position`.
+    fn free_for_two(&self, position: Position) -> SlotWord {
+        match position.lap() {
+            0 => SlotWord::free(0),
+            // It stays as it was taken.
+            lap => SlotWord::full(lap - 1),
+        }
+    }
+
+    /// Whether all before `head` was read.
+    fn was_read(&self, head: Position) -> bool {
+        // Acquire: pairs with the Release in `SpscReceiver::release`.
+        self.two.memory().head().load(Acquire) == head.raw()
+    }
+}
+
+/// The position that all begin with: what was announced, as the first saw it who looked.
+fn set(position: &AtomicU64, announced: &AtomicU64) -> Position {
+    // Acquire: pairs with the Release of the announcements.
+    let seen = announced.load(Acquire);
+    let set = position.compare_exchange(UNSET, seen, AcqRel, Acquire);
+    Position::from_raw(set.map_or_else(|before| before, |_| seen))
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests;
