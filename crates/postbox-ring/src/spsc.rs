@@ -143,13 +143,25 @@ impl<M: SlotMemory> SpscSender<M> {
     /// called after each [`publish`](SpscSender::publish); no claim from before it may be written any more.
     #[inline]
     pub fn touch_ahead(&self) {
-        if self.tail.get().index().is_multiple_of(TOUCHED) && self.room.get() > TOUCHED {
+        if self.is_to_touch() {
             self.touch_next();
         }
     }
 
+    /// Whether it is time to touch those that come.
+    #[inline]
+    pub(crate) fn is_to_touch(&self) -> bool {
+        self.tail.get().index().is_multiple_of(TOUCHED) && self.room.get() > TOUCHED
+    }
+
+    /// The slots that a touch is about: from the next one to write on, which itself is left alone.
+    pub(crate) fn within_touch(&self) -> impl Iterator<Item = Position> {
+        let next = Some(self.tail.get());
+        core::iter::successors(next, |at| Some(self.ring.after(*at))).take(TOUCHED as usize + 1)
+    }
+
     #[inline(never)]
-    fn touch_next(&self) {
+    pub(crate) fn touch_next(&self) {
         let mut at = self.tail.get();
         for _ in 0..TOUCHED {
             at = self.ring.after(at);

@@ -9,7 +9,7 @@ mod ring_model;
 
 use explore::explore;
 use loom::thread;
-use postbox_ring::pairing::{Barriers, Found, Pairing};
+use postbox_ring::pairing::{Barriers, Found, Held, Pairing};
 use postbox_ring::sync::{Ordering::SeqCst, fence};
 use postbox_ring::{ClaimError, SpscReceiver, SpscSender};
 use ring_model::{Modelled, Ring};
@@ -54,7 +54,11 @@ impl Sender {
         match self.pairing.claim(&self.end, SENDER, &Fenced) {
             Ok(Some(held)) => {
                 self.ring.write(held.slot().body_offset(), value);
+                let of_two = matches!(held, Held::OfTwo(_));
                 self.pairing.publish(&self.end, held);
+                if of_two {
+                    self.pairing.touch_ahead(&self.end, SENDER, &Fenced).expect("honest memory");
+                }
                 true
             }
             Ok(None) => self.ring.send(SENDER, value),
@@ -134,6 +138,27 @@ fn a_slot_that_the_receiver_reads_is_written_by_nobody() {
         got.extend(rest(&ring));
         assert_eq!(got, [&[1], &sent[..]].concat());
         assert_eq!(ring.slots.held(), 0);
+    });
+}
+
+#[test]
+fn slots_that_the_sender_touches_are_nobody_elses_and_come_back() {
+    explore(2, || {
+        let ring = paired(8, 7);
+        let (sender, receiver) = (Sender::new(&ring), Receiver::new(&ring));
+        for value in 1..4 {
+            assert!(sender.send(value) && receiver.receive() == Some(value));
+        }
+        // With the next one the sender comes to where it touches those that follow.
+        let pair = thread::spawn(move || sender.send(4));
+        widen(&ring);
+        let sent = [5, 6].into_iter().filter(|value| ring.send(3, *value)).collect::<Vec<_>>();
+        assert!(pair.join().unwrap());
+        let mut got = rest(&ring);
+        got.sort_unstable();
+        assert_eq!(got, [&[4], &sent[..]].concat());
+        assert_eq!(ring.slots.held(), 0);
+        assert!((0..7).all(|value| ring.send(3, value)) && !ring.send(3, 7), "all room is back");
     });
 }
 

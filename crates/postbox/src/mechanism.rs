@@ -130,10 +130,11 @@ pub enum WaitStrategy {
 /// How many ends a channel is built for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Form {
-    /// Any number of senders and receivers.
+    /// Any number of senders and receivers. Over shared memory the two ends that a channel was made with
+    /// nevertheless have the shorter way until one of them is cloned.
     #[default]
     ManyToMany,
     /// One sender and one receiver at a time: shared memory then needs no read-modify-write
-    /// instruction per message. A clone of an end is refused.
+    /// instruction per message, nor a look for others. A clone of an end is refused.
     OneToOne,
 }

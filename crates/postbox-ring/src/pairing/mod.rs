@@ -162,9 +162,7 @@ impl<M: PairMemory> Pairing<M> {
     ) -> Result<Option<Held<Claim>>, ClaimError> {
         if self.is_paired() {
             match sender.claim() {
-                Ok(claim)
-                    if self.announces(self.two.memory().sending(), claim.position(), barriers) =>
-                {
+                Ok(claim) if self.writes(&claim, barriers) => {
                     return Ok(Some(Held::OfTwo(claim)));
                 }
                 Ok(_) => {}
@@ -182,6 +180,57 @@ impl<M: PairMemory> Pairing<M> {
             Held::OfTwo(claim) => sender.publish(claim),
             Held::OfMany(claim) => self.many.publish(claim),
         }
+    }
+
+    /// As [`SpscSender::touch_ahead`], to be called after each publishing of what was claimed by the protocol of two.
+    /// What is touched is announced like what is written, and the announcement is withdrawn.
+    ///
+    /// # Errors
+    /// [`Corrupt`] where memory makes no sense.
+    #[inline(always)]
+    pub fn touch_ahead(
+        &self,
+        sender: &SpscSender<M>,
+        member: u16,
+        barriers: &impl Barriers,
+    ) -> Result<(), Corrupt> {
+        if sender.is_to_touch() { self.touch_next(sender, member, barriers) } else { Ok(()) }
+    }
+
+    #[inline(never)]
+    fn touch_next(
+        &self,
+        sender: &SpscSender<M>,
+        member: u16,
+        barriers: &impl Barriers,
+    ) -> Result<(), Corrupt> {
+        let sending = self.two.memory().sending();
+        let next = sender.position();
+        let end = sender.within_touch().last().map_or(next, |last| self.two.after(last));
+        if self.announces(sending, end, barriers) {
+            sender.touch_next();
+            if self.announces(sending, next, barriers) {
+                return Ok(());
+            }
+        }
+        self.give_up_touched(sender, member, barriers)
+    }
+
+    /// What was handed over of the slots to be touched is not needed.
+    #[cold]
+    fn give_up_touched(
+        &self,
+        sender: &SpscSender<M>,
+        member: u16,
+        barriers: &impl Barriers,
+    ) -> Result<(), Corrupt> {
+        self.widen(barriers)?;
+        for position in sender.within_touch() {
+            if self.holds(position, SlotWord::writing(position.lap(), member))? {
+                self.many.abandon(self.many.claimed(position));
+            }
+        }
+        Ok(())
     }
 
     /// The next entry, for the receiver of the two, whose number is `member`.
@@ -214,7 +263,13 @@ impl<M: PairMemory> Pairing<M> {
     /// is about to become one for many, and [`take`](Pairing::take) says whether it is.
     #[inline(always)]
     pub fn begins(&self, taken: &Taken, barriers: &impl Barriers) -> bool {
-        self.announces(self.two.memory().taking(), taken.position(), barriers)
+        self.announces(self.two.memory().taking(), self.two.after(taken.position()), barriers)
+    }
+
+    /// The same of its sender, and what it has claimed.
+    #[inline(always)]
+    fn writes(&self, claim: &Claim, barriers: &impl Barriers) -> bool {
+        self.announces(self.two.memory().sending(), self.two.after(claim.position()), barriers)
     }
 
     /// Gives back what was taken.
@@ -247,11 +302,11 @@ impl<M: PairMemory> Pairing<M> {
         Ok(())
     }
 
-    /// Announces that `position` is about to be written or read; whether it may be.
+    /// Announces that what lies before `end` is about to be written or read, unless that is done; whether it may be.
     #[inline(always)]
-    fn announces(&self, word: &AtomicU64, position: Position, barriers: &impl Barriers) -> bool {
+    fn announces(&self, word: &AtomicU64, end: Position, barriers: &impl Barriers) -> bool {
         // Release: pairs with the Acquire in `set`; what was written or read before it is done.
-        word.store(self.two.after(position).raw(), Release);
+        word.store(end.raw(), Release);
         barriers.own();
         at(Step::PairAnnounced);
         self.is_paired()
@@ -334,25 +389,18 @@ impl<M: PairMemory> Pairing<M> {
         let touched = if tail.lap() == 0 { tail.index() } else { slots };
         let mut last = self.many.before(tail);
         for _ in 0..touched {
-            self.hand_over_slot(last, tail, head, two)?;
+            self.hand_over_slot(last, head, two)?;
             last = self.many.before(last);
         }
         Ok(())
     }
 
     /// The same of the slot that was claimed last at `position`.
-    fn hand_over_slot(
-        &self,
-        position: Position,
-        tail: Position,
-        head: Position,
-        two: Two,
-    ) -> Result<(), Corrupt> {
+    fn hand_over_slot(&self, position: Position, head: Position, two: Two) -> Result<(), Corrupt> {
         let full = SlotWord::full(position.lap());
         let was_taken = self.many.distance(position, head) > 0;
         let (old, new) = match self.many.after(position) {
-            _ if !was_taken && self.many.after(position) != tail => return Ok(()),
-            // Perhaps it is still being written; it is not if it is full.
+            // Perhaps it is still being written or touched; it is not if it is full.
             _ if !was_taken => {
                 (self.free_for_two(position), SlotWord::writing(position.lap(), two.sender))
             }

@@ -58,6 +58,10 @@ impl SlotMemory for Modelled {
     fn word(&self, index: u32) -> Option<&AtomicU64> {
         self.parts.words.get(index as usize)
     }
+    fn touch(&self, index: u32) {
+        // SAFETY: the sender of a ring for two alone writes; loom checks.
+        self.parts.bodies[index as usize].with_mut(|body| unsafe { *body = 0 });
+    }
     fn body(&self, index: u32) -> usize {
         index as usize
     }

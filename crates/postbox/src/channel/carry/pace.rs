@@ -8,7 +8,7 @@
 //! Some processors do not fetch what is only going to be written. There slots are touched instead, a few at a time: a store
 //! that waits for its line behind the message that was published delays nobody, and so it is made at every pace.
 
-use postbox_ring::pairing::Held;
+use postbox_ring::pairing::{Barriers, Held};
 use postbox_ring::slots::{Claim, MappedSlots, SlotRing};
 use postbox_ring::spsc::SpscSender;
 use postbox_ring::{Corrupt, RingPairing};
@@ -49,15 +49,28 @@ impl Solo {
 }
 
 impl Solo {
-    /// The same while its ring is a pair's, or if it was when the slot was claimed. None is touched: they may
-    /// be others' by now.
+    /// The same while its ring is a pair's, or if it was when the slot was claimed.
+    ///
+    /// # Errors
+    /// Where memory makes no sense; the message is published all the same.
     #[inline(always)]
-    pub(super) fn publish_of_pair(&self, pairing: &RingPairing, held: Held<Claim>) {
+    pub(super) fn publish_of_pair(
+        &self,
+        pairing: &RingPairing,
+        held: Held<Claim>,
+        member: u16,
+        barriers: &impl Barriers,
+    ) -> Result<(), Corrupt> {
         let index = held.slot().position().index();
+        let is_of_two = matches!(held, Held::OfTwo(_));
         pairing.publish(&self.sender, held);
+        if self.touches && is_of_two {
+            return pairing.touch_ahead(&self.sender, member, barriers);
+        }
         if self.pace.is_stream(index, clock::now) {
             self.sender.fetch_ahead();
         }
+        Ok(())
     }
 }
 

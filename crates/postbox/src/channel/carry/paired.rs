@@ -153,7 +153,8 @@ impl Channel {
             return false;
         }
         at(Step::SlotWritten);
-        solo.publish_of_pair(pairing, held);
+        // An error stays in the memory, and the next call says so.
+        let _ = solo.publish_of_pair(pairing, held, end.seat.index, self);
         self.published();
         true
     }

@@ -157,7 +157,8 @@ impl Channel {
                 write(held.slot())?;
                 at(Step::SlotWritten);
                 let position = held.slot().position();
-                solo.publish_of_pair(pairing, held);
+                // An error stays in the memory, and the next call says so.
+                let _ = solo.publish_of_pair(pairing, held, end.seat.index, self);
                 return Ok(position);
             }
         }
