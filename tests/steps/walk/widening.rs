@@ -43,6 +43,9 @@ fn of_sender(stage: &Stage, send: fn(&Stage, Tx) -> Outcome) -> Outcome {
     let mut third = None;
     stage.see_out(victim, || take_all(stage, third.get_or_insert_with(|| rx.clone())))?;
     drop(third);
+    stage.clear(&rx, 1)?;
+    // Whoever comes then makes nothing of it anew.
+    drop(rx.clone());
     stage.clear(&rx, 1)
 }
 
