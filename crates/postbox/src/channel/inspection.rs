@@ -48,7 +48,7 @@ impl Channel {
             slots: match &self.carrier {
                 // One to one, a slot that was read stays as it is.
                 Carrier::Ring(ring)
-                    if self.config.form == Form::ManyToMany && !self.is_for_two() =>
+                    if self.config.form == Form::ManyToMany && self.unless_wide().is_none() =>
                 {
                     ring.held()
                 }

@@ -50,7 +50,7 @@ impl Channel {
 
     /// The pairing, unless the ring is one for many by now.
     #[inline(always)]
-    pub(super) fn unless_wide(&self) -> Option<&RingPairing> {
+    pub(crate) fn unless_wide(&self) -> Option<&RingPairing> {
         self.pairing.as_ref().filter(|pairing| !pairing.is_wide())
     }
 
@@ -118,9 +118,11 @@ impl Channel {
         inbox: &Inbox,
         into: &mut Vec<u8>,
     ) -> Result<Glance, Fault> {
-        match self.unless_wide() {
-            Some(pairing) => self.receive_of_pair(pairing, end, inbox, into),
-            None => Ok(self.receive_slot(end, inbox, into)),
+        match (&self.pairing, self.unless_wide()) {
+            (_, Some(pairing)) => self.receive_of_pair(pairing, end, inbox, into),
+            // It was widened just now.
+            (Some(_), None) => Ok(Err(Missed::Unusual)),
+            (None, None) => Ok(self.receive_slot(end, inbox, into)),
         }
     }
 

@@ -4,6 +4,7 @@ mod hostile;
 mod lifetimes;
 mod narrow;
 mod offers;
+mod pairs;
 mod partner;
 mod policies;
 

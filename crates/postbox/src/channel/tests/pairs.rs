@@ -1,0 +1,44 @@
+//! The two ends that a channel was made with, and those that come after them.
+
+use super::*;
+use crate::channel::carry::Missed;
+use crate::message::Bytes;
+
+type Ends = (Sender<Bytes>, Receiver<Bytes>);
+
+/// Both have been used, and a message waits.
+fn pair() -> Ends {
+    let options = Options::new(Mechanism::SharedMemory).capacity(Capacity::Bounded(4));
+    let (tx, rx) = options.channel::<Bytes>().unwrap();
+    tx.send(b"first").unwrap();
+    assert_eq!(**rx.receive().unwrap(), *b"first");
+    tx.send(b"second").unwrap();
+    (tx, rx)
+}
+
+#[test]
+fn a_channel_is_a_pairs_until_an_end_is_cloned() {
+    let (tx, rx) = pair();
+    assert!(rx.end().channel.is_for_two());
+    let another = tx.clone();
+    assert!(!rx.end().channel.is_for_two());
+    another.send(b"third").unwrap();
+    tx.send(b"fourth").unwrap();
+    for expected in ["second", "third", "fourth"] {
+        assert_eq!(**rx.receive().unwrap(), *expected.as_bytes());
+    }
+    assert!(rx.try_receive().unwrap().is_none());
+}
+
+#[test]
+fn who_was_about_to_look_when_the_ring_was_widened_takes_nothing_twice() {
+    let (_tx, rx) = pair();
+    let channel = &rx.end().channel;
+    assert!(channel.glances());
+    channel.widen().unwrap();
+    let mut bytes = Vec::new();
+    let glance = channel.glance(rx.end(), &rx.inbox, &mut bytes);
+    assert!(matches!(glance, Ok(Err(Missed::Unusual))) && bytes.is_empty());
+    assert_eq!(**rx.receive().unwrap(), *b"second");
+    assert!(rx.try_receive().unwrap().is_none());
+}
