@@ -130,7 +130,7 @@ impl<M: PairMemory> Pairing<M> {
         self.many.memory().phase().store(word, Release);
     }
 
-    /// The ring as the two see it, for [`SpscSender`](crate::SpscSender) and [`SpscReceiver`](crate::SpscReceiver).
+    /// The ring as the two see it, for [`SpscSender`] and [`SpscReceiver`].
     #[inline]
     pub fn two(&self) -> &Slots<M> {
         &self.two
