@@ -9,25 +9,12 @@ mod ring_model;
 
 use explore::explore;
 use loom::thread;
-use postbox_ring::pairing::{Barriers, Found, Held, Pairing};
-use postbox_ring::sync::{Ordering::SeqCst, fence};
+use postbox_ring::pairing::{Fenced, Found, Held, Pairing};
 use postbox_ring::{ClaimError, SpscReceiver, SpscSender};
 use ring_model::{Modelled, Ring};
 
 const SENDER: u16 = 7;
 const RECEIVER: u16 = 9;
-
-struct Fenced;
-
-impl Barriers for Fenced {
-    fn own(&self) {
-        fence(SeqCst);
-    }
-
-    fn for_all(&self) {
-        fence(SeqCst);
-    }
-}
 
 /// A ring that is a pair's.
 fn paired(slots: usize, window: u32) -> Ring {

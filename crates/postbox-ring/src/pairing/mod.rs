@@ -32,11 +32,14 @@
 //! The idea is that of a lock which is reserved for one thread until another wants it (Kawachiya, Koseki and
 //! Onodera, "Lock Reservation", 2002).
 
+mod widen;
+
 use crate::corrupt::Corrupt;
 use crate::slots::{Claim, ClaimError, PairMemory, Position, SlotWord, Slots, Taken};
 use crate::spsc::{SpscReceiver, SpscSender};
 use crate::sync::AtomicU64;
-use crate::sync::Ordering::{AcqRel, Acquire, Relaxed, Release, SeqCst};
+use crate::sync::Ordering::{Acquire, Relaxed, Release, SeqCst};
+use crate::sync::fence;
 use postbox_steps::{Step, at};
 
 const PHASE: u64 = 3;
@@ -64,6 +67,22 @@ pub trait Barriers {
     fn own(&self);
     /// Whoever widens the ring: its own, and that of those who are spared theirs.
     fn for_all(&self);
+}
+
+/// Everybody has a barrier of its own, and nobody is spared one.
+#[derive(Clone, Copy, Debug)]
+pub struct Fenced;
+
+impl Barriers for Fenced {
+    #[inline(always)]
+    fn own(&self) {
+        // Pairs with the other side's.
+        fence(SeqCst);
+    }
+
+    fn for_all(&self) {
+        fence(SeqCst);
+    }
 }
 
 /// A slot that one of the two has: by which protocol it is given back.
@@ -342,102 +361,6 @@ impl<M: PairMemory> Pairing<M> {
         // Relaxed: the ring was seen to be wide, and only the member itself changes such a word.
         Ok(self.many.word(position)?.load(Relaxed) == word.raw())
     }
-
-    /// Makes the ring one for many, unless it is.
-    ///
-    /// # Errors
-    /// [`Corrupt`] where memory makes no sense.
-    pub fn widen(&self, barriers: &impl Barriers) -> Result<(), Corrupt> {
-        let phase = self.many.memory().phase();
-        let word = phase.load(Acquire);
-        let two = Two::from_phase(word);
-        match word & PHASE {
-            WIDE => return Ok(()),
-            PAIRED => {
-                // SeqCst: pairs, by the barriers, with the stores of the announcements.
-                let _ = phase.compare_exchange(word, two.with_phase(WIDENING), SeqCst, Acquire);
-                at(Step::WideningBegun);
-            }
-            WIDENING => {}
-            _ => return Err(Corrupt),
-        }
-        // What was announced before it is seen below. What is announced later is not acted upon.
-        barriers.for_all();
-        let memory = self.many.memory();
-        let tail = set(memory.tail(), memory.sending());
-        let head = set(memory.head(), memory.taking());
-        at(Step::WideningSet);
-        // While it was not wide nobody has moved them.
-        if self.is_wide() {
-            return Ok(());
-        }
-        self.hand_over(tail, head, two)?;
-        // Release: what was handed over. Failure: it was somebody else who ended it.
-        let ended = two.with_phase(WIDE);
-        let _ = phase.compare_exchange(two.with_phase(WIDENING), ended, AcqRel, Acquire);
-        at(Step::Widened);
-        Ok(())
-    }
-
-    /// Gives each slot the word that it would have if the ring had been one for many all along.
-    fn hand_over(&self, tail: Position, head: Position, two: Two) -> Result<(), Corrupt> {
-        let slots = self.many.slots();
-        if tail.index() >= slots || head.index() >= slots {
-            return Err(Corrupt);
-        }
-        // In the first lap slots from the tail on are free as they are, and were never touched.
-        let touched = if tail.lap() == 0 { tail.index() } else { slots };
-        let mut last = self.many.before(tail);
-        for _ in 0..touched {
-            self.hand_over_slot(last, head, two)?;
-            last = self.many.before(last);
-        }
-        Ok(())
-    }
-
-    /// The same of the slot that was claimed last at `position`.
-    fn hand_over_slot(&self, position: Position, head: Position, two: Two) -> Result<(), Corrupt> {
-        let full = SlotWord::full(position.lap());
-        let was_taken = self.many.distance(position, head) > 0;
-        let (old, new) = match self.many.after(position) {
-            // Perhaps it is still being written or touched; it is not if it is full.
-            _ if !was_taken => {
-                (self.free_for_two(position), SlotWord::writing(position.lap(), two.sender))
-            }
-            next if next == head && !self.was_read(head) => {
-                (full, SlotWord::reading(position.lap(), two.receiver))
-            }
-            _ => (full, SlotWord::free(position.lap().wrapping_add(1))),
-        };
-        // Release: pairs with the Acquire in `claim`, so that a slot is written after it was read. Failure: it
-        // was done by somebody else, or was published.
-        let _ = self.many.word(position)?.compare_exchange(old.raw(), new.raw(), AcqRel, Relaxed);
-        at(Step::SlotHandedOver);
-        Ok(())
-    }
-
-    /// The word of a slot that the two have not written at `position`.
-    fn free_for_two(&self, position: Position) -> SlotWord {
-        match position.lap() {
-            0 => SlotWord::free(0),
-            // It stays as it was taken.
-            lap => SlotWord::full(lap - 1),
-        }
-    }
-
-    /// Whether all before `head` was read.
-    fn was_read(&self, head: Position) -> bool {
-        // Acquire: pairs with the Release in `SpscReceiver::release`.
-        self.two.memory().head().load(Acquire) == head.raw()
-    }
-}
-
-/// The position that all begin with: what was announced, as the first saw it who looked.
-fn set(position: &AtomicU64, announced: &AtomicU64) -> Position {
-    // Acquire: pairs with the Release of the announcements.
-    let seen = announced.load(Acquire);
-    let set = position.compare_exchange(UNSET, seen, AcqRel, Acquire);
-    Position::from_raw(set.map_or_else(|before| before, |_| seen))
 }
 
 #[cfg(all(test, not(loom)))]

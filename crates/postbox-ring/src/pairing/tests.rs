@@ -1,25 +1,12 @@
 use super::*;
 use crate::slots::{ClaimCache, ClaimError, SlotLayout, SlotRing, Take};
 use crate::spsc::{SpscReceiver, SpscSender};
-use crate::sync::fence;
 use crate::{Region, slots::MappedSlots};
 use std::sync::atomic::AtomicBool;
 use std::thread;
 
 const SENDER: u16 = 7;
 const RECEIVER: u16 = 9;
-
-struct Fenced;
-
-impl Barriers for Fenced {
-    fn own(&self) {
-        fence(SeqCst);
-    }
-
-    fn for_all(&self) {
-        fence(SeqCst);
-    }
-}
 
 /// One end of a pair that may be widened at any time, and goes on as one of many.
 struct Bench {

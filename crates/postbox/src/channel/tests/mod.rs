@@ -1,4 +1,5 @@
-//! What only mailboxes have, in real processes: this test program started again as a partner.
+//! What only mailboxes have, in real processes: this test program started again as a partner; and what a channel's
+//! two ends share.
 
 mod hostile;
 mod lifetimes;
