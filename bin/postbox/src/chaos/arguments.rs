@@ -25,11 +25,13 @@ at once, and the others have to be told. --seconds are those of traffic per mech
 namings, and their capacities, share them.
 
 Columns:
-  naming       channel: ends are passed on by a common parent; direct: processes name each other;
-               mailbox: one of them owns a mailbox; keeper: it belongs to a keeper
+  naming       channel: ends are passed on by a common parent; pair: one sends and one receives, until
+               one is killed and the next pair comes, and some clone their end meanwhile; direct:
+               processes name each other; mailbox: one of them owns a mailbox; keeper: it belongs to
+               a keeper
   messages     that were received
-  repairs      of room after a death, as the channels counted them (links do not tell; shared
-               memory needs none)
+  repairs      of room after a death, as the channels counted them (links and pairs do not tell;
+               shared memory needs none)
   losses       messages that killed receivers had taken (or, direct: that waited in the link that
   explained    ended with them); --json names each, and who can have had it
   longest wait the longest in which work was possible, less what the machine starved everybody; the
@@ -45,7 +47,7 @@ pub struct Arguments {
     /// pipe, socket, mqueue or shm; may be repeated [default: all]
     #[arg(long = "mechanism", value_name = "NAME")]
     mechanisms: Vec<Mechanism>,
-    /// channel, direct, mailbox or keeper; may be repeated [default: all]
+    /// channel, pair, direct, mailbox or keeper; may be repeated [default: all]
     #[arg(long = "naming", value_name = "NAME", value_enum, hide_possible_values = true)]
     namings: Vec<Naming>,
     /// 0, a number of messages, or unbounded; may be repeated [default: 1, 64, 0 and unbounded]
@@ -156,8 +158,8 @@ impl Arguments {
                         0 => Policy::Any,
                         _ => Policy::OneAtATime,
                     }),
-                    producers: self.producers,
-                    consumers: self.consumers,
+                    producers: if naming == Naming::Pair { 1 } else { self.producers },
+                    consumers: if naming == Naming::Pair { 1 } else { self.consumers },
                     kills: self.kills.0,
                     stops: self.stops.0,
                     seed,

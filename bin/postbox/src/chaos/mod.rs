@@ -100,19 +100,31 @@ fn undergo(
     for setting in &ordeal.rounds {
         let setting = setting.in_pass(pass);
         progress.begin(format!("{} {} {}", row.mechanism, row.naming, setting.capacity));
-        let (findings, outcome) = round::run(&setting, ordeal.length, canary, stop, progress);
-        row.add(&setting, &findings);
-        progress.end(ordeal.length);
-        match outcome {
-            Ok(()) => continue,
-            Err(Trouble::Stopped) => row.verdict = INTERRUPTED,
-            // What a signal broke off may look like anything.
-            Err(Trouble::Violation(_)) if stop.code_soon().is_some() => row.verdict = INTERRUPTED,
-            Err(Trouble::Violation(violation)) => {
-                row.violated(violation, setting.command(ordeal.length));
+        let mut left = ordeal.length;
+        // One round, or as many pairs as it takes.
+        for encounter in 0.. {
+            let setting = setting.in_encounter(encounter);
+            let (findings, outcome) = round::run(&setting, left, canary, stop, progress);
+            row.add(&setting, &findings);
+            progress.end(findings.traffic);
+            match outcome {
+                Ok(()) => left = left.saturating_sub(findings.traffic),
+                Err(Trouble::Stopped) => row.verdict = INTERRUPTED,
+                // What a signal broke off may look like anything.
+                Err(Trouble::Violation(_)) if stop.code_soon().is_some() => {
+                    row.verdict = INTERRUPTED;
+                }
+                Err(Trouble::Violation(violation)) => {
+                    row.violated(violation, setting.command(ordeal.length));
+                }
+            }
+            if row.verdict != KEPT {
+                return;
+            }
+            if left.is_zero() {
+                break;
             }
         }
-        return;
     }
 }
 

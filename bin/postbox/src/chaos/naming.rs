@@ -1,7 +1,8 @@
 //! How victims come by their ends: passed on, or found by name.
 //!
 //! ```text
-//!  channel    the ledger creates it ── ends by inheritance ──► victims
+//!  channel    the ledger creates it ── clones of its ends by inheritance ──► victims
+//!  pair       the ledger creates it ── its ends by inheritance ──► two victims, and nobody else has any
 //!  direct     victims join a domain; producers send to consumers by name
 //!  mailbox    a victim owns it; the others join the domain and open it by its name
 //!  keeper     the same, and it belongs to the keeper of the domain
@@ -25,6 +26,8 @@ pub type Outcome<T> = Result<T, Box<dyn Error>>;
 pub enum Naming {
     /// Ends are passed on from parent to child
     Channel,
+    /// One process has the one end, one the other; each may clone its own
+    Pair,
     /// Processes name each other
     Direct,
     /// Processes name a mailbox, which belongs to one of them
@@ -35,16 +38,23 @@ pub enum Naming {
 
 impl Naming {
     /// All of them, in the order in which they are run.
-    pub const ALL: [Naming; 4] = [Naming::Channel, Naming::Direct, Naming::Mailbox, Naming::Keeper];
+    pub const ALL: [Naming; 5] =
+        [Naming::Channel, Naming::Pair, Naming::Direct, Naming::Mailbox, Naming::Keeper];
 
     /// As it is given on the command line.
     pub fn name(self) -> &'static str {
         match self {
             Naming::Channel => "channel",
+            Naming::Pair => "pair",
             Naming::Direct => "direct",
             Naming::Mailbox => "mailbox",
             Naming::Keeper => "keeper",
         }
+    }
+
+    /// Whether victims are given their ends, and have no names.
+    pub fn is_inherited(self) -> bool {
+        matches!(self, Naming::Channel | Naming::Pair)
     }
 
     /// Whether somebody owns what the others use.

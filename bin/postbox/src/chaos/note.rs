@@ -28,6 +28,8 @@ pub enum Note {
     Receiving(Receiving),
     /// That has ended.
     Received(Received),
+    /// It is about to clone its end.
+    Cloning,
     /// It rests until it is told to go on.
     Resting,
     /// It filled a link until that was full, with so many messages.

@@ -22,7 +22,7 @@ const MOST_NAMED: usize = 1000;
 pub struct Row {
     /// `pipe`, `socket`, `mqueue` or `shm`.
     pub mechanism: String,
-    /// `channel`, `direct`, `mailbox` or `keeper`.
+    /// `channel`, `pair`, `direct`, `mailbox` or `keeper`.
     pub naming: &'static str,
     /// Those of its rounds that have begun.
     pub capacities: Vec<String>,
@@ -46,7 +46,9 @@ pub struct Row {
     pub kills: u64,
     /// Victims stopped.
     pub stops: u64,
-    /// Repairs of room that the channels carried out; nobody counts those of links.
+    /// Ends that victims cloned in the middle of traffic.
+    pub clones: u64,
+    /// Repairs of room that the channels carried out; nobody counts those of links and pairs.
     pub repairs: Option<u64>,
     /// How many messages killed receivers took along.
     pub losses: u64,
@@ -117,7 +119,9 @@ impl Row {
             row.naming = setting.naming.name();
             (row.producers, row.consumers) = (setting.producers, setting.consumers);
             row.seed = setting.seed;
-            row.repairs = (setting.naming != Naming::Direct).then_some(0);
+            // Only who has an end, or opens one, can ask.
+            let asked = !matches!(setting.naming, Naming::Direct | Naming::Pair);
+            row.repairs = asked.then_some(0);
         }
         row
     }
@@ -136,6 +140,7 @@ impl Row {
         self.refused += totals.refused;
         self.kills += findings.kills;
         self.stops += findings.stops;
+        self.clones += findings.clones;
         if let Some(repairs) = &mut self.repairs {
             *repairs += findings.repairs;
         }

@@ -45,7 +45,7 @@ impl Scene {
             directory: None,
             probes: 0,
         };
-        if way.naming == Naming::Channel {
+        if way.naming.is_inherited() {
             let (sender, receiver) = way.options().channel()?;
             (scene.sender, scene.receiver) = (Some(sender), Some(receiver));
         } else {
@@ -69,20 +69,24 @@ impl Scene {
         Ok(())
     }
 
-    /// An end for a producer.
-    pub fn for_producer(&self, naming: Naming) -> Given {
-        match (&self.sender, naming) {
-            (Some(sender), Naming::Channel) => Given::Sender(sender.clone()),
-            _ => Given::Nothing,
-        }
+    /// An end for a producer; the one of a pair has the ledger's.
+    pub fn for_producer(&mut self, naming: Naming) -> Given {
+        let end = match naming {
+            Naming::Channel => self.sender.clone(),
+            Naming::Pair => self.sender.take(),
+            _ => None,
+        };
+        end.map_or(Given::Nothing, Given::Sender)
     }
 
-    /// An end for a consumer.
-    pub fn for_consumer(&self, naming: Naming) -> Given {
-        match (&self.receiver, naming) {
-            (Some(receiver), Naming::Channel) => Given::Receiver(receiver.clone()),
-            _ => Given::Nothing,
-        }
+    /// An end for a consumer; the one of a pair has the ledger's.
+    pub fn for_consumer(&mut self, naming: Naming) -> Given {
+        let end = match naming {
+            Naming::Channel => self.receiver.clone(),
+            Naming::Pair => self.receiver.take(),
+            _ => None,
+        };
+        end.map_or(Given::Nothing, Given::Receiver)
     }
 
     /// Sees to it that there is a link to that process, if that is how they meet: making one takes the

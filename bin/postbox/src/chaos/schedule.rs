@@ -1,12 +1,19 @@
 //! When whom is struck, and how: all of it from the seed.
 
 use super::books::Seat;
+use super::naming::Naming;
 use super::setting::Setting;
 use std::time::Duration;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-/// How long a stopped victim stays so, at most.
+/// How long a stopped victim stays so, at most, in microseconds.
 const LONGEST_STOP: u64 = 60_000;
+/// How long a pair lasts, at most.
+const LONGEST_ENCOUNTER: Duration = Duration::from_secs(5);
+/// After how many calls one of a pair clones its end, at most: some milliseconds.
+const MOST_CALLS: u32 = 500;
+/// How long after the beginning of a clone somebody is struck, at most, in microseconds: longer than it takes.
+const LONGEST_CLONE: u64 = 300;
 
 /// One blow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,13 +49,28 @@ pub enum Finale {
     Owner,
 }
 
+/// What happens to a pair, in the middle of which a third end may come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Encounter {
+    /// After how many calls the sender clones its end.
+    pub sender_clones: Option<u32>,
+    /// After how many calls the receiver does.
+    pub receiver_clones: Option<u32>,
+    /// What is done so long after the first of them has begun to; the finale otherwise.
+    pub interruption: Option<(Duration, Option<(Seat, Blow)>)>,
+}
+
 /// All that the seed decides about a round.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Schedule {
     /// The blows, in their order.
     pub strikes: Vec<Strike>,
+    /// After so much traffic comes the end.
+    pub length: Duration,
     /// The end.
     pub finale: Finale,
+    /// What a pair goes through; others do not clone.
+    pub encounter: Option<Encounter>,
     /// The doings of victims come from this and their number.
     pub doings: u64,
 }
@@ -83,7 +105,43 @@ impl Schedule {
             (false, true) => Finale::Senders,
             (false, false) => Finale::Receivers,
         };
-        Schedule { strikes, finale, doings: rng.u64(..) }
+        let doings = rng.u64(..);
+        let schedule = Schedule { strikes, length, finale, encounter: None, doings };
+        if setting.naming == Naming::Pair { schedule.of_a_pair(&mut rng) } else { schedule }
+    }
+
+    /// Of two the first that is killed is the last: nobody has an end for a successor.
+    fn of_a_pair(mut self, rng: &mut fastrand::Rng) -> Self {
+        self.length = self.length.min(LONGEST_ENCOUNTER);
+        if let Some(first) = self.strikes.iter().position(|strike| strike.blow == Blow::Kill) {
+            let Strike { at, seat, .. } = self.strikes[first];
+            self.length = self.length.min(at);
+            self.finale = match seat {
+                Seat::Producer(_) => Finale::Senders,
+                Seat::Consumer(_) => Finale::Receivers,
+            };
+            self.strikes.truncate(first);
+        }
+        let mut clones = || rng.bool().then(|| rng.u32(1..=MOST_CALLS));
+        let (sender_clones, receiver_clones) = (clones(), clones());
+        let interruption = rng.bool().then(|| {
+            let delay = Duration::from_micros(rng.u64(..LONGEST_CLONE));
+            let stop = rng.bool().then(|| {
+                let seat = if rng.bool() { Seat::Producer(0) } else { Seat::Consumer(0) };
+                (seat, Blow::Stop(Duration::from_micros(rng.u64(..LONGEST_STOP))))
+            });
+            (delay, stop)
+        });
+        self.encounter = Some(Encounter { sender_clones, receiver_clones, interruption });
+        self
+    }
+
+    /// After how many calls whoever sits there clones its end.
+    pub fn clones_every(&self, seat: Seat) -> Option<u32> {
+        self.encounter.and_then(|encounter| match seat {
+            Seat::Producer(_) => encounter.sender_clones,
+            Seat::Consumer(_) => encounter.receiver_clones,
+        })
     }
 
     /// What the doings of that victim come from.
@@ -95,7 +153,6 @@ impl Schedule {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::chaos::naming::Naming;
     use postbox::{Capacity, Mechanism, Policy};
 
     fn setting(seed: u64) -> Setting {
@@ -139,6 +196,31 @@ mod tests {
             let share = strikes.iter().filter(|strike| strike.seat == seat).count();
             assert!(share * 6 > strikes.len(), "{share} of {} for {seat}", strikes.len());
         }
+    }
+
+    #[test]
+    fn of_a_pair_one_is_killed_at_the_end_and_some_clone_before() {
+        let pair = Setting { naming: Naming::Pair, producers: 1, consumers: 1, ..setting(3) };
+        let encounters: Vec<Schedule> = (0..1000)
+            .map(|nth| Schedule::of(&pair.in_encounter(nth), Duration::from_secs(60)))
+            .collect();
+        let share = |what: &dyn Fn(&Schedule) -> bool| {
+            let n = encounters.iter().filter(|schedule| what(schedule)).count();
+            assert!((100..900).contains(&n), "{n} of 1000");
+        };
+        share(&|schedule| schedule.finale == Finale::Senders);
+        share(&|schedule| schedule.clones_every(Seat::Producer(0)).is_some());
+        share(&|schedule| schedule.clones_every(Seat::Consumer(0)).is_some());
+        share(&|schedule| schedule.encounter.unwrap().interruption.is_some());
+        share(&|schedule| !schedule.strikes.is_empty());
+        for schedule in &encounters {
+            assert!(schedule.length <= LONGEST_ENCOUNTER);
+            let stops = |strike: &Strike| matches!(strike.blow, Blow::Stop(_));
+            assert!(schedule.strikes.iter().all(stops), "{schedule:?}");
+        }
+        // At 20 a second.
+        let all: Duration = encounters.iter().map(|schedule| schedule.length).sum();
+        assert!((40..60).contains(&all.as_secs()), "{all:?}");
     }
 
     #[test]

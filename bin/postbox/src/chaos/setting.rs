@@ -23,10 +23,22 @@ pub struct Setting {
 impl Setting {
     /// The same in that pass: the first has the seed that was given, each other one its own.
     pub fn in_pass(&self, pass: u32) -> Self {
-        let seed = match pass {
+        self.numbered("", pass)
+    }
+
+    /// The same once more, where one setting is one pair of processes after the other.
+    pub fn in_encounter(&self, encounter: u32) -> Self {
+        self.numbered("encounter", encounter)
+    }
+
+    fn numbered(&self, what: &str, number: u32) -> Self {
+        let seed = match number {
             0 => self.seed,
             // As short as those that are made up: it may have to be typed.
-            _ => xxh3_64_with_seed(&pass.to_le_bytes(), self.seed) >> 32,
+            _ => {
+                let name = [what.as_bytes(), &number.to_le_bytes()].concat();
+                xxh3_64_with_seed(&name, self.seed) >> 32
+            }
         };
         Setting { seed, ..self.clone() }
     }

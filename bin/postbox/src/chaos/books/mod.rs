@@ -228,7 +228,7 @@ impl Books {
             Note::Receiving(receiving) => self.receiving(victim, receiving),
             Note::Received(received) => self.received(victim, received),
             Note::Failed(reason) => against(Rule::Failed, format!("{victim}: {reason}")),
-            Note::Ready | Note::Resting | Note::Counted(_) => Ok(()),
+            Note::Ready | Note::Cloning | Note::Resting | Note::Counted(_) => Ok(()),
         }
     }
 

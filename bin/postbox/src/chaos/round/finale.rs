@@ -23,9 +23,12 @@ impl Finale {
 impl Round<'_> {
     /// Plays it, and settles the books for the last time.
     pub(super) fn finale(&mut self) -> Result<(), Trouble> {
-        let until = clock::now() + PRELUDE.as_nanos() as u64;
-        while clock::now() < until {
-            self.listen(LOOK)?;
+        // A pair is in the middle of it.
+        if self.setting.naming != Naming::Pair {
+            let until = clock::now() + PRELUDE.as_nanos() as u64;
+            while clock::now() < until {
+                self.listen(LOOK)?;
+            }
         }
         self.findings.repairs = self.scene.repairs();
         let finale = match self.setting.naming {

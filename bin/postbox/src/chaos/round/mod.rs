@@ -7,6 +7,8 @@
 //!             to rest one by one, the books are settled,            owner, die at once: the
 //!             the room is counted                                   others are told
 //! ```
+//!
+//! A pair has no rest: the ledger has no end of its own. It is killed apart, and another pair comes.
 
 mod finale;
 mod rest;
@@ -19,7 +21,7 @@ use crate::chaos::note::Note;
 use crate::chaos::progress::Progress;
 use crate::chaos::remains::{self, Held};
 use crate::chaos::scene::Scene;
-use crate::chaos::schedule::{Blow, Schedule};
+use crate::chaos::schedule::{Blow, Schedule, Strike};
 use crate::chaos::setting::Setting;
 use crate::chaos::starvation::is_running;
 use crate::chaos::table::duration;
@@ -30,6 +32,8 @@ use postbox_sys::clock;
 use std::collections::HashMap;
 use std::error::Error;
 use std::ffi::OsString;
+use std::hint;
+use std::iter::Peekable;
 use std::os::unix::process::ExitStatusExt;
 use std::time::Duration;
 
@@ -70,6 +74,7 @@ pub struct Findings {
     pub totals: Totals,
     pub kills: u64,
     pub stops: u64,
+    pub clones: u64,
     pub repairs: u64,
     pub losses: Vec<Loss>,
     pub longest: Wait,
@@ -77,7 +82,7 @@ pub struct Findings {
     pub traffic: Duration,
 }
 
-/// Runs one of that length.
+/// Runs one, with so much traffic at most.
 pub fn run(
     setting: &Setting,
     length: Duration,
@@ -90,7 +95,7 @@ pub fn run(
         Ok(round) => round,
         Err(trouble) => return (Findings::default(), Err(trouble)),
     };
-    let mut outcome = round.play(length);
+    let mut outcome = round.play();
     let (findings, directory) = round.end();
     if outcome.is_ok() {
         outcome = Held::now().compare(&before).map_err(Trouble::from);
@@ -115,6 +120,8 @@ struct Round<'r> {
     next_number: u32,
     /// When somebody was killed last.
     last_killed: u64,
+    /// When somebody was first known to be cloning an end.
+    cloning: Option<u64>,
     /// When the finale began.
     finale: Option<u64>,
     /// When each was told since that there is no use.
@@ -147,6 +154,7 @@ impl<'r> Round<'r> {
             findings: Findings::default(),
             next_number: 0,
             last_killed: 0,
+            cloning: None,
             finale: None,
             told: HashMap::new(),
             stop,
@@ -154,35 +162,61 @@ impl<'r> Round<'r> {
         })
     }
 
-    fn play(&mut self, length: Duration) -> Result<(), Trouble> {
+    fn play(&mut self) -> Result<(), Trouble> {
         self.start()?;
-        let mut played = Duration::ZERO;
+        let length = self.schedule.length;
         let mut strikes = std::mem::take(&mut self.schedule.strikes).into_iter().peekable();
-        while played < length {
-            let until = (played + EPISODE).min(length);
-            let began = clock::now();
-            loop {
-                let now = played + Duration::from_nanos(clock::now() - began);
-                // All that is due before the rest, even if the ledger comes late to it.
-                let due = now.min(until);
-                while let Some(strike) = strikes.next_if(|strike| strike.at <= due) {
-                    self.strike(strike.seat, strike.blow, strike.busy)?;
-                }
-                if now >= until {
-                    break;
-                }
-                self.progress.at(now);
-                let next = strikes.peek().map_or(until, |strike| strike.at.min(until));
-                self.listen(LOOK.min(next.saturating_sub(now)))?;
+        while self.findings.traffic < length {
+            let until = (self.findings.traffic + EPISODE).min(length);
+            self.traffic(until, &mut strikes)?;
+            if self.setting.naming == Naming::Pair {
+                break;
             }
-            self.findings.traffic += until - played;
-            played = until;
             self.rest()?;
             self.settle()?;
             self.count_room()?;
             self.order_all(Order::Go);
         }
         self.finale()
+    }
+
+    /// Traffic until there was so much of it, and what is due meanwhile.
+    fn traffic(
+        &mut self,
+        until: Duration,
+        strikes: &mut Peekable<impl Iterator<Item = Strike>>,
+    ) -> Result<(), Trouble> {
+        let (played, began) = (self.findings.traffic, clock::now());
+        loop {
+            let now = played + Duration::from_nanos(clock::now() - began);
+            // All that is due before the rest, even if the ledger comes late to it.
+            let due = now.min(until);
+            while let Some(strike) = strikes.next_if(|strike| strike.at <= due) {
+                self.strike(strike.seat, strike.blow, strike.busy)?;
+            }
+            if now >= until || self.interrupt()? {
+                self.findings.traffic = now.min(until);
+                return Ok(());
+            }
+            self.progress.at(now);
+            let next = strikes.peek().map_or(until, |strike| strike.at.min(until));
+            self.listen(LOOK.min(next.saturating_sub(now)))?;
+        }
+    }
+
+    /// Whoever is cloning an end is struck in the middle of it, or its partner is; true if that is the
+    /// end of both.
+    fn interrupt(&mut self) -> Result<bool, Trouble> {
+        let Some(encounter) = &mut self.schedule.encounter else { return Ok(false) };
+        let Some(cloning) = self.cloning else { return Ok(false) };
+        let Some((delay, blow)) = encounter.interruption.take() else { return Ok(false) };
+        while clock::now() - cloning < delay.as_nanos() as u64 {
+            hint::spin_loop();
+        }
+        match blow {
+            None => Ok(true),
+            Some((seat, blow)) => self.strike(seat, blow, false).map(|()| false),
+        }
     }
 
     /// Starts the owner, and everybody else.
@@ -219,6 +253,7 @@ impl<'r> Round<'r> {
                 ("consumer", place, producers, self.scene.for_consumer(naming))
             }
         };
+        let clones = self.schedule.clones_every(seat);
         let mut arguments: Vec<OsString> = vec![part.into()];
         arguments.extend(
             [
@@ -229,6 +264,7 @@ impl<'r> Round<'r> {
             ]
             .map(OsString::from),
         );
+        arguments.extend(clones.map(|calls| format!("--clones-every={calls}").into()));
         arguments.extend(self.way.arguments());
         let member = Member::start(seat, number, arguments, given)?;
         self.books.enlist(member.victim);
@@ -305,6 +341,10 @@ impl<'r> Round<'r> {
                     // By name there is always somebody who has gone.
                     _ => {}
                 }
+            }
+            if *note == Note::Cloning {
+                self.findings.clones += 1;
+                self.cloning.get_or_insert(now);
             }
             self.waits.enter(victim, note, now);
             self.books.enter(victim, note)?;

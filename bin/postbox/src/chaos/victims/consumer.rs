@@ -25,7 +25,7 @@ const SELDOM: u32 = 1000;
 
 /// Receives until it is killed, or told that there is no use.
 pub fn run(cast: &Cast, desk: &mut Desk) -> Outcome<()> {
-    let inlet = Inlet::open(cast)?;
+    let mut inlet = Inlet::open(cast)?;
     let mut rng = fastrand::Rng::with_seed(cast.seed);
     desk.say(&Note::Ready)?;
     loop {
@@ -37,6 +37,7 @@ pub fn run(cast: &Cast, desk: &mut Desk) -> Outcome<()> {
             _ => 1,
         };
         let patience = Duration::from_micros(rng.u64(..5000));
+        inlet.choose(&mut rng, desk)?;
         let (got, refusal) = receive(&inlet, desk, call, from, most, patience)?;
         if got.contains(&Got::Probe) && rest(&inlet, desk)? || is_the_end(refusal, cast.way.naming)
         {

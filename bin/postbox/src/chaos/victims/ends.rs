@@ -1,9 +1,11 @@
 //! The two sides, whatever their naming: one way to call, one set of reasons why not.
+//!
+//! Whoever is to clone its end has two of them at times, and uses now the one, now the other.
 
 use crate::chaos::message::{self, Content};
 use crate::chaos::naming::{Naming, Outcome};
-use crate::chaos::note::{Call, Got, Refusal};
-use crate::chaos::victims::{Cast, DATA};
+use crate::chaos::note::{Call, Got, Note, Refusal};
+use crate::chaos::victims::{Cast, DATA, Desk};
 use postbox::{
     Bytes, DeliverError, Delivery, DirectError, LinkError, Process, ReceiveError, Receiver,
     SendError, Sender, TrySendError, Wait, inherited,
@@ -12,18 +14,55 @@ use std::error::Error;
 
 /// What a victim sends through.
 pub enum Outlet {
-    /// An end of its own, and the membership by which it came.
-    End { tx: Box<Sender<Bytes>>, _me: Option<Process> },
+    /// What it was given, or opened, and the membership by which it came.
+    End { ends: Ends<Sender<Bytes>>, _me: Option<Process> },
     /// Its name in the domain.
     Direct(Process),
 }
 
 /// What a victim receives from.
 pub enum Inlet {
-    /// An end of its own, and the membership by which it came.
-    End { rx: Box<Receiver<Bytes>>, _me: Option<Process> },
+    /// What it was given, or opened, and the membership by which it came.
+    End { ends: Ends<Receiver<Bytes>>, _me: Option<Process> },
     /// Its name in the domain.
     Direct(Process),
+}
+
+/// An end, and at times a clone of it.
+pub struct Ends<E> {
+    all: Vec<E>,
+    /// Which is used.
+    at: usize,
+    /// After how many calls there is one more, or one less.
+    every: Option<u32>,
+    calls: u32,
+}
+
+impl<E: Clone> Ends<E> {
+    fn of(end: E, cast: &Cast) -> Self {
+        Ends { all: vec![end], at: 0, every: cast.clones_every, calls: 0 }
+    }
+
+    fn get(&self) -> &E {
+        &self.all[self.at]
+    }
+
+    /// Chooses one for the next call.
+    fn choose(&mut self, rng: &mut fastrand::Rng, desk: &mut Desk) -> Outcome<()> {
+        let Some(every) = self.every else { return Ok(()) };
+        self.calls += 1;
+        if self.calls.is_multiple_of(every) {
+            if let [only] = &self.all[..] {
+                // Whoever reads it at once finds this one in the middle of it.
+                desk.say(&Note::Cloning)?;
+                self.all.push(only.clone());
+            } else {
+                self.all.swap_remove(rng.usize(..self.all.len()));
+            }
+        }
+        self.at = rng.usize(..self.all.len());
+        Ok(())
+    }
 }
 
 /// How many went, the receipt's pid, and why the rest did not.
@@ -40,14 +79,22 @@ pub fn consumer_name(place: u8) -> String {
 impl Outlet {
     pub fn open(cast: &Cast) -> Outcome<Self> {
         let way = &cast.way;
-        if way.naming == Naming::Channel {
-            return Ok(Outlet::End { tx: Box::new(inherited(DATA)?), _me: None });
+        if way.naming.is_inherited() {
+            return Ok(Outlet::End { ends: Ends::of(inherited(DATA)?, cast), _me: None });
         }
         let me = way.join(&producer_name(cast.place))?;
         if way.naming == Naming::Direct {
             return Ok(Outlet::Direct(me));
         }
-        Ok(Outlet::End { tx: Box::new(way.open(&me)?.sender()?), _me: Some(me) })
+        Ok(Outlet::End { ends: Ends::of(way.open(&me)?.sender()?, cast), _me: Some(me) })
+    }
+
+    /// Gets ready for the next call.
+    pub fn choose(&mut self, rng: &mut fastrand::Rng, desk: &mut Desk) -> Outcome<()> {
+        match self {
+            Outlet::End { ends, .. } => ends.choose(rng, desk),
+            Outlet::Direct(_) => Ok(()),
+        }
     }
 
     /// Makes that call with these messages, of which only batches have more than one.
@@ -60,7 +107,7 @@ impl Outlet {
     ) -> Outcome<Went> {
         let first = &messages[0];
         match self {
-            Outlet::End { tx, .. } => send_to(tx, call, messages, wait),
+            Outlet::End { ends, .. } => send_to(ends.get(), call, messages, wait),
             Outlet::Direct(me) => {
                 let to = &consumer_name(to.unwrap_or_default());
                 match call {
@@ -120,14 +167,22 @@ fn receipted<E: Refused>(sent: Result<postbox::Receipt, E>) -> Outcome<Went> {
 impl Inlet {
     pub fn open(cast: &Cast) -> Outcome<Self> {
         let way = &cast.way;
-        if way.naming == Naming::Channel {
-            return Ok(Inlet::End { rx: Box::new(inherited(DATA)?), _me: None });
+        if way.naming.is_inherited() {
+            return Ok(Inlet::End { ends: Ends::of(inherited(DATA)?, cast), _me: None });
         }
         let me = way.join(&consumer_name(cast.place))?;
         if way.naming == Naming::Direct {
             return Ok(Inlet::Direct(me));
         }
-        Ok(Inlet::End { rx: Box::new(way.open(&me)?.receiver()?), _me: Some(me) })
+        Ok(Inlet::End { ends: Ends::of(way.open(&me)?.receiver()?, cast), _me: Some(me) })
+    }
+
+    /// Gets ready for the next call.
+    pub fn choose(&mut self, rng: &mut fastrand::Rng, desk: &mut Desk) -> Outcome<()> {
+        match self {
+            Inlet::End { ends, .. } => ends.choose(rng, desk),
+            Inlet::Direct(_) => Ok(()),
+        }
     }
 
     /// Makes that call, for `most` messages where it is a batch.
@@ -139,13 +194,7 @@ impl Inlet {
         wait: &Wait<'_>,
     ) -> Outcome<(Vec<Got>, Option<Refusal>)> {
         match self {
-            Inlet::End { rx, .. } => match call {
-                Call::TryReceive => tried(rx.try_receive()),
-                Call::ReceiveWith => one(rx.receive_with(wait)),
-                Call::ReceiveBatch => several(rx.receive_batch(most)),
-                Call::TryReceiveBatch => several(rx.try_receive_batch(most)),
-                _ => one(rx.receive()),
-            },
+            Inlet::End { ends, .. } => receive_from(ends.get(), call, most, wait),
             Inlet::Direct(me) => match (call, from) {
                 (Call::ReceiveFrom, Some(from)) => {
                     one(me.receive_from_with(&producer_name(from), wait))
@@ -155,6 +204,21 @@ impl Inlet {
                 _ => one(me.receive()),
             },
         }
+    }
+}
+
+fn receive_from(
+    rx: &Receiver<Bytes>,
+    call: Call,
+    most: usize,
+    wait: &Wait<'_>,
+) -> Outcome<(Vec<Got>, Option<Refusal>)> {
+    match call {
+        Call::TryReceive => tried(rx.try_receive()),
+        Call::ReceiveWith => one(rx.receive_with(wait)),
+        Call::ReceiveBatch => several(rx.receive_batch(most)),
+        Call::TryReceiveBatch => several(rx.try_receive_batch(most)),
+        _ => one(rx.receive()),
     }
 }
 

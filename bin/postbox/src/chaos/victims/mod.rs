@@ -60,6 +60,9 @@ pub struct Cast {
     /// What its doings come from.
     #[arg(long)]
     pub seed: u64,
+    /// After so many calls it clones its end, after as many more it lets one of the two go, and so on.
+    #[arg(long)]
+    pub clones_every: Option<u32>,
     #[command(flatten)]
     pub way: Way,
 }

@@ -71,6 +71,7 @@ impl Producer<'_> {
         let mut lens = [0; BATCH];
         let largest = self.cast.way.largest();
         lens[..count].iter_mut().for_each(|len| *len = some_length(&mut self.rng).min(largest));
+        self.outlet.choose(&mut self.rng, desk)?;
         let direct = self.cast.way.naming == Naming::Direct;
         let to = direct.then(|| self.rng.u8(..self.cast.partners));
         let refusal = self.call(desk, call, to, &lens[..count])?;
