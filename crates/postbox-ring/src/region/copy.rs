@@ -1,6 +1,11 @@
-//! Copying a few bytes without a call.
+//! Copying: a few bytes without a call, many by [wide] stores.
 
+#[cfg(all(target_arch = "x86_64", not(miri)))]
+use super::wide;
 use core::ptr::copy_nonoverlapping;
+
+/// From so many bytes on they are [copied by wide stores](long); with fewer the library is as fast.
+const LONG: usize = 512;
 
 /// Copies `len` bytes; from 8 to 64 without a call: in two pieces, one from the start and one up to the end, which may
 /// overlap.
@@ -26,9 +31,25 @@ pub(super) unsafe fn copy(from: *const u8, to: *mut u8, len: usize) {
                 piece::<8>(from, to);
                 piece::<8>(from.add(len - 8), to.add(len - 8));
             }
+            LONG.. => long(from, to, len),
             _ => copy_nonoverlapping(from, to, len),
         }
     }
+}
+
+/// Copies [`LONG`] bytes or more.
+///
+/// # Safety
+/// As [`copy_nonoverlapping`].
+#[inline(never)]
+unsafe fn long(from: *const u8, to: *mut u8, len: usize) {
+    #[cfg(all(target_arch = "x86_64", not(miri)))]
+    if wide::is_there() {
+        // SAFETY: the processor has it; the caller's; and that many are blocks.
+        return unsafe { wide::copy(from, to, len) };
+    }
+    // SAFETY: the caller's.
+    unsafe { copy_nonoverlapping(from, to, len) }
 }
 
 /// Copies `N` bytes at one go.
@@ -47,14 +68,18 @@ mod tests {
 
     #[test]
     fn exactly_the_bytes_asked_for_are_copied_whatever_their_number() {
-        let from: Vec<u8> = (0..=255).collect();
-        for len in 0..=200 {
-            for begin in [0, 1, 7] {
-                let mut to = vec![255; 256];
+        // Wherever a piece is misplaced, it differs.
+        let from: Vec<u8> = (0..9000_u32).map(|n| (n % 251 + n / 251) as u8).collect();
+        let few = 0..=200;
+        let many = [LONG - 1, LONG, LONG + 1, LONG + 63, 1000, 4095, 4096, 4097, 8000];
+        for len in few.chain(many) {
+            for (begin, to_begin) in [(0, 0), (1, 1), (7, 7), (3, 40), (64, 63), (0, 31)] {
+                let mut to = vec![255; 9000];
                 // SAFETY: both hold as many, and are two.
-                unsafe { copy(from.as_ptr().add(begin), to.as_mut_ptr().add(begin), len) };
-                let copied = |at| (begin..begin + len).contains(&at);
-                assert!((0..256).all(|at| to[at] == if copied(at) { at as u8 } else { 255 }));
+                unsafe { copy(from.as_ptr().add(begin), to.as_mut_ptr().add(to_begin), len) };
+                assert_eq!(to[to_begin..to_begin + len], from[begin..begin + len]);
+                let (before, behind) = (&to[..to_begin], &to[to_begin + len..]);
+                assert!(before.iter().chain(behind).all(|&byte| byte == 255), "{len} bytes");
             }
         }
     }

@@ -24,6 +24,8 @@ mod copy;
 mod shared;
 mod slice;
 mod view;
+#[cfg(all(target_arch = "x86_64", not(miri)))]
+mod wide;
 
 use std::{
     alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error},
