@@ -185,6 +185,24 @@ fn restarts_while_a_consumer_takes(restart: Restart) {
     });
 }
 
+/// The claimer goes by where it saw room, and the consumer moves room over what it has read, as long as that is in turn:
+/// several laps of it.
+#[test]
+fn a_claimer_and_a_consumer_in_turn_share_no_unit() {
+    explore(2, || {
+        let log = Log::new(2, 2);
+        let consumer = {
+            let log = log.clone();
+            thread::spawn(move || (0..2).filter_map(|_| log.pop(9)).collect::<Vec<_>>())
+        };
+        let sent: Vec<u64> = (1..=4).filter(|&value| log.push(1, value).is_some()).collect();
+        let mut got = consumer.join().unwrap();
+        got.extend(log.drain());
+        assert_eq!(got, sent);
+        assert_eq!(log.runs.units_in_use(), 0);
+    });
+}
+
 #[test]
 fn two_consumers_take_each_entry_once() {
     explore(2, || {

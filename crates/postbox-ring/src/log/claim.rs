@@ -6,6 +6,7 @@ use super::{LogMemory, Restart, Run, RunState, RunWord, Runs};
 use crate::{
     ClaimError,
     corrupt::{Corrupt, ROUNDS},
+    sync::Ordering,
 };
 use postbox_steps::{Step, at};
 
@@ -73,7 +74,12 @@ impl<M: LogMemory> Runs<M> {
     }
 
     fn plan(&self, tail: u64, units: u32) -> Result<Plan, Corrupt> {
+        if self.fits_as_seen(tail, units) {
+            return Ok(Plan::Run);
+        }
         let free = self.load(self.memory.free());
+        // Release: what was seen in the runs before it, for whoever goes by it next.
+        self.seen_free.store(free, Ordering::Release);
         if free > tail {
             self.moved(self.memory.tail(), tail)?;
             // Out of date: whatever is planned, the exchange will fail.
@@ -105,6 +111,19 @@ impl<M: LogMemory> Runs<M> {
         })
     }
 
+    /// Whether there is room, and nothing else to think of, by where `free` was seen: a stream then seldom reads
+    /// what those write who give runs back.
+    fn fits_as_seen(&self, tail: u64, units: u32) -> bool {
+        // Acquire: pairs with the Release in `plan`.
+        let free = self.seen_free.load(Ordering::Acquire);
+        let (circle, index) = (u64::from(self.units()), self.index(tail));
+        let end = tail + u64::from(units);
+        free <= tail
+            && end - free <= circle
+            && index < self.memory.soft()
+            && units <= self.units() - index
+    }
+
     /// Claims `length` units in place of a vacant word, and moves the tail over them.
     fn seize(&self, vacant: Run, state: RunState, length: u32) -> Option<Run> {
         let tail = vacant.position;
@@ -112,6 +131,8 @@ impl<M: LogMemory> Runs<M> {
         at(Step::RunClaimed);
         self.advance(self.memory.tail(), tail, tail + u64::from(length));
         at(Step::RunTailMoved);
+        // The next run begins there, and whoever read what was there before has written its word.
+        self.memory.prefetch(self.index(tail + u64::from(length)));
         Some(run)
     }
 

@@ -19,6 +19,8 @@ pub trait LogMemory {
     fn head(&self) -> &AtomicU64;
     /// The word at `index`, which the caller has masked to be below [`units`](LogMemory::units).
     fn word(&self, index: u32) -> &AtomicU64;
+    /// Lets the word at `index` come near, to be written soon. It is a hint.
+    fn prefetch(&self, _index: u32) {}
 }
 
 #[cfg(not(loom))]
@@ -125,6 +127,10 @@ mod mapped {
         fn word(&self, index: u32) -> &AtomicU64 {
             // Masked by the caller with `units - 1`; the modulo here only spares a panic.
             &self.words[index as usize & (self.words.len() - 1)]
+        }
+
+        fn prefetch(&self, index: u32) {
+            self.words.prefetch_for_write(index as usize);
         }
     }
 }

@@ -53,11 +53,22 @@ pub use word::{MAX_MEMBER, RunState};
 pub type Log = Runs<MappedLog>;
 
 /// The log over any memory; [`Log`] is the one over a region.
-#[derive(Clone)]
 pub struct Runs<M> {
     memory: M,
     /// log2 of the number of units.
     lap_shift: u32,
+    /// Where somebody of this process has seen `free`, or 0: it only grows, so what had room then has room.
+    seen_free: AtomicU64,
+}
+
+impl<M: Clone> Clone for Runs<M> {
+    fn clone(&self) -> Self {
+        Runs {
+            memory: self.memory.clone(),
+            lap_shift: self.lap_shift,
+            seen_free: AtomicU64::new(0),
+        }
+    }
 }
 
 /// Consecutive units of the log, as their word was when somebody looked.
@@ -97,7 +108,8 @@ impl<M: LogMemory> Runs<M> {
     pub fn over(memory: M) -> Option<Runs<M>> {
         let units = memory.units();
         let fits = units.is_power_of_two() && units <= 1 << 22;
-        fits.then(|| Runs { lap_shift: units.trailing_zeros(), memory })
+        let lap_shift = units.trailing_zeros();
+        fits.then(|| Runs { memory, lap_shift, seen_free: AtomicU64::new(0) })
     }
 
     /// How many units the circle has.
@@ -110,8 +122,11 @@ impl<M: LogMemory> Runs<M> {
         (self.units() - 1).max(1)
     }
 
-    /// How many units are claimed and not yet room again: a snapshot.
+    /// How many units are claimed and not yet room again: a snapshot, after what was left to the next who gives back
+    /// or claims.
     pub fn units_in_use(&self) -> u64 {
+        // An error stays, and the claimer reports it.
+        let _ = self.advance_free();
         let free = self.load(self.memory.free());
         self.load(self.memory.tail()).wrapping_sub(free).min(u64::from(self.units()))
     }
@@ -120,12 +135,10 @@ impl<M: LogMemory> Runs<M> {
     /// neither freed nor out of bounds begins there now.
     pub fn run(&self, position: u64) -> Option<Run> {
         let free = self.load(self.memory.free());
-        let tail = self.load(self.memory.tail());
-        // The word has only part of the lap: the rest is told by where the log stands.
-        if position < free || position >= tail || tail - free > u64::from(self.units()) {
-            return None;
-        }
-        self.live_run(position)
+        // The word has only part of the lap: the rest is told by where the log stands. What is in use lies
+        // within a circle of `free`. Where nobody has claimed yet, no word is of that lap.
+        let within = position.wrapping_sub(free) < u64::from(self.units());
+        within.then(|| self.live_run(position)).flatten()
     }
 
     /// The run at `position` if its word is of that lap and in use.

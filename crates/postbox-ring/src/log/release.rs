@@ -29,9 +29,26 @@ impl<M: LogMemory> Runs<M> {
             at(Step::RunFreed);
             // Lagging is harmless: a claimer that finds no room tries again. So is an error here:
             // it stays, and the claimer reports it.
-            let _ = self.advance_free();
+            if !self.move_free_over(&run) {
+                let _ = self.advance_free();
+            }
         }
         ours
+    }
+
+    /// Moves `free` over a run that was read and given back, if that is where it stands: among runs that are read in
+    /// turn it is. Neither the tail nor the next word is read, which somebody else is writing just now; what was given
+    /// back behind it is left to who gives back or claims next.
+    fn move_free_over(&self, run: &Run) -> bool {
+        let RunState::Reading(_) = run.state() else { return false };
+        // Whoever read it found it in an entry, or before the tail: its claimer had moved the tail behind it.
+        let begin = run.position;
+        let moved = self.load(self.memory.free()) == begin
+            && self.advance(self.memory.free(), begin, begin + u64::from(run.units()));
+        if moved {
+            at(Step::RoomOfRunsMoved);
+        }
+        moved
     }
 
     /// The units of `run` as indices into the circle.

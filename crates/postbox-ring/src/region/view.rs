@@ -119,6 +119,15 @@ impl<T: Shared> Deref for ViewSlice<T> {
     }
 }
 
+impl<T: Shared> ViewSlice<T> {
+    /// Lets the processor fetch the line of the `T` at `index`, to be written soon. Nothing else comes of it, whatever
+    /// the index; on some processors not even that.
+    #[inline]
+    pub fn prefetch_for_write(&self, index: usize) {
+        prefetch_for_write(self.first.as_ptr().wrapping_add(index).cast());
+    }
+}
+
 impl<T> Clone for ViewSlice<T> {
     fn clone(&self) -> ViewSlice<T> {
         ViewSlice { first: self.first, count: self.count, backing: self.backing.clone() }

@@ -28,7 +28,7 @@ const UNBOUNDED_FRONT: u32 = 1024;
 /// anew. So large it is, unless it would be more than an eighth of the cap.
 const WARM_BYTES: u64 = 16 << 20;
 /// Bytes after which it restarts when its start is free.
-const WARM_SOFT_BYTES: u64 = 2 << 20;
+const WARM_SOFT_BYTES: u64 = 3 << 20;
 /// Unless that would be too few for so many bodies: a stream whose receiver is further behind takes from the
 /// other log, whose pages are cold.
 const BEHIND: u32 = 8;

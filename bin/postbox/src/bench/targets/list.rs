@@ -50,8 +50,8 @@ pub fn all(extent: Extent) -> Vec<Target> {
 }
 
 /// A channel as it comes, to which others may join.
-fn unfitted(mechanism: Mechanism) -> Subject {
-    Subject { fitted: false, ..subject(mechanism, USUAL) }
+fn unfitted(mechanism: Mechanism, payload: usize) -> Subject {
+    Subject { fitted: false, ..subject(mechanism, payload) }
 }
 
 /// Shared memory, both sides busy: beside a cache line, and beside a ring that does nothing else.
@@ -72,7 +72,8 @@ fn latency() -> Vec<Target> {
         targets.push(case(format!("latency/small-{name}"), Metric::Latency, subject, against));
     }
     let against = vec![(Reference::Line, None), (Reference::Copying, None)];
-    targets.push(case("latency/default".into(), Metric::Latency, unfitted(SharedMemory), against));
+    let default = unfitted(SharedMemory, USUAL);
+    targets.push(case("latency/default".into(), Metric::Latency, default, against));
     targets
 }
 
@@ -81,9 +82,13 @@ fn streams() -> Vec<Target> {
     let copying = vec![(Reference::Copying, Some(AtLeast(0.95)))];
     let alone = subject(SharedMemory, USUAL);
     let mut targets = vec![case("stream/shm".into(), Metric::Throughput, alone, copying)];
-    let copying = vec![(Reference::Copying, None)];
-    let default = "stream/default".into();
-    targets.push(case(default, Metric::Throughput, unfitted(SharedMemory), copying));
+    // From 256 bytes on the body of a message does not fit a slot as it comes.
+    let defaults = [("", USUAL), ("-256", 256), ("-1K", 1 << 10), ("-16K", 16 << 10)];
+    for (name, payload) in defaults {
+        let (name, copying) = (format!("stream/default{name}"), vec![(Reference::Copying, None)]);
+        let default = unfitted(SharedMemory, payload);
+        targets.push(case(name, Metric::Throughput, default, copying));
+    }
     for mechanism in KERNEL {
         let bare = vec![(Reference::Bare(Blocking), Some(AtLeast(0.95)))];
         let name = format!("stream/{mechanism}");

@@ -60,6 +60,12 @@ impl Channel {
         self.one_to_one || self.pairing.as_ref().is_some_and(RingPairing::is_paired)
     }
 
+    /// Whether the one sender of two has seen room, and needs not look what the receiver writes.
+    pub(super) fn has_room_for_two(&self, outbox: &Outbox) -> bool {
+        let Some(solo) = outbox.single.get().filter(|_| self.is_for_two()) else { return false };
+        solo.sender.claim_at_once().is_some()
+    }
+
     /// What `look` finds in the ring, by the positions of those who have it now.
     #[inline(always)]
     pub(crate) fn look_in<R>(&self, ring: &SlotRing, look: impl Fn(&SlotRing) -> R) -> R {

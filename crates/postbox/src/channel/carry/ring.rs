@@ -85,7 +85,8 @@ impl Channel {
     ) -> Result<Pushed, NotPushed> {
         let unbounded = self.config.capacity == Capacity::Unbounded;
         // No body is written for a channel that is full anyway.
-        if !unbounded && self.ring_len(ring)? >= u64::from(ring.window()) {
+        let full = || Ok::<_, Fault>(self.ring_len(ring)? >= u64::from(ring.window()));
+        if !unbounded && !self.has_room_for_two(outbox) && full()? {
             return Err(NotPushed::Full);
         }
         let body = self.store_body(end, message.bytes)?;
