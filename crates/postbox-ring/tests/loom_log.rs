@@ -62,7 +62,8 @@ impl LogMemory for Modelled {
 #[derive(Clone)]
 struct Log {
     memory: Modelled,
-    runs: Runs<Modelled>,
+    /// Those of one process.
+    runs: Arc<Runs<Modelled>>,
 }
 
 impl Log {
@@ -80,7 +81,8 @@ impl Log {
             soft,
             restart,
         }));
-        Log { runs: Runs::over(memory.clone()).expect("a power of two"), memory }
+        let runs = Runs::over(memory.clone()).expect("a power of two");
+        Log { runs: Arc::new(runs), memory }
     }
 
     fn write(&self, range: std::ops::Range<u32>, value: u64) {
@@ -200,6 +202,30 @@ fn a_claimer_and_a_consumer_in_turn_share_no_unit() {
         got.extend(log.drain());
         assert_eq!(got, sent);
         assert_eq!(log.runs.units_in_use(), 0);
+    });
+}
+
+/// One of a process sees where room begins, and another goes by that: what was read there has been read for it, too.
+#[test]
+fn who_goes_by_room_that_another_thread_saw_writes_over_nothing_that_is_read() {
+    explore(1, || {
+        let log = Log::new(4, 4);
+        assert!([1, 1].into_iter().all(|units| log.push(units, 1).is_some()));
+        let full = log.push(2, 1).is_some();
+        let consumer = {
+            let log = log.clone();
+            thread::spawn(move || [log.pop(9), log.pop(9)])
+        };
+        let other = {
+            let log = log.clone();
+            thread::spawn(move || log.push(1, 2).is_some())
+        };
+        let ours = log.push(2, 3).is_some();
+        let early = consumer.join().unwrap();
+        let theirs = other.join().unwrap();
+        assert_eq!((full, early), (true, [Some(1); 2]));
+        let sent = 1 + usize::from(ours) + usize::from(theirs);
+        assert_eq!(log.drain().len(), sent);
     });
 }
 

@@ -40,7 +40,9 @@ impl<M: LogMemory> Runs<M> {
                 continue;
             }
             let mut plan = self.plan(tail, units)?;
-            if matches!(plan, Plan::Full) && self.advance_free()? {
+            if matches!(plan, Plan::Full) {
+                // Whoever moves it.
+                self.advance_free()?;
                 plan = self.plan(tail, units)?;
             }
             // Read after `free` was, on which the plan rests: a run that `free` has passed is seen
@@ -77,49 +79,64 @@ impl<M: LogMemory> Runs<M> {
         if self.fits_as_seen(tail, units) {
             return Ok(Plan::Run);
         }
-        let free = self.load(self.memory.free());
-        // Release: what was seen in the runs before it, for whoever goes by it next.
-        self.seen_free.store(free, Ordering::Release);
+        let mut free = self.load(self.memory.free());
+        let likes_restart = self.index(tail) >= self.memory.soft() && self.index(tail) > 0;
+        if likes_restart && free < tail && !self.may_restart(tail, units, free) {
+            // Perhaps it lags behind what was given back out of turn.
+            self.advance_free()?;
+            free = self.load(self.memory.free());
+        }
         if free > tail {
             self.moved(self.memory.tail(), tail)?;
             // Out of date: whatever is planned, the exchange will fail.
             return Ok(Plan::Run);
         }
-        let (circle, index) = (u64::from(self.units()), self.index(tail));
-        let rest = self.units() - index;
-        let fits = |end: u64| end - free <= circle;
-        let start_is_free = fits(self.next_lap(tail) + u64::from(units));
-        // The units jumped over count as used until `free` passes them, so that behind a backlog a
-        // jump may make the log seem full long before it is.
-        let may_restart = match self.memory.restart() {
-            _ if free == tail => true,
-            Restart::WhenEmpty => false,
-            Restart::WhenStartIsFree { behind } => {
-                start_is_free && u64::from(index) >= u64::from(behind) * u64::from(units)
-            }
-        };
+        // Release: what was seen in the runs before it, for whoever goes by it next.
+        self.seen_free.store(free, Ordering::Release);
+        let rest = self.units() - self.index(tail);
         Ok(if units > rest {
             // Only where it helps: the run then fits at the start, at once or (when all is free)
             // as soon as the rest is freed.
-            if start_is_free || free == tail { Plan::Jump(rest) } else { Plan::Full }
-        } else if index >= self.memory.soft() && index > 0 && may_restart {
+            let helps = free == tail || self.start_has_room(tail, units, free);
+            if helps { Plan::Jump(rest) } else { Plan::Full }
+        } else if likes_restart && self.may_restart(tail, units, free) {
             Plan::Jump(rest)
-        } else if fits(tail + u64::from(units)) {
+        } else if self.has_room(tail + u64::from(units), free) {
             Plan::Run
         } else {
             Plan::Full
         })
     }
 
+    /// Whether what ends there fits the circle.
+    fn has_room(&self, end: u64, free: u64) -> bool {
+        end - free <= u64::from(self.units())
+    }
+
+    fn start_has_room(&self, tail: u64, units: u32, free: u64) -> bool {
+        self.has_room(self.next_lap(tail) + u64::from(units), free)
+    }
+
+    /// Whether a claimer who likes to go back to the start of the circle may. The units jumped over count as used until
+    /// `free` passes them, so that behind a backlog a jump may make the log seem full long before it is.
+    fn may_restart(&self, tail: u64, units: u32, free: u64) -> bool {
+        match self.memory.restart() {
+            _ if free == tail => true,
+            Restart::WhenEmpty => false,
+            Restart::WhenStartIsFree { behind } => {
+                self.start_has_room(tail, units, free)
+                    && u64::from(self.index(tail)) >= u64::from(behind) * u64::from(units)
+            }
+        }
+    }
+
     /// Whether there is room, and nothing else to think of, by where `free` was seen: a stream then seldom reads
     /// what those write who give runs back.
     fn fits_as_seen(&self, tail: u64, units: u32) -> bool {
         // Acquire: pairs with the Release in `plan`.
-        let free = self.seen_free.load(Ordering::Acquire);
-        let (circle, index) = (u64::from(self.units()), self.index(tail));
-        let end = tail + u64::from(units);
+        let (free, index) = (self.seen_free.load(Ordering::Acquire), self.index(tail));
         free <= tail
-            && end - free <= circle
+            && self.has_room(tail + u64::from(units), free)
             && index < self.memory.soft()
             && units <= self.units() - index
     }

@@ -122,11 +122,9 @@ impl<M: LogMemory> Runs<M> {
         (self.units() - 1).max(1)
     }
 
-    /// How many units are claimed and not yet room again: a snapshot, after what was left to the next who gives back
-    /// or claims.
+    /// How many units are claimed and not yet room again: a snapshot. What was given back out of turn may count until
+    /// the next run is given back, or room is wanted.
     pub fn units_in_use(&self) -> u64 {
-        // An error stays, and the claimer reports it.
-        let _ = self.advance_free();
         let free = self.load(self.memory.free());
         self.load(self.memory.tail()).wrapping_sub(free).min(u64::from(self.units()))
     }

@@ -101,6 +101,20 @@ fn a_log_used_little_stays_at_the_start_of_the_circle() {
 }
 
 #[test]
+fn a_log_restarts_when_empty_whatever_was_given_back_first() {
+    let (_region, log) = log(100);
+    for lap in 0..50u64 {
+        for at in [0, 80] {
+            let runs = [push(&log, 40).unwrap(), push(&log, 40).unwrap()];
+            assert_eq!(runs[0].position(), lap * 1024 + at);
+            let [first, second] = [2, 3].map(|member| log.take(member).unwrap());
+            let (Head::Entry(first), Head::Entry(second)) = (first, second) else { panic!() };
+            assert!(log.release(second) && log.release(first));
+        }
+    }
+}
+
+#[test]
 fn what_comes_from_a_peer_is_a_run_only_if_one_is_there() {
     let (_region, log) = log(UNITS);
     let run = push(&log, 5).unwrap();
@@ -156,6 +170,9 @@ fn the_head_is_taken_only_if_it_still_is_the_head() {
     assert!(log.is_empty_queue());
     assert_eq!(log.units_in_use(), 3);
     assert!(log.release(taken));
+    assert_eq!(log.units_in_use(), 2, "given back out of turn: left to the next");
+    push(&log, 1).unwrap();
+    assert_eq!(pop(&log), Some(1));
     assert_eq!(log.units_in_use(), 0);
 }
 

@@ -199,7 +199,9 @@ impl Pair {
     }
 
     fn compare(&self) {
-        assert_eq!(self.log.units_in_use(), self.model.tail - self.model.free);
+        // What was given back out of turn may count for longer; where it matters to a claim it does not.
+        let in_use = self.model.tail - self.model.free;
+        assert!((in_use..=UNITS).contains(&self.log.units_in_use()));
         assert_eq!(self.log.is_empty_queue(), self.model.head().is_none());
         let mut seen = vec![];
         self.log
