@@ -11,6 +11,8 @@ use std::io::{self, Write};
 
 /// The most messages in one call.
 pub const BATCH: usize = 8;
+/// The most that go by calls of their own, one right after the other, and are written down as one.
+pub const BURST: usize = 64;
 /// The longest reason that is told.
 const WORDS: usize = 1000;
 
@@ -50,7 +52,7 @@ pub struct Sending {
     /// How many there are.
     pub count: u8,
     /// Which of them are empty, as bits.
-    pub empty: u8,
+    pub empty: u64,
     /// The place of the receiver, where it is named.
     pub to: Option<u8>,
 }
@@ -124,11 +126,13 @@ pub enum Call {
     TryDeliver,
     SendBatch,
     TrySendBatch,
+    SendBurst,
     Receive,
     ReceiveWith,
     TryReceive,
     ReceiveBatch,
     TryReceiveBatch,
+    ReceiveBurst,
     ReceiveFrom,
 }
 
@@ -144,11 +148,13 @@ impl Call {
             Call::TryDeliver => "try_deliver",
             Call::SendBatch => "send_batch",
             Call::TrySendBatch => "try_send_batch",
+            Call::SendBurst => "one send after the other",
             Call::Receive => "receive",
             Call::ReceiveWith => "receive_with",
             Call::TryReceive => "try_receive",
             Call::ReceiveBatch => "receive_batch",
             Call::TryReceiveBatch => "try_receive_batch",
+            Call::ReceiveBurst => "one receive after the other",
             Call::ReceiveFrom => "receive_from",
         }
     }
@@ -252,7 +258,7 @@ mod tests {
 
     #[test]
     fn notes_are_read_as_they_were_written_however_they_are_cut() {
-        let got = vec![Got::Traffic { sender: u32::MAX, seq: u64::MAX }; BATCH];
+        let got = vec![Got::Traffic { sender: u32::MAX, seq: u64::MAX }; BURST];
         let notes = [
             Note::Ready,
             Note::Received(Received { at: u64::MAX, got, refusal: Some(Refusal::TimedOut) }),
@@ -275,8 +281,8 @@ mod tests {
         assert_eq!(read, notes);
     }
 
-    /// What POSIX promises at least; Linux has 4096.
+    /// That of Linux.
     fn libc_pipe_buf() -> usize {
-        512
+        4096
     }
 }

@@ -76,8 +76,12 @@ pub struct Schedule {
 }
 
 impl Schedule {
-    /// That of a round of `length`. It does not depend on which other rounds there are.
+    /// That of a round of `length`. It does not depend on which other rounds there are, and that of a pair, which is cut
+    /// off when the time is over, only by that on the length.
     pub fn of(setting: &Setting, length: Duration) -> Self {
+        let pair = setting.naming == Naming::Pair;
+        let most = length;
+        let length = if pair { LONGEST_ENCOUNTER } else { length };
         let name = format!("{} {} {}", setting.mechanism, setting.naming.name(), setting.capacity);
         let mut rng = fastrand::Rng::with_seed(xxh3_64_with_seed(name.as_bytes(), setting.seed));
         let rate = setting.kills + setting.stops;
@@ -107,12 +111,11 @@ impl Schedule {
         };
         let doings = rng.u64(..);
         let schedule = Schedule { strikes, length, finale, encounter: None, doings };
-        if setting.naming == Naming::Pair { schedule.of_a_pair(&mut rng) } else { schedule }
+        if pair { schedule.of_a_pair(most, &mut rng) } else { schedule }
     }
 
     /// Of two the first that is killed is the last: nobody has an end for a successor.
-    fn of_a_pair(mut self, rng: &mut fastrand::Rng) -> Self {
-        self.length = self.length.min(LONGEST_ENCOUNTER);
+    fn of_a_pair(mut self, most: Duration, rng: &mut fastrand::Rng) -> Self {
         if let Some(first) = self.strikes.iter().position(|strike| strike.blow == Blow::Kill) {
             let Strike { at, seat, .. } = self.strikes[first];
             self.length = self.length.min(at);
@@ -133,6 +136,7 @@ impl Schedule {
             (delay, stop)
         });
         self.encounter = Some(Encounter { sender_clones, receiver_clones, interruption });
+        self.length = self.length.min(most);
         self
     }
 
@@ -218,6 +222,9 @@ mod tests {
             let stops = |strike: &Strike| matches!(strike.blow, Blow::Stop(_));
             assert!(schedule.strikes.iter().all(stops), "{schedule:?}");
         }
+        // Whatever time there is left.
+        let short = Schedule::of(&pair, Duration::from_millis(1));
+        assert_eq!(Schedule { length: encounters[0].length, ..short }, encounters[0]);
         // At 20 a second.
         let all: Duration = encounters.iter().map(|schedule| schedule.length).sum();
         assert!((40..60).contains(&all.as_secs()), "{all:?}");

@@ -122,7 +122,7 @@ impl Senders {
         page.retire();
         page.call = Some(sending.clone());
         for (nth, seq) in (sending.first..).take(sending.count.into()).enumerate() {
-            let empty = sending.empty & 1 << nth != 0;
+            let empty = sending.empty & 1_u64 << nth != 0;
             page.empty.begun += u64::from(empty);
             if let Some(message) = page.message(seq) {
                 message.begun = Some(sending.at);

@@ -37,6 +37,9 @@ impl Round<'_> {
             _ => self.schedule.finale,
         };
         self.scene.let_go();
+        // Who stands still is told when it goes on.
+        let stopped = self.crew.iter().filter_map(|member| member.stopped).map(|(_, until)| until);
+        let stopped = stopped.max().unwrap_or_default();
         // From here on whoever is told may be told rightly; how late, is seen below.
         self.finale = Some(clock::now());
         let killed = self.kill_all(finale)?;
@@ -51,7 +54,7 @@ impl Round<'_> {
         for member in &self.crew {
             let victim = member.victim;
             // One that was just being started is told by its first call.
-            let from = from.max(member.ready_since);
+            let from = from.max(member.ready_since).max(stopped);
             let told = self.told.get(&victim.number).copied().unwrap_or(from);
             self.waits.waited(from, told, || format!("until {victim} was told of the end"))?;
         }

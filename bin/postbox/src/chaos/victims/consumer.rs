@@ -3,7 +3,7 @@
 use super::ends::Inlet;
 use super::{Cast, Desk, Order, choose, is_the_end};
 use crate::chaos::naming::{Naming, Outcome};
-use crate::chaos::note::{BATCH, Call, Got, Note, Received, Receiving, Refusal};
+use crate::chaos::note::{BATCH, BURST, Call, Got, Note, Received, Receiving, Refusal};
 use postbox::Wait;
 use postbox_sys::clock;
 use std::thread;
@@ -30,10 +30,14 @@ pub fn run(cast: &Cast, desk: &mut Desk) -> Outcome<()> {
     desk.say(&Note::Ready)?;
     loop {
         let direct = cast.way.naming == Naming::Direct;
-        let call = choose(&mut rng, if direct { &DIRECT_CALLS } else { &CALLS });
+        let call = match cast.way.naming == Naming::Pair && rng.bool() {
+            true => Call::ReceiveBurst,
+            false => choose(&mut rng, if direct { &DIRECT_CALLS } else { &CALLS }),
+        };
         let from = (call == Call::ReceiveFrom).then(|| rng.u8(..cast.partners));
         let most = match call {
             Call::ReceiveBatch | Call::TryReceiveBatch => rng.usize(2..=BATCH),
+            Call::ReceiveBurst => rng.usize(2..=BURST),
             _ => 1,
         };
         let patience = Duration::from_micros(rng.u64(..5000));

@@ -146,6 +146,14 @@ fn send_to(tx: &Sender<Bytes>, call: Call, messages: &[Vec<u8>], wait: &Wait<'_>
                 Err(error) => Ok((error.sent, None, Some(error.reason.refusal()?))),
             }
         }
+        Call::SendBurst => {
+            for (went, message) in messages.iter().enumerate() {
+                if let (_, _, Some(refusal)) = whole(tx.send(message))? {
+                    return Ok((went, None, Some(refusal)));
+                }
+            }
+            Ok((messages.len(), None, None))
+        }
         _ => whole(tx.send(first)),
     }
 }
@@ -218,8 +226,23 @@ fn receive_from(
         Call::ReceiveWith => one(rx.receive_with(wait)),
         Call::ReceiveBatch => several(rx.receive_batch(most)),
         Call::TryReceiveBatch => several(rx.try_receive_batch(most)),
+        Call::ReceiveBurst => several(receive_one_by_one(rx, most)),
         _ => one(rx.receive()),
     }
+}
+
+/// Waits for the first; what refuses another is met by the next call.
+fn receive_one_by_one(
+    rx: &Receiver<Bytes>,
+    most: usize,
+) -> Result<Vec<Delivery<Bytes>>, ReceiveError> {
+    let mut deliveries = vec![rx.receive()?];
+    while deliveries.len() < most
+        && let Ok(Some(delivery)) = rx.try_receive()
+    {
+        deliveries.push(delivery);
+    }
+    Ok(deliveries)
 }
 
 fn got(delivery: &Delivery<Bytes>) -> Got {

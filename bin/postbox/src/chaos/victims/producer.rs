@@ -4,7 +4,7 @@ use super::ends::Outlet;
 use super::{Cast, Desk, Order, choose, is_the_end};
 use crate::chaos::message::{HEADER, LARGEST, Maker};
 use crate::chaos::naming::{Naming, Outcome};
-use crate::chaos::note::{BATCH, Call, Note, Refusal, Sending, Sent};
+use crate::chaos::note::{BATCH, BURST, Call, Note, Refusal, Sending, Sent};
 use postbox::{Capacity, Wait};
 use postbox_sys::clock;
 use std::thread;
@@ -34,7 +34,7 @@ pub fn run(cast: &Cast, desk: &mut Desk) -> Outcome<()> {
         outlet: Outlet::open(cast)?,
         rng: fastrand::Rng::with_seed(cast.seed),
         maker: Maker::new(),
-        messages: vec![Vec::new(); BATCH],
+        messages: vec![Vec::new(); BURST],
         next: 0,
     };
     desk.say(&Note::Ready)?;
@@ -63,14 +63,21 @@ struct Producer<'c> {
 impl Producer<'_> {
     /// One call of some kind; true if it was the last.
     fn send(&mut self, desk: &mut Desk) -> Outcome<bool> {
-        let call = choose(&mut self.rng, &CALLS);
-        let count = match call {
-            Call::SendBatch | Call::TrySendBatch => self.rng.usize(2..=BATCH),
-            _ => 1,
+        let pair = self.cast.way.naming == Naming::Pair;
+        let call = match pair && self.rng.bool() {
+            true => Call::SendBurst,
+            false => choose(&mut self.rng, &CALLS),
         };
-        let mut lens = [0; BATCH];
+        let (count, least) = match call {
+            Call::SendBatch | Call::TrySendBatch => (self.rng.usize(2..=BATCH), 0),
+            Call::SendBurst => (self.rng.usize(2..=BURST), HEADER),
+            _ => (1, 0),
+        };
+        let mut lens = [0; BURST];
         let largest = self.cast.way.largest();
-        lens[..count].iter_mut().for_each(|len| *len = some_length(&mut self.rng).min(largest));
+        for len in &mut lens[..count] {
+            *len = some_length(&mut self.rng).clamp(least, largest);
+        }
         self.outlet.choose(&mut self.rng, desk)?;
         let direct = self.cast.way.naming == Naming::Direct;
         let to = direct.then(|| self.rng.u8(..self.cast.partners));
@@ -95,7 +102,7 @@ impl Producer<'_> {
         for (nth, &len) in lens.iter().enumerate() {
             let seq = first + nth as u64;
             self.maker.traffic(&mut self.messages[nth], self.cast.number, seq, len);
-            empty |= u8::from(self.messages[nth].is_empty()) << nth;
+            empty |= u64::from(self.messages[nth].is_empty()) << nth;
         }
         self.next += lens.len() as u64;
         let patience = Duration::from_micros(self.rng.u64(..2000));
