@@ -150,6 +150,10 @@ impl Arguments {
         let mut ordeals = Vec::new();
         for (row, &mechanism) in mechanisms.iter().enumerate() {
             for &naming in &namings {
+                let (producers, consumers) = match naming {
+                    Naming::Pair => (1, 1),
+                    _ => (self.producers, self.consumers),
+                };
                 let round = |(column, &capacity): (usize, &Capacity)| Setting {
                     mechanism,
                     naming,
@@ -158,8 +162,8 @@ impl Arguments {
                         0 => Policy::Any,
                         _ => Policy::OneAtATime,
                     }),
-                    producers: if naming == Naming::Pair { 1 } else { self.producers },
-                    consumers: if naming == Naming::Pair { 1 } else { self.consumers },
+                    producers,
+                    consumers,
                     kills: self.kills.0,
                     stops: self.stops.0,
                     seed,

@@ -267,7 +267,7 @@ mod tests {
         let mut file = tempfile::tempfile().unwrap();
         let mut scribe = Scribe::new(file.try_clone().unwrap());
         notes.iter().for_each(|note| scribe.note(note).unwrap());
-        assert!(scribe.unwritten.len() < libc_pipe_buf(), "a write is whole or not at all");
+        assert!(scribe.unwritten.len() < nix::libc::PIPE_BUF, "a write is whole or not at all");
         scribe.write().unwrap();
         let mut bytes = Vec::new();
         file.rewind().unwrap();
@@ -279,10 +279,5 @@ mod tests {
             read.extend(unread.by_ref().map(Result::unwrap));
         }
         assert_eq!(read, notes);
-    }
-
-    /// That of Linux.
-    fn libc_pipe_buf() -> usize {
-        4096
     }
 }

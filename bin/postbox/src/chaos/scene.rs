@@ -71,22 +71,12 @@ impl Scene {
 
     /// An end for a producer; the one of a pair has the ledger's.
     pub fn for_producer(&mut self, naming: Naming) -> Given {
-        let end = match naming {
-            Naming::Channel => self.sender.clone(),
-            Naming::Pair => self.sender.take(),
-            _ => None,
-        };
-        end.map_or(Given::Nothing, Given::Sender)
+        given(&mut self.sender, naming).map_or(Given::Nothing, Given::Sender)
     }
 
     /// An end for a consumer; the one of a pair has the ledger's.
     pub fn for_consumer(&mut self, naming: Naming) -> Given {
-        let end = match naming {
-            Naming::Channel => self.receiver.clone(),
-            Naming::Pair => self.receiver.take(),
-            _ => None,
-        };
-        end.map_or(Given::Nothing, Given::Receiver)
+        given(&mut self.receiver, naming).map_or(Given::Nothing, Given::Receiver)
     }
 
     /// Sees to it that there is a link to that process, if that is how they meet: making one takes the
@@ -146,6 +136,15 @@ impl Scene {
         self.let_go();
         self.me = None;
         self.directory.take()
+    }
+}
+
+/// What a victim gets of an end of the ledger's.
+fn given<E: Clone>(end: &mut Option<E>, naming: Naming) -> Option<E> {
+    match naming {
+        Naming::Channel => end.clone(),
+        Naming::Pair => end.take(),
+        Naming::Direct | Naming::Mailbox | Naming::Keeper => None,
     }
 }
 

@@ -11,7 +11,7 @@ const LONGEST_STOP: u64 = 60_000;
 /// How long a pair lasts, at most.
 const LONGEST_ENCOUNTER: Duration = Duration::from_secs(5);
 /// After how many calls one of a pair clones its end, at most: some milliseconds.
-const MOST_CALLS: u32 = 500;
+const MOST_CALLS: u32 = 100;
 /// How long after the beginning of a clone somebody is struck, at most, in microseconds: longer than it takes.
 const LONGEST_CLONE: u64 = 300;
 

@@ -61,16 +61,6 @@ pub struct Runs<M> {
     seen_free: AtomicU64,
 }
 
-impl<M: Clone> Clone for Runs<M> {
-    fn clone(&self) -> Self {
-        Runs {
-            memory: self.memory.clone(),
-            lap_shift: self.lap_shift,
-            seen_free: AtomicU64::new(0),
-        }
-    }
-}
-
 /// Consecutive units of the log, as their word was when somebody looked.
 ///
 /// To hold one proves nothing: every operation that changes a run compares its word with this.

@@ -38,7 +38,7 @@ impl<M: LogMemory> Runs<M> {
 
     /// Moves `free` over a run that was read and given back, if that is where it stands: among runs that are read in
     /// turn it is. Neither the tail nor the next word is read, which somebody else is writing just now; what was given
-    /// back behind it is left to who gives back or claims next.
+    /// back behind it is left to who gives back next, or looks for room.
     fn move_free_over(&self, run: &Run) -> bool {
         let RunState::Reading(_) = run.state() else { return false };
         // Whoever read it found it in an entry, or before the tail: its claimer had moved the tail behind it.

@@ -10,6 +10,7 @@
 //!
 //! A pair has no rest: the ledger has no end of its own. It is killed apart, and another pair comes.
 
+mod blows;
 mod finale;
 mod rest;
 
@@ -21,9 +22,8 @@ use crate::chaos::note::Note;
 use crate::chaos::progress::Progress;
 use crate::chaos::remains::{self, Held};
 use crate::chaos::scene::Scene;
-use crate::chaos::schedule::{Blow, Schedule, Strike};
+use crate::chaos::schedule::Schedule;
 use crate::chaos::setting::Setting;
-use crate::chaos::starvation::is_running;
 use crate::chaos::table::duration;
 use crate::chaos::victims::Order;
 use crate::chaos::waits::{Wait, Waits, is_told};
@@ -32,17 +32,12 @@ use postbox_sys::clock;
 use std::collections::HashMap;
 use std::error::Error;
 use std::ffi::OsString;
-use std::hint;
-use std::iter::Peekable;
-use std::os::unix::process::ExitStatusExt;
 use std::time::Duration;
 
 /// How long traffic goes on until the books are settled.
 pub const EPISODE: Duration = Duration::from_secs(5);
 /// How often the ledger looks at least.
 const LOOK: Duration = Duration::from_millis(2);
-/// How long a blow waits until its victim is busy.
-const AIM: Duration = Duration::from_millis(2);
 /// How long the ledger waits for what has no bound of its own: processes that start, or a machine
 /// that is busy with other things.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -180,45 +175,6 @@ impl<'r> Round<'r> {
         self.finale()
     }
 
-    /// Traffic until there was so much of it, and what is due meanwhile.
-    fn traffic(
-        &mut self,
-        until: Duration,
-        strikes: &mut Peekable<impl Iterator<Item = Strike>>,
-    ) -> Result<(), Trouble> {
-        let (played, began) = (self.findings.traffic, clock::now());
-        loop {
-            let now = played + Duration::from_nanos(clock::now() - began);
-            // All that is due before the rest, even if the ledger comes late to it.
-            let due = now.min(until);
-            while let Some(strike) = strikes.next_if(|strike| strike.at <= due) {
-                self.strike(strike.seat, strike.blow, strike.busy)?;
-            }
-            if now >= until || self.interrupt()? {
-                self.findings.traffic = now.min(until);
-                return Ok(());
-            }
-            self.progress.at(now);
-            let next = strikes.peek().map_or(until, |strike| strike.at.min(until));
-            self.listen(LOOK.min(next.saturating_sub(now)))?;
-        }
-    }
-
-    /// Whoever is cloning an end is struck in the middle of it, or its partner is; true if that is the
-    /// end of both.
-    fn interrupt(&mut self) -> Result<bool, Trouble> {
-        let Some(encounter) = &mut self.schedule.encounter else { return Ok(false) };
-        let Some(cloning) = self.cloning else { return Ok(false) };
-        let Some((delay, blow)) = encounter.interruption.take() else { return Ok(false) };
-        while clock::now() - cloning < delay.as_nanos() as u64 {
-            hint::spin_loop();
-        }
-        match blow {
-            None => Ok(true),
-            Some((seat, blow)) => self.strike(seat, blow, false).map(|()| false),
-        }
-    }
-
     /// Starts the owner, and everybody else.
     fn start(&mut self) -> Result<(), Trouble> {
         if self.setting.naming.has_owner() {
@@ -269,49 +225,6 @@ impl<'r> Round<'r> {
         let member = Member::start(seat, number, arguments, given)?;
         self.books.enlist(member.victim);
         self.crew.push(member);
-        Ok(())
-    }
-
-    /// Does that to whoever sits there.
-    fn strike(&mut self, seat: Seat, blow: Blow, busy: bool) -> Result<(), Trouble> {
-        let at = self.crew.iter().position(|member| member.victim.seat == seat);
-        let Some(at) = at else { return Ok(()) };
-        let began = clock::now();
-        while busy
-            && !is_running(self.crew[at].victim.pid)
-            && clock::now() - began < AIM.as_nanos() as u64
-        {
-            std::thread::yield_now();
-        }
-        match blow {
-            Blow::Stop(length) => {
-                self.findings.stops += 1;
-                if self.crew[at].stopped.is_none() {
-                    self.crew[at].stop(length)?;
-                }
-                Ok(())
-            }
-            Blow::Kill => {
-                self.findings.kills += 1;
-                self.kill(at)?;
-                self.enlist(seat)
-            }
-        }
-    }
-
-    fn kill(&mut self, at: usize) -> Result<(), Trouble> {
-        let mut member = self.crew.swap_remove(at);
-        let (when, status) = member.kill()?;
-        if let Some((since, _)) = member.stopped {
-            self.waits.stopped(since, clock::now());
-        }
-        self.hear_out(&mut member)?;
-        if status.signal().is_none() {
-            return Err(ended_early(&member, &status.to_string()).into());
-        }
-        self.waits.gone(member.victim);
-        self.books.killed(member.victim, when);
-        self.last_killed = self.last_killed.max(when);
         Ok(())
     }
 
