@@ -1,6 +1,7 @@
 //! Where each part of a channel's memory lies, and how large it is.
 
 use super::control::{Cell, Control, Header, Member};
+use super::envelope::{FIRST_LINE, MANY_LINES};
 use super::lifetime::Lifetime;
 use crate::error::CreateError;
 use crate::mechanism::{Capacity, Form, MAX_BOUNDED, Mechanism};
@@ -40,10 +41,21 @@ const LOG_SOFT_BYTES: u64 = 1 << 20;
 pub(crate) const KEEP: u32 = 4;
 /// The same of the log of warm bodies: all. What is given back and taken again costs more than a message does.
 pub(crate) const KEEP_WARM: u32 = (WARM_BYTES >> 20) as u32;
-/// The largest message that lies in its slot when the channel says how large messages are.
+/// A channel that says how large its messages are has them in their slots: up to so many bytes each,
 const INLINE_MAX: usize = 4096;
-/// Bytes of a slot when the channel does not say.
-const DEFAULT_STRIDE: usize = 128;
+/// up to so many where all slots together take no more than `RING_BYTES`, nor than an eighth of the cap. Larger
+/// ones gain little by it, and in their bodies they can be read in place whatever the form.
+const INLINE_MOST: usize = 16 << 10;
+const RING_BYTES: u64 = 8 << 20;
+/// Where messages may be larger the slots hold the short ones, and the log of bodies the others. A ring is
+/// gone through from end to end and so occupies what all its slots occupy: each has its share of this, which
+/// stays in a core's own cache,
+const MIXED_RING_BYTES: usize = 512 << 10;
+/// within these bounds: messages of 104 bytes and of some more than a KiB.
+const LEAST_MIXED_STRIDE: usize = 128;
+const MOST_MIXED_STRIDE: usize = 1024 + 64;
+/// Slots consist of whole cache lines.
+const LINE: usize = 64;
 
 /// More than any file has, less than what overflows when added up: checked options need far less.
 const BEYOND: usize = usize::MAX >> 4;
@@ -155,10 +167,17 @@ impl Config {
         }
     }
 
-    /// Bytes of one slot: a word, an entry header and a body.
-    fn stride(&self) -> usize {
+    /// Bytes of each of so many slots: a word, an entry header and a body.
+    fn stride(&self, slots: u32) -> usize {
         let body = self.fixed_size.unwrap_or(self.max_message);
-        if body <= INLINE_MAX { (8 + 16 + body).next_multiple_of(64) } else { DEFAULT_STRIDE }
+        let begin = if body < MANY_LINES { 16 } else { FIRST_LINE };
+        let whole = (8 + begin + body).next_multiple_of(LINE);
+        let all = whole as u64 * u64::from(slots);
+        if body <= INLINE_MAX || body <= INLINE_MOST && all <= RING_BYTES.min(self.byte_cap / 8) {
+            return whole;
+        }
+        let share = MIXED_RING_BYTES / slots as usize;
+        (share / LINE * LINE).clamp(LEAST_MIXED_STRIDE, MOST_MIXED_STRIDE)
     }
 
     pub(crate) fn layout(&self) -> Layout {
@@ -170,7 +189,7 @@ impl Config {
         let ring = (self.mechanism == Mechanism::SharedMemory).then(|| {
             let window = self.window().map_or(UNBOUNDED_FRONT, |n| n as u32);
             let slots = window + RING_SLACK + READ_IN_PLACE;
-            let ring = SlotLayout { offset: end, slots, window, stride: self.stride() };
+            let ring = SlotLayout { offset: end, slots, window, stride: self.stride(slots) };
             end = page_up(end + ring.bytes_needed().unwrap_or(BEYOND));
             ring
         });
@@ -195,5 +214,58 @@ impl Config {
             .then(|| log(WARM_BYTES, WARM_SOFT_BYTES, Restart::WhenStartIsFree { behind: BEHIND }));
         let bodies = log(size, LOG_SOFT_BYTES, Restart::WhenEmpty);
         Layout { warm_bodies, front, control, cells, members, ring, overflow, bodies, total: end }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::channel::options::Options;
+
+    fn stride(options: &Options) -> usize {
+        options.config().layout().ring.expect("over shared memory").stride
+    }
+
+    fn with(capacity: Capacity, max_message: usize) -> Options {
+        Options::new(Mechanism::SharedMemory).capacity(capacity).max_message(max_message)
+    }
+
+    #[test]
+    fn a_slot_holds_the_largest_message_of_a_channel_that_has_small_ones() {
+        for (bytes, stride_of) in [(0, 64), (40, 64), (41, 128), (104, 128), (255, 320), (256, 320)]
+        {
+            for capacity in [Capacity::Zero, Capacity::Bounded(1 << 20), Capacity::Unbounded] {
+                assert_eq!(stride(&with(capacity, bytes)), stride_of, "{bytes} {capacity}");
+            }
+        }
+        // From 256 bytes on a message begins at a line of its own.
+        assert_eq!(stride(&with(Capacity::Bounded(1 << 20), 4096)), 64 + 4096);
+        assert_eq!(stride(&Options::new(Mechanism::SharedMemory).fixed_size(1000)), 1088);
+    }
+
+    #[test]
+    fn larger_ones_as_long_as_the_ring_stays_small() {
+        assert_eq!(stride(&with(Capacity::Bounded(256), 8 << 10)), 64 + (8 << 10));
+        assert_eq!(stride(&with(Capacity::Bounded(256), 16 << 10)), 64 + (16 << 10));
+        // Too long by itself; too many of them; more than an eighth of the cap.
+        assert_eq!(stride(&with(Capacity::Bounded(1), (16 << 10) + 1)), MOST_MIXED_STRIDE);
+        assert_eq!(stride(&with(Capacity::Bounded(512), 16 << 10)), 896);
+        let capped = with(Capacity::Bounded(64), 16 << 10).byte_cap(16 << 20);
+        assert_eq!(stride(&capped), MOST_MIXED_STRIDE);
+        assert_eq!(stride(&capped.byte_cap(17 << 20)), 64 + (16 << 10));
+    }
+
+    #[test]
+    fn the_ring_of_a_channel_as_it_comes_stays_small_until_it_has_many_slots() {
+        assert_eq!(stride(&Options::new(Mechanism::SharedMemory)), MOST_MIXED_STRIDE);
+        for n in [1, 64, 256, 400, 1024, 4000] {
+            let options = Options::new(Mechanism::SharedMemory).capacity(Capacity::Bounded(n));
+            let ring = options.config().layout().ring.expect("over shared memory");
+            let bytes = ring.stride * ring.slots as usize;
+            assert!(bytes <= MIXED_RING_BYTES, "{n} slots take {bytes} bytes");
+            assert_eq!(ring.stride % LINE, 0);
+        }
+        let many = Options::new(Mechanism::SharedMemory).capacity(Capacity::Bounded(1 << 20));
+        assert_eq!(stride(&many), LEAST_MIXED_STRIDE);
     }
 }

@@ -150,12 +150,13 @@ impl Producer<'_> {
     }
 }
 
-/// Mostly short, often longer than an entry, sometimes large; some are nothing at all.
+/// Mostly short, often longer than a slot or an entry, sometimes large; some are nothing at all.
 fn some_length(rng: &mut fastrand::Rng) -> usize {
     match rng.u32(..400) {
         0 => rng.usize(65_536..=LARGEST),
         1..16 => 0,
         16..48 => rng.usize(4000..10_000),
+        48..128 => rng.usize(1000..2000),
         _ => rng.usize(HEADER..200),
     }
 }
