@@ -99,16 +99,25 @@ const BOUND: Duration = Duration::from_secs(1);
 /// What a receiver is bound to take though its time is over; bounded, should memory lie.
 pub(crate) fn obliged<R>(
     turn: &Turn<'_>,
-    mut pop: impl FnMut() -> Result<Option<R>, Fault>,
+    pop: impl FnMut() -> Result<Option<R>, Fault>,
 ) -> Result<Option<R>, Fault> {
     let deadline = Instant::now() + BOUND;
+    obliged_until(turn, || Instant::now() >= deadline, pop)
+}
+
+/// The same, until it is `late`.
+pub(super) fn obliged_until<R>(
+    turn: &Turn<'_>,
+    late: impl Fn() -> bool,
+    mut pop: impl FnMut() -> Result<Option<R>, Fault>,
+) -> Result<Option<R>, Fault> {
     while !turn.may_leave() {
-        // Whoever was stopped in between looks once all the same.
-        let over = Instant::now() >= deadline;
+        // Before the look: whoever was stopped in between looks once all the same.
+        let late = late();
         if let Some(taken) = pop()? {
             return Ok(Some(taken));
         }
-        if over {
+        if late {
             break;
         }
         turn.look_around();

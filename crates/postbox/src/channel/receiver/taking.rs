@@ -252,3 +252,33 @@ impl<T: Message> Receiver<T> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Bytes, Capacity, Mechanism, Options};
+    use nix::errno::Errno;
+
+    #[test]
+    fn who_is_counted_on_takes_the_message_whatever_its_wait_ended_in() {
+        let full = || ReceiveError::Fault(Fault::system("epoll_create")(Errno::EMFILE));
+        let errors = [|| ReceiveError::TimedOut, || ReceiveError::Cancelled, full];
+        for mechanism in Mechanism::ALL {
+            for error in errors {
+                let options = Options::new(mechanism).capacity(Capacity::Zero);
+                let (tx, rx) = options.channel::<Bytes>().unwrap();
+                let mut into = Vec::new();
+                let turn = Turn::wait(&rx.end);
+                tx.try_send(b"counted on").unwrap();
+                rx.leave_without(error(), &turn, &mut into).unwrap();
+                assert_eq!(into, b"counted on", "{mechanism}");
+                drop(turn);
+                // Nobody has: it says why it goes, and nobody can count on it any more.
+                let turn = Turn::wait(&rx.end);
+                let left = rx.leave_without(error(), &turn, &mut into).unwrap_err();
+                assert_eq!(left.to_string(), error().to_string(), "{mechanism}");
+                assert!(tx.try_send(b"too late").is_err(), "{mechanism}");
+            }
+        }
+    }
+}

@@ -3,6 +3,7 @@
 
 mod hostile;
 mod lifetimes;
+mod meetings;
 mod narrow;
 mod offers;
 mod pairs;
