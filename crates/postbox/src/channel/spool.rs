@@ -126,7 +126,7 @@ pub(crate) struct Bodies {
 }
 
 /// Says of a position that it is one in the warm log; no log comes that far.
-const WARM: u64 = 1 << 63;
+pub(super) const WARM: u64 = 1 << 63;
 
 /// A body: its sender's, or its receiver's. As with a run, to hold one proves nothing.
 #[derive(Debug, Clone, Copy)]

@@ -4,6 +4,7 @@ use super::*;
 use crate::channel::carry::{Inbox, Outbox, Outgoing};
 use crate::channel::envelope::CellRef;
 use crate::channel::rendezvous::obliged_until;
+use crate::channel::spool::WARM;
 use crate::channel::turn::Turn;
 use crate::error::Fault;
 use crate::message::Bytes;
@@ -111,6 +112,28 @@ fn one_look_sends_so_many_offers_back() {
         );
         // It waits on as before.
         assert!(rx.end().member().turn().is_begun() && channel.block.binds(mine));
+        drop(turn);
+    }
+}
+
+/// Its sender died before it had left the message to whoever has it, and somebody freed the body.
+#[test]
+fn who_takes_an_offer_whose_body_is_gone_waits_on() {
+    for mechanism in Mechanism::ALL {
+        let (tx, rx) = ends(mechanism);
+        let channel = &rx.end().channel;
+        let turn = Turn::wait(rx.end());
+        let offer = channel.block.open_cell(tx.end().seat).unwrap();
+        let outgoing = Outgoing { bytes: &[1; 100_000], cell: Some(offer), engaging: false };
+        channel.push(tx.end(), &Outbox::default(), outgoing).unwrap();
+        // The first there ever was in the log for warm ones.
+        channel.bodies.discard(WARM);
+        let (inbox, mut into) = (Inbox::default(), Vec::new());
+        assert!(channel.pop(rx.end(), &inbox, &mut into).unwrap().is_none(), "{mechanism}");
+        assert!(matches!(channel.block.standing(offer), Standing::Taken(_)), "{mechanism}");
+        assert!(rx.end().member().turn().is_waiting(), "{mechanism}");
+        tx.try_send(b"counted on").unwrap();
+        assert_eq!(rx.try_receive().unwrap().unwrap().as_ref(), b"counted on", "{mechanism}");
         drop(turn);
     }
 }
