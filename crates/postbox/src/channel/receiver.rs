@@ -1,37 +1,31 @@
 //! The receiving end.
 
+mod bytes;
 mod in_place;
 mod taking;
 
 pub use in_place::InPlace;
 
-use super::carry::{Inbox, Popped};
+pub(super) use self::bytes::ByteReceiver;
+use super::carry::Popped;
 use super::end::End;
-use super::names::Partners;
-use super::pollable::{PollSet, Pollable};
+use super::pollable::Pollable;
 use super::statistics::Statistics;
 use crate::error::{Fault, ReceiveError};
 use crate::mechanism::{Capacity, Mechanism, WaitStrategy};
 use crate::message::{Bytes, Message};
 use crate::peer::Peer;
 use crate::wait::{FOREVER, Wait};
-use std::cell::RefCell;
 use std::marker::PhantomData;
 use std::ops::{Deref, DerefMut};
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 
 /// The receiving end of a channel of `T`.
 ///
 /// `Send` and `Clone`, not `Sync`: each thread has its own. Each message is taken by exactly one
 /// of the clones. Iterate over `&receiver` to receive until the last sender is gone.
 pub struct Receiver<T: Message> {
-    pub(super) end: End,
-    pub(super) inbox: Inbox,
-    bytes: RefCell<Vec<u8>>,
-    polled: RefCell<Weak<PollSet>>,
-    partners: Partners,
-    /// The error that ended a batch: the next call's.
-    pub(super) pending: RefCell<Option<ReceiveError>>,
+    pub(super) bytes: ByteReceiver,
     message: PhantomData<fn() -> T>,
 }
 
@@ -74,30 +68,22 @@ impl<T> DerefMut for Delivery<T> {
 
 impl<T: Message> Receiver<T> {
     pub(crate) fn new(end: End) -> Self {
-        Receiver {
-            partners: Partners::of(&end.channel),
-            end,
-            inbox: Inbox::default(),
-            bytes: RefCell::default(),
-            polled: RefCell::default(),
-            pending: RefCell::default(),
-            message: PhantomData,
-        }
+        Receiver { bytes: ByteReceiver::new(end), message: PhantomData }
     }
 
     /// The same end, all of whose messages are from the partner of its link.
     #[cfg_attr(not(test), allow(dead_code, reason = "for mailboxes and links"))]
     pub(crate) fn with_partner(self, partner: Peer) -> Self {
-        Receiver { partners: Partners::One(partner), ..self }
+        Receiver { bytes: self.bytes.with_partner(partner), message: PhantomData }
     }
 
     /// The same end, which ends although it is a mailbox's: once a sender has been attached, none is
     /// left and nothing waits, it says [`Disconnected`](ReceiveError::Disconnected). Its clones do
     /// the same.
     pub fn until_drained(self) -> Self {
-        self.end.drains.set(true);
+        self.end().drains.set(true);
         // What was seen so far was seen with other eyes.
-        self.end.partners_at.set(u64::MAX);
+        self.end().partners_at.set(u64::MAX);
         self
     }
 
@@ -119,9 +105,9 @@ impl<T: Message> Receiver<T> {
     ///
     /// Also [`TimedOut`](ReceiveError::TimedOut) and [`Cancelled`](ReceiveError::Cancelled).
     pub fn receive_with(&self, wait: &Wait) -> Result<Delivery<T>, ReceiveError> {
-        let mut bytes = self.bytes.borrow_mut();
+        let mut bytes = self.bytes.taken.borrow_mut();
         bytes.clear();
-        let popped = self.wait_into(&mut bytes, wait)?;
+        let popped = self.bytes.wait_into(&mut bytes, wait)?;
         self.open(popped, &mut bytes)
     }
 
@@ -132,9 +118,9 @@ impl<T: Message> Receiver<T> {
     ///
     /// Those of [`receive`](Self::receive).
     pub fn try_receive(&self) -> Result<Option<Delivery<T>>, ReceiveError> {
-        let mut bytes = self.bytes.borrow_mut();
+        let mut bytes = self.bytes.taken.borrow_mut();
         bytes.clear();
-        match self.try_into(&mut bytes)? {
+        match self.bytes.try_take_into(&mut bytes)? {
             Some(popped) => self.open(popped, &mut bytes).map(Some),
             None => Ok(None),
         }
@@ -151,18 +137,18 @@ impl<T: Message> Receiver<T> {
     ///
     /// `EMFILE` and the like of `epoll_create1(2)`.
     pub fn pollable(&self) -> Result<Pollable, Fault> {
-        self.end.check()?;
-        if let Some(shared) = self.polled() {
+        self.end().check()?;
+        if let Some(shared) = self.bytes.polled() {
             return Ok(Pollable::from_shared(shared));
         }
-        let pollable = Pollable::new(&self.end)?;
-        *self.polled.borrow_mut() = Arc::downgrade(pollable.shared());
+        let pollable = Pollable::new(self.end())?;
+        *self.bytes.polled.borrow_mut() = Arc::downgrade(pollable.shared());
         Ok(pollable)
     }
 
     /// Messages that wait in the channel now.
     pub fn len(&self) -> usize {
-        self.end.channel.len() as usize
+        self.end().channel.len() as usize
     }
 
     /// Whether none waits.
@@ -172,63 +158,45 @@ impl<T: Message> Receiver<T> {
 
     /// What the channel was created with.
     pub fn capacity(&self) -> Capacity {
-        self.end.channel.config.capacity
+        self.end().channel.config.capacity
     }
 
     /// What carries the messages.
     pub fn mechanism(&self) -> Mechanism {
-        self.end.channel.config.mechanism
+        self.end().channel.config.mechanism
     }
 
     /// Bytes of the largest message.
     pub fn max_message(&self) -> usize {
-        self.end.channel.config.max_message
+        self.end().channel.config.max_message
     }
 
     /// What the channel has carried so far.
     pub fn statistics(&self) -> Statistics {
-        self.end.channel.statistics()
+        self.end().channel.statistics()
     }
 
     /// The end alone, to be passed on to another program; what it holds of a packet goes where that
     /// finds it.
     pub(crate) fn into_end(self) -> Result<End, Fault> {
-        self.end.check()?;
-        self.end.channel.put_back(&self.end, &self.inbox)?;
-        self.end.forget_bodies();
-        Ok(self.end)
+        let ByteReceiver { end, inbox, .. } = self.bytes;
+        end.check()?;
+        end.channel.put_back(&end, &inbox)?;
+        end.forget_bodies();
+        Ok(end)
     }
 
     pub(crate) fn end(&self) -> &End {
-        &self.end
+        &self.bytes.end
     }
 
     pub(crate) fn wait_strategy(&self) -> WaitStrategy {
-        self.end.patience.strategy()
-    }
-
-    /// The set behind this end's pollable, while somebody holds one.
-    fn polled(&self) -> Option<Arc<PollSet>> {
-        self.polled.borrow().upgrade().filter(|polled| polled.is_ours())
-    }
-
-    pub(super) fn settle_pending(&self) -> Result<(), ReceiveError> {
-        if self.pending.borrow().is_none() { Ok(()) } else { self.return_pending() }
-    }
-
-    #[cold]
-    fn return_pending(&self) -> Result<(), ReceiveError> {
-        self.pending.take().map_or(Ok(()), Err)
+        self.end().patience.strategy()
     }
 
     fn open(&self, popped: Popped, bytes: &mut Vec<u8>) -> Result<Delivery<T>, ReceiveError> {
         let message = T::decode(bytes)?;
-        Ok(Delivery { message, sender: self.peer(popped) })
-    }
-
-    #[inline(always)]
-    pub(super) fn peer(&self, popped: Popped) -> Peer {
-        self.partners.sender(&self.end.channel, popped.sender_pid)
+        Ok(Delivery { message, sender: self.bytes.peer(popped) })
     }
 }
 
@@ -256,8 +224,8 @@ impl Receiver<Bytes> {
         wait: &Wait,
     ) -> Result<Peer, ReceiveError> {
         buffer.clear();
-        let popped = self.wait_into(buffer, wait)?;
-        Ok(self.peer(popped))
+        let popped = self.bytes.wait_into(buffer, wait)?;
+        Ok(self.bytes.peer(popped))
     }
 
     /// Never waits: `None`, and an empty buffer, where there is no message.
@@ -267,8 +235,8 @@ impl Receiver<Bytes> {
     /// Those of [`try_receive`](Self::try_receive).
     pub fn try_receive_into(&self, buffer: &mut Vec<u8>) -> Result<Option<Peer>, ReceiveError> {
         buffer.clear();
-        let popped = self.try_into(buffer)?;
-        Ok(popped.map(|popped| self.peer(popped)))
+        let popped = self.bytes.try_take_into(buffer)?;
+        Ok(popped.map(|popped| self.bytes.peer(popped)))
     }
 }
 
@@ -306,14 +274,12 @@ impl<T: Message> Clone for Receiver<T> {
     /// The first clone of a channel's receiver ends the sharing of system calls by batches; it waits
     /// for senders that are in the middle of a batch.
     fn clone(&self) -> Self {
-        let stop_packing = || self.end.channel.stop_packing(&self.end, &self.inbox);
-        let end = self.end.another_after(stop_packing);
-        Receiver { partners: self.partners.clone(), ..Receiver::new(end) }
+        Receiver { bytes: self.bytes.another(), message: PhantomData }
     }
 }
 
 impl<T: Message> std::fmt::Debug for Receiver<T> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_tuple("Receiver").field(&self.end).finish()
+        f.debug_tuple("Receiver").field(self.end()).finish()
     }
 }

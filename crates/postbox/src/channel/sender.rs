@@ -1,5 +1,6 @@
 //! The sending end.
 
+mod bytes;
 mod delivery;
 mod loan;
 mod plain;
@@ -7,19 +8,14 @@ mod plain;
 pub use delivery::Receipt;
 pub use loan::Loan;
 
-use self::loan::Lent;
-use super::Awaited;
-use super::batch::Behind;
-use super::carry::{NotPushed, Outbox};
+pub(super) use self::bytes::ByteSender;
 use super::end::End;
-use super::names::Partners;
 use super::statistics::Statistics;
-use crate::error::{DeliverError, SendError, TooLarge, TrySendError};
+use crate::error::{DeliverError, SendError, TrySendError};
 use crate::mechanism::{Capacity, Mechanism};
 use crate::message::Message;
 use crate::peer::Peer;
 use crate::wait::{FOREVER, Wait};
-use std::cell::RefCell;
 use std::marker::PhantomData;
 use std::time::Duration;
 
@@ -28,33 +24,19 @@ use std::time::Duration;
 /// `Send` and `Clone`, not `Sync`: each thread has its own. Clones are ends of their own: the
 /// receivers are told of the end of the channel when the last of them is gone, by drop or by death.
 pub struct Sender<T: Message> {
-    pub(super) end: End,
-    pub(super) outbox: Outbox,
-    pub(super) encoded: RefCell<Vec<u8>>,
-    pub(super) behind: Behind,
-    /// What a [`Loan`] of this end stands for.
-    lent: Lent,
-    partners: Partners,
+    pub(super) bytes: ByteSender,
     message: PhantomData<fn(T)>,
 }
 
 impl<T: Message> Sender<T> {
     pub(crate) fn new(end: End) -> Self {
-        Sender {
-            behind: Behind::default(),
-            partners: Partners::of(&end.channel),
-            end,
-            outbox: Outbox::default(),
-            encoded: RefCell::default(),
-            lent: Lent::default(),
-            message: PhantomData,
-        }
+        Sender { bytes: ByteSender::new(end), message: PhantomData }
     }
 
     /// The same end, whose receipts name the partner of its link.
     #[cfg_attr(not(test), allow(dead_code, reason = "for mailboxes and links"))]
     pub(crate) fn with_partner(self, partner: Peer) -> Self {
-        Sender { partners: Partners::One(partner), ..self }
+        Sender { bytes: self.bytes.with_partner(partner), message: PhantomData }
     }
 
     /// Waits for room, and returns when the channel holds the message. With capacity zero it waits
@@ -80,11 +62,11 @@ impl<T: Message> Sender<T> {
     #[inline]
     pub fn send_with(&self, message: &T::Borrowed, wait: &Wait) -> Result<(), SendError> {
         match T::bare(message) {
-            Some(bytes) if self.went_at_once(bytes) => Ok(()),
-            Some(bytes) => self.send_slow_path(bytes, wait),
-            None => self.encoded(message, |bytes| match self.went_at_once(bytes) {
+            Some(bytes) if self.bytes.went_at_once(bytes) => Ok(()),
+            Some(bytes) => self.bytes.send_slow_path(bytes, wait),
+            None => self.encoded(message, |bytes| match self.bytes.went_at_once(bytes) {
                 true => Ok(()),
-                false => self.send_slow_path(bytes, wait),
+                false => self.bytes.send_slow_path(bytes, wait),
             }),
         }
     }
@@ -95,9 +77,9 @@ impl<T: Message> Sender<T> {
     ///
     /// [`Full`](TrySendError::Full), and those of [`send`](Self::send). Nothing was sent then.
     pub fn try_send(&self, message: &T::Borrowed) -> Result<(), TrySendError> {
-        self.encoded(message, |bytes| match self.went_at_once(bytes) {
+        self.encoded(message, |bytes| match self.bytes.went_at_once(bytes) {
             true => Ok(()),
-            false => self.try_slow_path(bytes),
+            false => self.bytes.try_slow_path(bytes),
         })
     }
 
@@ -124,10 +106,7 @@ impl<T: Message> Sender<T> {
         message: &T::Borrowed,
         wait: &Wait,
     ) -> Result<Receipt, DeliverError> {
-        self.encoded(message, |bytes| {
-            self.may_send(bytes.len())?;
-            Ok(self.deliver_bytes(bytes, wait)?)
-        })
+        self.encoded(message, |bytes| Ok(self.bytes.deliver(bytes, wait)?))
     }
 
     /// Offers the message and takes it back unless a receiver took it at once.
@@ -142,7 +121,7 @@ impl<T: Message> Sender<T> {
 
     /// Messages that wait in the channel now.
     pub fn len(&self) -> usize {
-        self.end.channel.len() as usize
+        self.end().channel.len() as usize
     }
 
     /// Whether none waits.
@@ -152,34 +131,34 @@ impl<T: Message> Sender<T> {
 
     /// What the channel was created with.
     pub fn capacity(&self) -> Capacity {
-        self.end.channel.config.capacity
+        self.end().channel.config.capacity
     }
 
     /// What carries the messages.
     pub fn mechanism(&self) -> Mechanism {
-        self.end.channel.config.mechanism
+        self.end().channel.config.mechanism
     }
 
     /// Bytes of the largest message.
     pub fn max_message(&self) -> usize {
-        self.end.channel.config.max_message
+        self.end().channel.config.max_message
     }
 
     /// What the channel has carried so far.
     pub fn statistics(&self) -> Statistics {
-        self.end.channel.statistics()
+        self.end().channel.statistics()
     }
 
     /// The end alone, to be passed on.
     pub(crate) fn into_end(self) -> End {
-        if self.end.check().is_ok() {
-            self.end.forget_bodies();
+        if self.end().check().is_ok() {
+            self.end().forget_bodies();
         }
-        self.end
+        self.bytes.end
     }
 
     pub(crate) fn end(&self) -> &End {
-        &self.end
+        &self.bytes.end
     }
 
     /// Acts upon the message's bytes: those that it is, or into which it is encoded, once.
@@ -192,8 +171,8 @@ impl<T: Message> Sender<T> {
         if let Some(bytes) = T::bare(message) {
             return act(bytes);
         }
-        self.end.check().map_err(SendError::from)?;
-        let mut scratch = self.encoded.borrow_mut();
+        self.end().check().map_err(SendError::from)?;
+        let mut scratch = self.bytes.encoded.borrow_mut();
         act(T::encode(message, &mut scratch).map_err(SendError::from)?)
     }
 
@@ -205,84 +184,21 @@ impl<T: Message> Sender<T> {
         act: impl FnOnce(&[u8]) -> R,
     ) -> Result<R, SendError> {
         self.encoded(message, |bytes| {
-            self.allows(bytes.len())?;
+            self.bytes.allows(bytes.len())?;
             Ok(act(bytes))
         })
-    }
-
-    /// Whether a message that long may be sent by this end now.
-    #[inline]
-    fn may_send(&self, len: usize) -> Result<(), SendError> {
-        self.end.check()?;
-        self.allows(len)?;
-        Ok(self.end.look_around()?)
-    }
-
-    #[inline(always)]
-    fn allows(&self, len: usize) -> Result<(), SendError> {
-        let config = &self.end.channel.config;
-        if config.allows(len) {
-            return Ok(());
-        }
-        let fixed = config.fixed_size.is_some();
-        Err(TooLarge { len, max: config.max_message, fixed }.into())
-    }
-
-    fn has_receivers(&self) -> Result<(), SendError> {
-        Ok(self.end.partners()?)
-    }
-
-    /// Nothing, if it is a matter of waiting; notes for what.
-    fn refused(&self, refused: NotPushed, len: usize) -> Result<(), SendError> {
-        match refused {
-            NotPushed::Full => {
-                self.end.awaits.set(Awaited::Room);
-                Ok(())
-            }
-            NotPushed::NoSpace => {
-                self.end.awaits.set(Awaited::Space);
-                Ok(())
-            }
-            NotPushed::TooLarge(max) => Err(TooLarge { len, max, fixed: false }.into()),
-            NotPushed::ByteCap => Err(SendError::ByteCap { cap: self.end.channel.config.byte_cap }),
-            NotPushed::Fault(fault) => Err(fault.into()),
-        }
-    }
-
-    /// A sender that is shut out while it waits may have been woken in another's place.
-    #[inline(always)]
-    pub(super) fn wait_for_room<R>(
-        &self,
-        wait: &Wait,
-        attempt: impl FnMut() -> Result<Option<R>, SendError>,
-    ) -> Result<R, SendError> {
-        let outcome = self.end.wait_for(Awaited::Room, wait, attempt);
-        if let Err(SendError::Denied(_)) = outcome {
-            self.end.pass_on_wakeups();
-        }
-        outcome
-    }
-
-    #[cold]
-    pub(super) fn not_pushed<R>(
-        &self,
-        refused: NotPushed,
-        len: usize,
-    ) -> Result<Option<R>, SendError> {
-        self.end.mend();
-        self.refused(refused, len).map(|()| None)
     }
 }
 
 impl<T: Message> Clone for Sender<T> {
     /// One more end. Should the channel have no place for it, every operation on it says so.
     fn clone(&self) -> Self {
-        Sender { partners: self.partners.clone(), ..Sender::new(self.end.another()) }
+        Sender { bytes: self.bytes.another(), message: PhantomData }
     }
 }
 
 impl<T: Message> std::fmt::Debug for Sender<T> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_tuple("Sender").field(&self.end).finish()
+        f.debug_tuple("Sender").field(self.end()).finish()
     }
 }

@@ -3,6 +3,7 @@
 use super::Batch;
 use crate::channel::carry::Popped;
 use crate::channel::floor::Floor;
+use crate::channel::receiver::ByteReceiver;
 use crate::channel::{Delivery, Receiver};
 use crate::error::ReceiveError;
 use crate::message::{Bytes, Message};
@@ -33,10 +34,10 @@ impl<T: Message> Receiver<T> {
     ) -> Result<Vec<Delivery<T>>, ReceiveError> {
         let mut batch = Vec::new();
         if most > 0 {
-            self.end.check()?;
-            self.settle_pending()?;
+            self.bytes.end.check()?;
+            self.bytes.settle_pending()?;
             // One receive, however many messages.
-            let _floor = Floor::wait(&self.end, wait)?;
+            let _floor = Floor::wait(&self.bytes.end, wait)?;
             batch.push(self.receive_with(wait)?);
             self.fill(&mut batch, most);
         }
@@ -50,9 +51,9 @@ impl<T: Message> Receiver<T> {
     /// Those of [`try_receive`](Self::try_receive), if not even one came.
     pub fn try_receive_batch(&self, most: usize) -> Result<Vec<Delivery<T>>, ReceiveError> {
         let mut batch = Vec::new();
-        self.end.check()?;
+        self.bytes.end.check()?;
         // One receive as well. Without the floor there is nothing, but perhaps an error.
-        let floor = Floor::try_take(&self.end);
+        let floor = Floor::try_take(&self.bytes.end);
         if most > 0
             && let Some(first) = self.try_receive()?
         {
@@ -66,7 +67,7 @@ impl<T: Message> Receiver<T> {
 
     fn fill(&self, batch: &mut Vec<Delivery<T>>, most: usize) {
         while batch.len() < most {
-            let more = match self.end.channel.next_held(&self.inbox) {
+            let more = match self.bytes.end.channel.next_held(&self.bytes.inbox) {
                 0 => self.try_receive().map(|next| {
                     let none = next.is_none();
                     batch.extend(next);
@@ -81,7 +82,7 @@ impl<T: Message> Receiver<T> {
                 Ok(true) => {}
                 Ok(false) => break,
                 Err(error) => {
-                    *self.pending.borrow_mut() = Some(error);
+                    *self.bytes.pending.borrow_mut() = Some(error);
                     break;
                 }
             }
@@ -90,12 +91,12 @@ impl<T: Message> Receiver<T> {
 
     /// What this end holds of a packet, up to `most` in all, or up to one that is no `T`.
     fn open_held(&self, batch: &mut Vec<Delivery<T>>, most: usize) -> Result<(), ReceiveError> {
-        let (channel, end) = (&self.end.channel, &self.end);
+        let (channel, end) = (&self.bytes.end.channel, &self.bytes.end);
         let mut opened = Ok(());
-        channel.take_many_held(end, &self.inbox, most - batch.len(), |message, popped| {
+        channel.take_many_held(end, &self.bytes.inbox, most - batch.len(), |message, popped| {
             match T::decode(&mut message.to_vec()) {
                 Ok(message) => {
-                    batch.push(Delivery::new(message, self.peer(popped)));
+                    batch.push(Delivery::new(message, self.bytes.peer(popped)));
                     ControlFlow::Continue(())
                 }
                 Err(error) => {
@@ -134,6 +135,31 @@ impl Receiver<Bytes> {
         most: usize,
         wait: &Wait,
     ) -> Result<usize, ReceiveError> {
+        self.bytes.receive_batch(batch, most, wait)
+    }
+
+    /// Replaces what `batch` holds by what is there, up to `most`; how many, and none where there is
+    /// nothing.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`try_receive_batch`](Self::try_receive_batch).
+    pub fn try_receive_batch_into(
+        &self,
+        batch: &mut Batch,
+        most: usize,
+    ) -> Result<usize, ReceiveError> {
+        self.bytes.try_receive_batch(batch, most)
+    }
+}
+
+impl ByteReceiver {
+    fn receive_batch(
+        &self,
+        batch: &mut Batch,
+        most: usize,
+        wait: &Wait,
+    ) -> Result<usize, ReceiveError> {
         batch.clear();
         if most > 0 {
             self.end.check()?;
@@ -148,22 +174,12 @@ impl Receiver<Bytes> {
         Ok(batch.len())
     }
 
-    /// Replaces what `batch` holds by what is there, up to `most`; how many, and none where there is
-    /// nothing.
-    ///
-    /// # Errors
-    ///
-    /// Those of [`try_receive_batch`](Self::try_receive_batch).
-    pub fn try_receive_batch_into(
-        &self,
-        batch: &mut Batch,
-        most: usize,
-    ) -> Result<usize, ReceiveError> {
+    fn try_receive_batch(&self, batch: &mut Batch, most: usize) -> Result<usize, ReceiveError> {
         batch.clear();
         self.end.check()?;
         let floor = Floor::try_take(&self.end);
         if most > 0
-            && let Some(popped) = self.try_into(&mut batch.bytes)?
+            && let Some(popped) = self.try_take_into(&mut batch.bytes)?
         {
             batch.ended();
             batch.sent_by(self.peer(popped));
@@ -178,9 +194,9 @@ impl Receiver<Bytes> {
         while batch.len() < most {
             let (whole, count) = (batch.bytes.len(), batch.len());
             let taken = match self.end.channel.next_held(&self.inbox) {
-                0 => {
-                    self.try_into(&mut batch.bytes).map(|popped| popped.inspect(|_| batch.ended()))
-                }
+                0 => self
+                    .try_take_into(&mut batch.bytes)
+                    .map(|popped| popped.inspect(|_| batch.ended())),
                 _ => self.take_held(batch, most - batch.len()).map(Some),
             };
             match taken {

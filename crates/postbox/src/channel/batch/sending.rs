@@ -1,6 +1,7 @@
 //! Sending many messages: gathered into packets, put into a ring before anybody is told, or one by one.
 
 use crate::channel::carry::{Gathered, Went};
+use crate::channel::sender::ByteSender;
 use crate::channel::{Carrier, Channel, Sender};
 use crate::error::{SendBatchError, SendError, TrySendError};
 use crate::mechanism::{Capacity, WaitStrategy};
@@ -139,8 +140,8 @@ impl<T: Message> Sender<T> {
     {
         let mut sent = 0;
         // Taken out, should the iterator send by this very end.
-        let mut gathered = self.outbox.take_gathered();
-        let channel = &self.end.channel;
+        let mut gathered = self.bytes.outbox.take_gathered();
+        let channel = &self.end().channel;
         let outcome = match &channel.carrier {
             _ if channel.config.capacity == Capacity::Zero => {
                 self.one_by_one(messages, wait, &mut sent)
@@ -151,7 +152,7 @@ impl<T: Message> Sender<T> {
             }
             Carrier::Kernel(_) => self.one_by_one(messages, wait, &mut sent),
         };
-        self.outbox.keep_gathered(gathered);
+        self.bytes.outbox.keep_gathered(gathered);
         match outcome {
             Ok(()) => Ok(sent),
             Err(reason) => Err(SendBatchError { sent, reason }),
@@ -187,25 +188,11 @@ impl<T: Message> Sender<T> {
     where
         T::Borrowed: 'm,
     {
-        let channel = &self.end.channel;
-        let mut untold = Untold { channel, count: 0 };
+        let mut untold = Untold { channel: &self.end().channel, count: 0 };
         for message in messages {
-            if untold.count == 0 {
-                self.end.check()?;
-                self.end.look_around()?;
-            }
-            self.end.partners()?;
-            let went = self.with_bytes(message, |bytes| {
-                let pushed = channel.push_untold(&self.end, &self.outbox, bytes).is_ok();
-                if pushed {
-                    self.end.count_message(bytes.len());
-                }
-                pushed
-            })?;
-            untold.count += u64::from(went);
-            if !went || untold.count == MOST_UNTOLD {
-                untold.tell();
-            }
+            self.bytes.before_next(&untold)?;
+            let went =
+                self.with_bytes(message, |bytes| self.bytes.put_untold(bytes, &mut untold))?;
             // Why not, and whether to wait, is told by itself.
             if !went && !self.send_one(message, wait)? {
                 break;
@@ -216,6 +203,7 @@ impl<T: Message> Sender<T> {
     }
 
     /// Whether it went; if not, the channel is full and nobody was to wait.
+    #[inline(never)]
     fn send_one(&self, message: &T::Borrowed, wait: Option<&Wait>) -> Result<bool, SendError> {
         match wait {
             Some(wait) => self.send_with(message, wait).map(|()| true),
@@ -242,7 +230,7 @@ impl<T: Message> Sender<T> {
             // What is wrong with this one is told when those before it have gone.
             let mut added = self.add(message, gathered);
             if !matches!(added, Ok(true)) {
-                if !self.flush(gathered, wait, sent)? {
+                if !self.bytes.flush(gathered, wait, sent)? {
                     return Ok(());
                 }
                 gathered.clear();
@@ -258,13 +246,37 @@ impl<T: Message> Sender<T> {
                 *sent += 1;
             }
         }
-        self.flush(gathered, wait, sent).map(drop)
+        self.bytes.flush(gathered, wait, sent).map(drop)
     }
 
     /// Whether there is room for it among what was gathered.
     fn add(&self, message: &T::Borrowed, gathered: &mut Gathered) -> Result<bool, SendError> {
-        let limit = self.end.channel.config.entry_limit;
+        let limit = self.end().channel.config.entry_limit;
         self.with_bytes(message, |bytes| gathered.add(bytes, limit))
+    }
+}
+
+impl ByteSender {
+    /// What comes before each message that is put into a ring untold.
+    fn before_next(&self, untold: &Untold<'_>) -> Result<(), SendError> {
+        if untold.count == 0 {
+            self.end.check()?;
+            self.end.look_around()?;
+        }
+        Ok(self.end.partners()?)
+    }
+
+    /// Whether it went into the ring. Receivers are told now and then, and when there is no room.
+    fn put_untold(&self, bytes: &[u8], untold: &mut Untold<'_>) -> bool {
+        let went = untold.channel.push_untold(&self.end, &self.outbox, bytes).is_ok();
+        if went {
+            self.end.count_message(bytes.len());
+            untold.count += 1;
+        }
+        if !went || untold.count == MOST_UNTOLD {
+            untold.tell();
+        }
+        went
     }
 
     /// Sends what was gathered; false if the channel is full and nobody was to wait.

@@ -1,6 +1,6 @@
 //! Messages that are read where they were written.
 
-use super::Receiver;
+use super::{ByteReceiver, Receiver};
 use crate::channel::carry::{FastPath, InSlot, Kept, Popped};
 use crate::channel::members::Statistic;
 use crate::channel::spool::Body;
@@ -23,7 +23,7 @@ use std::fmt;
 /// [copy](SharedSlice::to_vec) it.
 #[must_use = "a message that was taken is lost when it is dropped unread"]
 pub struct InPlace<'r> {
-    receiver: &'r Receiver<Bytes>,
+    receiver: &'r ByteReceiver,
     place: Place,
     len: usize,
     sender: Peer,
@@ -79,23 +79,10 @@ impl Receiver<Bytes> {
     /// Those of [`receive_with`](Self::receive_with).
     #[inline]
     pub fn receive_in_place_with(&mut self, wait: &Wait) -> Result<InPlace<'_>, ReceiveError> {
-        let receiver: &Self = self;
+        let receiver = &self.bytes;
         match receiver.came_in_slot() {
             Some((popped, lies)) => Ok(receiver.in_slot(popped, lies)),
             None => receiver.wait_in_place(wait),
-        }
-    }
-
-    #[inline(never)]
-    fn wait_in_place(&self, wait: &Wait) -> Result<InPlace<'_>, ReceiveError> {
-        let mut own = self.own_place();
-        let (popped, kept) = self.end.lending.in_place(|| self.wait_into(&mut own, wait));
-        match popped {
-            Ok(popped) => Ok(self.placed(popped, kept, own)),
-            Err(error) => {
-                self.bytes.replace(own);
-                Err(error)
-            }
         }
     }
 
@@ -105,16 +92,34 @@ impl Receiver<Bytes> {
     ///
     /// Those of [`try_receive`](Self::try_receive).
     pub fn try_receive_in_place(&mut self) -> Result<Option<InPlace<'_>>, ReceiveError> {
-        let receiver: &Self = self;
-        if let Some((popped, lies)) = receiver.came_in_slot() {
-            return Ok(Some(receiver.in_slot(popped, lies)));
-        }
-        let mut own = receiver.own_place();
-        let (popped, kept) = receiver.end.lending.in_place(|| receiver.try_into(&mut own));
+        self.bytes.try_in_place()
+    }
+}
+
+impl ByteReceiver {
+    #[inline(never)]
+    fn wait_in_place(&self, wait: &Wait) -> Result<InPlace<'_>, ReceiveError> {
+        let mut own = self.own_place();
+        let (popped, kept) = self.end.lending.in_place(|| self.wait_into(&mut own, wait));
         match popped {
-            Ok(Some(popped)) => Ok(Some(receiver.placed(popped, kept, own))),
+            Ok(popped) => Ok(self.placed(popped, kept, own)),
+            Err(error) => {
+                self.taken.replace(own);
+                Err(error)
+            }
+        }
+    }
+
+    fn try_in_place(&self) -> Result<Option<InPlace<'_>>, ReceiveError> {
+        if let Some((popped, lies)) = self.came_in_slot() {
+            return Ok(Some(self.in_slot(popped, lies)));
+        }
+        let mut own = self.own_place();
+        let (popped, kept) = self.end.lending.in_place(|| self.try_take_into(&mut own));
+        match popped {
+            Ok(Some(popped)) => Ok(Some(self.placed(popped, kept, own))),
             other => {
-                receiver.bytes.replace(own);
+                self.taken.replace(own);
                 other.map(|_| None)
             }
         }
@@ -137,7 +142,7 @@ impl Receiver<Bytes> {
     }
 
     fn own_place(&self) -> Vec<u8> {
-        let mut own = self.bytes.take();
+        let mut own = self.taken.take();
         own.clear();
         own
     }
@@ -146,11 +151,11 @@ impl Receiver<Bytes> {
         let sender = self.peer(popped);
         let (place, len) = match kept {
             Some(Kept::Slot(lies)) => {
-                self.bytes.replace(own);
+                self.taken.replace(own);
                 (Place::Slot(lies), lies.len())
             }
             Some(Kept::Body(body, len)) => {
-                self.bytes.replace(own);
+                self.taken.replace(own);
                 // The rest was counted when it was popped.
                 self.end.count(Statistic::Bytes, len as u64);
                 self.end.patience.passed(len);
@@ -202,7 +207,7 @@ impl Drop for InPlace<'_> {
         match &mut self.place {
             Place::Slot(_) => {}
             Place::Body(body) => self.receiver.end.channel.give_back(&self.receiver.end, *body),
-            Place::Own(own) => drop(self.receiver.bytes.replace(std::mem::take(own))),
+            Place::Own(own) => drop(self.receiver.taken.replace(std::mem::take(own))),
         }
     }
 }

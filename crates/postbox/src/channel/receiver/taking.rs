@@ -1,6 +1,6 @@
 //! How a receive takes its message: at once, by the channel's fast path, or the slow path, which can do anything.
 
-use super::Receiver;
+use super::ByteReceiver;
 use crate::channel::Awaited;
 use crate::channel::carry::{FastPath, Glance, Missed, Popped};
 use crate::channel::floor::Floor;
@@ -8,10 +8,9 @@ use crate::channel::lifetime::Over;
 use crate::channel::rendezvous::obliged;
 use crate::channel::turn::Turn;
 use crate::error::{Fault, ReceiveError};
-use crate::message::Message;
 use crate::wait::Wait;
 
-impl<T: Message> Receiver<T> {
+impl ByteReceiver {
     /// Waits for a message, and appends it to `into`.
     #[inline(always)]
     pub(in crate::channel) fn wait_into(
@@ -69,7 +68,7 @@ impl<T: Message> Receiver<T> {
 
     /// Takes a message if one is there, and appends it to `into`.
     #[inline(always)]
-    pub(in crate::channel) fn try_into(
+    pub(in crate::channel) fn try_take_into(
         &self,
         into: &mut Vec<u8>,
     ) -> Result<Option<Popped>, ReceiveError> {
@@ -115,7 +114,7 @@ impl<T: Message> Receiver<T> {
     /// The fast paths that are not worth a copy of their code in each caller.
     #[inline(never)]
     fn came_by_call(&self, into: &mut Vec<u8>) -> Glance {
-        let Receiver { end, inbox, .. } = self;
+        let ByteReceiver { end, inbox, .. } = self;
         if !self.may_glance() {
             return Err(Missed::Unusual);
         }
@@ -268,14 +267,14 @@ mod tests {
                 let options = Options::new(mechanism).capacity(Capacity::Zero);
                 let (tx, rx) = options.channel::<Bytes>().unwrap();
                 let mut into = Vec::new();
-                let turn = Turn::wait(&rx.end);
+                let turn = Turn::wait(rx.end());
                 tx.try_send(b"counted on").unwrap();
-                rx.leave_without(error(), &turn, &mut into).unwrap();
+                rx.bytes.leave_without(error(), &turn, &mut into).unwrap();
                 assert_eq!(into, b"counted on", "{mechanism}");
                 drop(turn);
                 // Nobody has: it says why it goes, and nobody can count on it any more.
-                let turn = Turn::wait(&rx.end);
-                let left = rx.leave_without(error(), &turn, &mut into).unwrap_err();
+                let turn = Turn::wait(rx.end());
+                let left = rx.bytes.leave_without(error(), &turn, &mut into).unwrap_err();
                 assert_eq!(left.to_string(), error().to_string(), "{mechanism}");
                 assert!(tx.try_send(b"too late").is_err(), "{mechanism}");
             }

@@ -1,12 +1,11 @@
 //! A synchronous send: the offer of a message, and the receipt for it.
 
-use super::Sender;
+use super::ByteSender;
 use crate::channel::Awaited;
 use crate::channel::carry::{Outgoing, Pushed};
 use crate::channel::envelope::CellRef;
 use crate::channel::members::Doing;
 use crate::error::{DeliverError, Fault, SendError};
-use crate::message::Message;
 use crate::peer::Peer;
 use crate::wait::Wait;
 use postbox_ring::receipt::{Standing, Taker};
@@ -39,7 +38,13 @@ enum Outcome {
     Again,
 }
 
-impl<T: Message> Sender<T> {
+impl ByteSender {
+    #[inline(never)]
+    pub(super) fn deliver(&self, bytes: &[u8], wait: &Wait) -> Result<Receipt, SendError> {
+        self.may_send(bytes.len())?;
+        self.deliver_bytes(bytes, wait)
+    }
+
     pub(super) fn deliver_bytes(&self, bytes: &[u8], wait: &Wait) -> Result<Receipt, SendError> {
         loop {
             let offer = self.wait_for_room(wait, || self.offer(bytes))?;

@@ -1,6 +1,6 @@
 //! Messages that are written where they will be read.
 
-use super::{Receipt, Sender};
+use super::{ByteSender, Receipt, Sender};
 use crate::channel::Awaited;
 use crate::channel::carry::InSlot;
 use crate::channel::spool::Body;
@@ -24,7 +24,7 @@ pub struct Loan<'s> {
     /// What was lent lies there: a loan is a word, and moves in a register. One of several words that were just
     /// written is moved by wider instructions, which wait until those are out of the processor's store buffer:
     /// two thirds of the time that a short message took.
-    sender: &'s mut Sender<Bytes>,
+    sender: &'s mut ByteSender,
 }
 
 /// What a sender has lent, and how long the message is.
@@ -93,10 +93,11 @@ impl Sender<Bytes> {
     /// Also [`TimedOut`](SendError::TimedOut) and [`Cancelled`](SendError::Cancelled).
     #[inline]
     pub fn loan_with(&mut self, len: usize, wait: &Wait) -> Result<Loan<'_>, SendError> {
-        if !self.lends_slot(len) {
-            self.lend_slow_path(len, wait)?;
+        let sender = &mut self.bytes;
+        if !sender.lends_slot(len) {
+            sender.lend_slow_path(len, wait)?;
         }
-        Ok(Loan { sender: self })
+        Ok(Loan { sender })
     }
 
     /// As [`loan`](Self::loan), but never waits.
@@ -105,21 +106,13 @@ impl Sender<Bytes> {
     ///
     /// [`Full`](TrySendError::Full) where bytes are lacking, and those of [`send`](Self::send).
     pub fn try_loan(&mut self, len: usize) -> Result<Loan<'_>, TrySendError> {
-        if self.lends_slot(len) || self.lends_slot_after_all(len)? {
-            return Ok(Loan { sender: self });
-        }
-        let room = match self.end.channel.lends(len) {
-            // The second time after a repair, if one was due.
-            true => match self.lend(len)? {
-                Some(body) => Room::Body(body),
-                None => Room::Body(self.lend(len)?.ok_or(TrySendError::Full)?),
-            },
-            false => self.own_room(len),
-        };
-        self.lent = Lent { room, len };
-        Ok(Loan { sender: self })
+        let sender = &mut self.bytes;
+        sender.try_lend(len)?;
+        Ok(Loan { sender })
     }
+}
 
+impl ByteSender {
     /// Whether the next slot was lent, and there was nothing else to be done.
     #[inline(always)]
     fn lends_slot(&mut self, len: usize) -> bool {
@@ -142,6 +135,22 @@ impl Sender<Bytes> {
         }
         let room = match self.end.channel.lends(len) {
             true => Room::Body(self.end.wait_for(Awaited::Space, wait, || self.lend(len))?),
+            false => self.own_room(len),
+        };
+        self.lent = Lent { room, len };
+        Ok(())
+    }
+
+    fn try_lend(&mut self, len: usize) -> Result<(), TrySendError> {
+        if self.lends_slot_after_all(len)? {
+            return Ok(());
+        }
+        let room = match self.end.channel.lends(len) {
+            // The second time after a repair, if one was due.
+            true => match self.lend(len)? {
+                Some(body) => Room::Body(body),
+                None => Room::Body(self.lend(len)?.ok_or(TrySendError::Full)?),
+            },
             false => self.own_room(len),
         };
         self.lent = Lent { room, len };
@@ -210,7 +219,7 @@ impl Loan<'_> {
     /// there is nothing to be written.
     #[inline]
     pub fn bytes_mut(&mut self) -> SharedSliceMut<'_> {
-        let Sender { end, lent: Lent { room, len }, .. } = self.sender;
+        let ByteSender { end, lent: Lent { room, len }, .. } = self.sender;
         if end.check().is_err() {
             // In a child by `fork` what is shared is the parent's.
             return SharedSliceMut::from(&mut [][..]);
@@ -226,7 +235,7 @@ impl Loan<'_> {
     /// The message as it is so far.
     #[inline]
     pub fn bytes(&self) -> SharedSlice<'_> {
-        let Sender { end, lent: Lent { room, len }, .. } = &*self.sender;
+        let ByteSender { end, lent: Lent { room, len }, .. } = &*self.sender;
         match room {
             Room::Slot(lies) => end.channel.in_slot(lies.first(*len)),
             Room::Body(body) => end.channel.body(body, *len),
@@ -309,7 +318,8 @@ impl Loan<'_> {
     /// Whether it lay in its slot, and there was nothing to be done but to publish that.
     #[inline(always)]
     fn went_at_once(&mut self) -> bool {
-        let Sender { end, outbox, lent: Lent { room: Room::Slot(lies), len }, .. } = &*self.sender
+        let ByteSender { end, outbox, lent: Lent { room: Room::Slot(lies), len }, .. } =
+            &*self.sender
         else {
             return false;
         };
@@ -361,7 +371,8 @@ impl Loan<'_> {
     /// Sends what was written in a slot, for which there is room.
     fn push_slot(&mut self) -> Result<(), SendError> {
         self.sender.has_receivers()?;
-        let Sender { end, outbox, lent: Lent { room: Room::Slot(lies), len }, .. } = &*self.sender
+        let ByteSender { end, outbox, lent: Lent { room: Room::Slot(lies), len }, .. } =
+            &*self.sender
         else {
             return Ok(());
         };
@@ -375,7 +386,7 @@ impl Loan<'_> {
 
     /// Some if the message is in the channel, none if there is no room.
     fn push(&self, body: Body) -> Result<Option<()>, SendError> {
-        let Sender { end, outbox, lent: Lent { len, .. }, .. } = &*self.sender;
+        let ByteSender { end, outbox, lent: Lent { len, .. }, .. } = &*self.sender;
         self.sender.has_receivers()?;
         match end.channel.push_lent(end, outbox, body, *len) {
             Ok(()) => {

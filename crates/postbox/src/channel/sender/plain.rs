@@ -3,19 +3,18 @@
 //! Two ways: at once, by the channel's fast path, with nothing to be done but to copy; and the slow path, which can
 //! do anything.
 
-use super::Sender;
+use super::ByteSender;
 use crate::channel::carry::{FastPath, Outgoing};
 use crate::error::{SendError, TrySendError};
 use crate::mechanism::Capacity;
-use crate::message::Message;
 use crate::wait::Wait;
 
-impl<T: Message> Sender<T> {
+impl ByteSender {
     /// Whether the message went by the channel's fast path, with nothing to be done but to copy it. Whatever else there
     /// is, an error to be told included, is left to the slow path, which begins anew.
     #[inline(always)]
     pub(super) fn went_at_once(&self, bytes: &[u8]) -> bool {
-        let Sender { end, outbox, .. } = self;
+        let ByteSender { end, outbox, .. } = self;
         if end.channel.fast_path != FastPath::ForTwo {
             return self.went_by_call(bytes);
         }
@@ -29,7 +28,7 @@ impl<T: Message> Sender<T> {
     /// The fast paths that are not worth a copy of their code in each caller.
     #[inline(never)]
     fn went_by_call(&self, bytes: &[u8]) -> bool {
-        let Sender { end, outbox, .. } = self;
+        let ByteSender { end, outbox, .. } = self;
         let channel = &end.channel;
         let went = end.sends_at_once(bytes.len())
             && match channel.fast_path {

@@ -37,7 +37,7 @@ fn who_was_about_to_look_when_the_ring_was_widened_takes_nothing_twice() {
     assert!(channel.glances());
     channel.widen().unwrap();
     let mut bytes = Vec::new();
-    let glance = channel.glance(rx.end(), &rx.inbox, &mut bytes);
+    let glance = channel.glance(rx.end(), &rx.bytes.inbox, &mut bytes);
     assert!(matches!(glance, Ok(Err(Missed::Unusual))) && bytes.is_empty());
     assert_eq!(**rx.receive().unwrap(), *b"second");
     assert!(rx.try_receive().unwrap().is_none());
