@@ -71,10 +71,10 @@ code=0
 wait "$chaos" || code=$?
 cat "$result"
 
-# For each column: the medians of the first and last quarter, and the slope of the line through all
+# For each column: the means of the first and last quarter, and the slope of the line through all
 # samples, as what it adds in an hour. Flat is what ends no more than a tenth (and a little for small
-# numbers) above where it began. (Not the means: a ledger that other programs keep from the processor has much to
-# read for a moment.)
+# numbers) above where it began. Of the ledger alone the medians: one that other programs keep from the processor
+# has much to read for a moment, and it is one process from the beginning to the end.
 awk -v code="$code" '
     # Of v[column, from..to].
     function median(column, from, to,    sorted, count, i, j) {
@@ -93,11 +93,13 @@ awk -v code="$code" '
         bad = n < 8
         if (bad) print "too few samples to tell"
         for (c = 2; c <= 5 && !bad; c++) {
-            q = int(n / 4); first = median(c, 1, q); last = median(c, n - q + 1, n)
-            sx = sy = sxx = sxy = 0
+            q = int(n / 4); first = last = sx = sy = sxx = sxy = 0
             for (i = 1; i <= n; i++) {
+                if (i <= q) first += v[c, i] / q
+                if (i > n - q) last += v[c, i] / q
                 sx += t[i]; sy += v[c, i]; sxx += t[i] * t[i]; sxy += t[i] * v[c, i]
             }
+            if (c == 2) { first = median(c, 1, q); last = median(c, n - q + 1, n) }
             slope = (n * sxy - sx * sy) / (n * sxx - sx * sx)
             flat = last <= first * 1.1 + slack[c]
             grown += !flat

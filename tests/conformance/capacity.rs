@@ -196,7 +196,7 @@ fn too_large(mechanism: Mechanism, capacity: Capacity) -> Outcome {
 }
 
 fn fixed_size(mechanism: Mechanism, capacity: Capacity) -> Outcome {
-    for size in [0, 64, 5000] {
+    for size in [0, 64, 5000, 20_000] {
         let options = Options::new(mechanism).capacity(capacity).fixed_size(size);
         let (tx, rx) = connect::<Bytes>(&options)?;
         let wrong = [size.wrapping_sub(1), size + 1];
@@ -231,9 +231,9 @@ impl Serialize for Counted {
 
 fn encoded_once(mechanism: Mechanism, capacity: Capacity) -> Outcome {
     for form in [Form::OneToOne, Form::ManyToMany] {
-        let options = Options::new(mechanism).capacity(capacity).form(form);
+        // The second does not fit a slot: they are the smaller the less the byte cap.
+        let options = Options::new(mechanism).capacity(capacity).form(form).byte_cap(1 << 16);
         let (tx, rx) = options.channel::<Counted>()?;
-        // The second does not fit a slot.
         for message in [Counted("a".into()), Counted("b".repeat(150))] {
             let mut tried = 0;
             // The second round finds everything as the first has left it.

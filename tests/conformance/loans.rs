@@ -154,7 +154,7 @@ fn is_filled(message: &InPlace<'_>, number: u32, len: usize) -> bool {
 }
 
 /// At the edges of a slot, a line, a page, an entry of each mechanism, and of what is kept warm.
-const LENGTHS: [usize; 22] = [
+const LENGTHS: [usize; 32] = [
     0,
     1,
     3,
@@ -165,6 +165,16 @@ const LENGTHS: [usize; 22] = [
     112,
     113,
     120,
+    384,
+    385,
+    424,
+    425,
+    433,
+    1024,
+    1025,
+    1064,
+    1065,
+    1073,
     4079,
     4080,
     4081,

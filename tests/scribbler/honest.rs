@@ -9,7 +9,7 @@ use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
 /// The largest message of these channels: too large for them to have all of them in their slots.
-pub const MAX_MESSAGE: usize = 1 << 17;
+pub const MAX_MESSAGE: usize = 100_000;
 /// How long an honest call waits.
 const DEADLINE: Duration = Duration::from_micros(300);
 /// How much longer it may take, on a busy machine and unoptimised.
@@ -116,7 +116,7 @@ fn receive_of_kind(rx: &Receiver<Bytes>, kind: u64) {
 /// Every kind of call once.
 pub fn all_kinds(tx: &Sender<Bytes>, rx: &Receiver<Bytes>) {
     for kind in 0..8 {
-        send_of_kind(tx, kind, if kind % 2 == 0 { b"small" } else { &[1; 600] });
+        send_of_kind(tx, kind, if kind % 2 == 0 { b"small" } else { &[1; 9000] });
         receive_of_kind(rx, kind % 7);
     }
 }

@@ -1,6 +1,6 @@
 //! The hostile member: a program that was given ends, and what it does with all that came with them.
 
-use crate::honest;
+use crate::honest::{self, MAX_MESSAGE};
 use crate::memory::Memory;
 use crate::owner;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
@@ -145,7 +145,8 @@ impl Hostile {
 
     /// An entry that is none, or looks like one.
     fn garbage(&mut self) -> Vec<u8> {
-        let length = self.chance.pick(&[0, 1, 8, 15, 16, 24, 32, 100, 1000, 4096, 5000, 9000]);
+        let lengths = [0, 1, 8, 15, 16, 24, 32, 100, 1000, 4096, 5000, 9000, MAX_MESSAGE + 1];
+        let length = self.chance.pick(&lengths);
         let mut entry: Vec<u8> = (0..length).map(|_| self.chance.below(256) as u8).collect();
         if length >= 16 && self.chance.below(4) > 0 {
             let kind = 0x80 | self.chance.below(8);

@@ -115,7 +115,7 @@ fn set(plan: Plan, scene: u64) -> Result<(Ends, Memory), Box<dyn std::error::Err
     let memory = Memory::find()?;
     if plan.capacity != Capacity::Zero {
         // The words have been gone over once.
-        for length in [10, 900, 10] {
+        for length in [10, 9000, 10] {
             tx.try_send(&vec![3; length])?;
             rx.try_receive()?;
         }
@@ -132,7 +132,7 @@ fn set(plan: Plan, scene: u64) -> Result<(Ends, Memory), Box<dyn std::error::Err
         })?);
     }
     if scene >= FULL {
-        for length in [20, 1000] {
+        for length in [20, 9000] {
             let _ = tx.try_send(&vec![5; length]);
         }
     }

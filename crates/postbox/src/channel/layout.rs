@@ -42,15 +42,15 @@ pub(crate) const KEEP: u32 = 4;
 /// The same of the log of warm bodies: all. What is given back and taken again costs more than a message does.
 pub(crate) const KEEP_WARM: u32 = (WARM_BYTES >> 20) as u32;
 /// A channel that says how large its messages are has them in their slots: up to so many bytes each,
-const INLINE_MAX: usize = 4096;
+pub(super) const INLINE_MAX: usize = 4096;
 /// up to so many where all slots together take no more than `RING_BYTES`, nor than an eighth of the cap. Larger
 /// ones gain little by it, and in their bodies they can be read in place whatever the form.
 const INLINE_MOST: usize = 16 << 10;
-const RING_BYTES: u64 = 8 << 20;
+const RING_BYTES: u64 = 4 << 20;
 /// Where messages may be larger the slots hold the short ones, and the log of bodies the others. A ring is
 /// gone through from end to end and so occupies what all its slots occupy: each has its share of this, which
-/// stays in a core's own cache,
-const MIXED_RING_BYTES: usize = 512 << 10;
+/// stays in a core's own cache, or of an eighth of the cap if that is less,
+const MIXED_RING_BYTES: u64 = 512 << 10;
 /// within these bounds: messages of 104 bytes and of some more than a KiB.
 const LEAST_MIXED_STRIDE: usize = 128;
 const MOST_MIXED_STRIDE: usize = 1024 + 64;
@@ -172,11 +172,12 @@ impl Config {
         let body = self.fixed_size.unwrap_or(self.max_message);
         let begin = if body < MANY_LINES { 16 } else { FIRST_LINE };
         let whole = (8 + begin + body).next_multiple_of(LINE);
-        let all = whole as u64 * u64::from(slots);
-        if body <= INLINE_MAX || body <= INLINE_MOST && all <= RING_BYTES.min(self.byte_cap / 8) {
+        let (slots, most) = (u64::from(slots), self.byte_cap / 8);
+        if body <= INLINE_MAX || body <= INLINE_MOST && whole as u64 * slots <= RING_BYTES.min(most)
+        {
             return whole;
         }
-        let share = MIXED_RING_BYTES / slots as usize;
+        let share = (MIXED_RING_BYTES.min(most) / slots) as usize;
         (share / LINE * LINE).clamp(LEAST_MIXED_STRIDE, MOST_MIXED_STRIDE)
     }
 
@@ -246,10 +247,11 @@ mod tests {
     #[test]
     fn larger_ones_as_long_as_the_ring_stays_small() {
         assert_eq!(stride(&with(Capacity::Bounded(256), 8 << 10)), 64 + (8 << 10));
-        assert_eq!(stride(&with(Capacity::Bounded(256), 16 << 10)), 64 + (16 << 10));
+        assert_eq!(stride(&with(Capacity::Bounded(128), 16 << 10)), 64 + (16 << 10));
         // Too long by itself; too many of them; more than an eighth of the cap.
         assert_eq!(stride(&with(Capacity::Bounded(1), (16 << 10) + 1)), MOST_MIXED_STRIDE);
         assert_eq!(stride(&with(Capacity::Bounded(512), 16 << 10)), 896);
+        assert_eq!(stride(&with(Capacity::Unbounded, 4097)), 448);
         let capped = with(Capacity::Bounded(64), 16 << 10).byte_cap(16 << 20);
         assert_eq!(stride(&capped), MOST_MIXED_STRIDE);
         assert_eq!(stride(&capped.byte_cap(17 << 20)), 64 + (16 << 10));
@@ -261,11 +263,14 @@ mod tests {
         for n in [1, 64, 256, 400, 1024, 4000] {
             let options = Options::new(Mechanism::SharedMemory).capacity(Capacity::Bounded(n));
             let ring = options.config().layout().ring.expect("over shared memory");
-            let bytes = ring.stride * ring.slots as usize;
+            let bytes = ring.stride as u64 * u64::from(ring.slots);
             assert!(bytes <= MIXED_RING_BYTES, "{n} slots take {bytes} bytes");
             assert_eq!(ring.stride % LINE, 0);
         }
         let many = Options::new(Mechanism::SharedMemory).capacity(Capacity::Bounded(1 << 20));
         assert_eq!(stride(&many), LEAST_MIXED_STRIDE);
+        let capped = Options::new(Mechanism::SharedMemory).byte_cap(1 << 20);
+        assert_eq!(stride(&capped), 960);
+        assert_eq!(stride(&capped.byte_cap(1 << 16)), LEAST_MIXED_STRIDE);
     }
 }

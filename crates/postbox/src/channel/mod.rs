@@ -10,7 +10,8 @@
 //! 5. [`spool`], [`carry`]: how one message goes in and comes out
 //!    ([`batch`]: how many of them share a system call)
 //! 6. [`turn`], [`rendezvous`]: capacity zero
-//! 7. [`sender`], [`receiver`], [`pollable`]: what a user holds
+//! 7. [`sender`], [`receiver`], [`pollable`]: what a user holds; the type of its messages is a shell around what
+//!    knows bytes alone
 //! 8. [`lifetime`], [`ownership`], [`revocation`], [`names`], [`pair`], [`floor`]: what only
 //!    mailboxes have
 //!

@@ -73,9 +73,10 @@ impl Options {
     /// Bytes of the largest message, up to 1 GiB.
     ///
     /// Over shared memory a message that lies in its slot passes in fewer steps than one whose body lies
-    /// beside the ring. With a limit of up to 4 KiB each does, with one of up to 16 KiB as long as the slots take
-    /// no more than 8 MiB together; where the limit is larger, those of up to a KiB, or down to 104 bytes where
-    /// there are many slots.
+    /// beside the ring. With a limit of up to 4 KiB each does; with one of up to 16 KiB too, if all slots together take
+    /// no more than 4 MiB and an eighth of the [byte cap](Self::byte_cap). Elsewhere messages of up to a KiB
+    /// do, and fewer the more slots there are, down to those of 104 bytes. A ring that has been gone through once
+    /// occupies what all its slots occupy.
     pub fn max_message(mut self, bytes: usize) -> Self {
         self.max_message = bytes;
         self

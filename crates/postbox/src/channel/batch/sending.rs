@@ -258,6 +258,7 @@ impl<T: Message> Sender<T> {
 
 impl ByteSender {
     /// What comes before each message that is put into a ring untold.
+    #[inline]
     fn before_next(&self, untold: &Untold<'_>) -> Result<(), SendError> {
         if untold.count == 0 {
             self.end.check()?;
@@ -267,6 +268,7 @@ impl ByteSender {
     }
 
     /// Whether it went into the ring. Receivers are told now and then, and when there is no room.
+    #[inline]
     fn put_untold(&self, bytes: &[u8], untold: &mut Untold<'_>) -> bool {
         let went = untold.channel.push_untold(&self.end, &self.outbox, bytes).is_ok();
         if went {

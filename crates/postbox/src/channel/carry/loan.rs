@@ -13,6 +13,7 @@
 use super::{InSlot, NotPushed, Outbox};
 use crate::channel::end::End;
 use crate::channel::envelope::Envelope;
+use crate::channel::layout::INLINE_MAX;
 use crate::channel::members::{Doing, Statistic};
 use crate::channel::spool::Body;
 use crate::channel::{Carrier, Channel};
@@ -87,14 +88,17 @@ impl Lending {
 impl Channel {
     /// Whether a message that long is written to a body, where it is read. A short one goes into its entry,
     /// which is quicker, and by a copy, unless [its slot](Self::lend_slot) can be lent: that keeps nobody waiting
-    /// behind it. In a rendezvous the bytes may have to be offered again.
+    /// behind it. One that takes longer to copy is not copied because its slot happens to be large enough. In a
+    /// rendezvous the bytes may have to be offered again.
     pub(crate) fn lends(&self, len: usize) -> bool {
         self.config.capacity != Capacity::Zero
             && match &self.carrier {
                 Carrier::Kernel(_) => {
                     Envelope::entry_overhead(false) + len > self.config.entry_limit
                 }
-                Carrier::Ring(ring) => Envelope::slot_overhead(false) + len > ring.body_len(),
+                Carrier::Ring(ring) => {
+                    len > INLINE_MAX || Envelope::slot_overhead(false) + len > ring.body_len()
+                }
             }
     }
 

@@ -107,7 +107,9 @@ impl Sender<Bytes> {
     /// [`Full`](TrySendError::Full) where bytes are lacking, and those of [`send`](Self::send).
     pub fn try_loan(&mut self, len: usize) -> Result<Loan<'_>, TrySendError> {
         let sender = &mut self.bytes;
-        sender.try_lend(len)?;
+        if !sender.lends_slot(len) {
+            sender.try_lend(len)?;
+        }
         Ok(Loan { sender })
     }
 }
@@ -141,6 +143,7 @@ impl ByteSender {
         Ok(())
     }
 
+    #[inline(never)]
     fn try_lend(&mut self, len: usize) -> Result<(), TrySendError> {
         if self.lends_slot_after_all(len)? {
             return Ok(());
