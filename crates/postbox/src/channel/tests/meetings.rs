@@ -127,7 +127,8 @@ fn who_takes_an_offer_whose_body_is_gone_waits_on() {
         let outgoing = Outgoing { bytes: &[1; 100_000], cell: Some(offer), engaging: false };
         channel.push(tx.end(), &Outbox::default(), outgoing).unwrap();
         // The first there ever was, in the log for warm ones if there is one.
-        [0, WARM].map(|position| channel.bodies.discard(position));
+        channel.bodies.discard(WARM);
+        channel.bodies.discard(0);
         let (inbox, mut into) = (Inbox::default(), Vec::new());
         assert!(channel.pop(rx.end(), &inbox, &mut into).unwrap().is_none(), "{mechanism}");
         assert!(matches!(channel.block.standing(offer), Standing::Taken(_)), "{mechanism}");
