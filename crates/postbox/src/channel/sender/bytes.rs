@@ -46,14 +46,14 @@ impl ByteSender {
 
     /// Whether a message that long may be sent by this end now.
     #[inline]
-    pub(in crate::channel) fn may_send(&self, len: usize) -> Result<(), SendError> {
+    pub(super) fn may_send(&self, len: usize) -> Result<(), SendError> {
         self.end.check()?;
         self.allows(len)?;
         Ok(self.end.look_around()?)
     }
 
     #[inline(always)]
-    pub(in crate::channel) fn allows(&self, len: usize) -> Result<(), SendError> {
+    pub(super) fn allows(&self, len: usize) -> Result<(), SendError> {
         let config = &self.end.channel.config;
         if config.allows(len) {
             return Ok(());
@@ -62,16 +62,12 @@ impl ByteSender {
         Err(TooLarge { len, max: config.max_message, fixed }.into())
     }
 
-    pub(in crate::channel) fn has_receivers(&self) -> Result<(), SendError> {
+    pub(super) fn has_receivers(&self) -> Result<(), SendError> {
         Ok(self.end.partners()?)
     }
 
     /// Nothing, if it is a matter of waiting; notes for what.
-    pub(in crate::channel) fn refused(
-        &self,
-        refused: NotPushed,
-        len: usize,
-    ) -> Result<(), SendError> {
+    pub(super) fn refused(&self, refused: NotPushed, len: usize) -> Result<(), SendError> {
         match refused {
             NotPushed::Full => {
                 self.end.awaits.set(Awaited::Room);

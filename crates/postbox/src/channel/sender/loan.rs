@@ -415,3 +415,36 @@ impl fmt::Debug for Loan<'_> {
         f.debug_struct("Loan").field("len", &self.len()).finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Capacity, Form, Mechanism, Options};
+
+    /// The slots of these channels hold 16 KiB, and so would any of these messages.
+    #[test]
+    fn a_loan_of_some_length_is_written_in_place_though_its_slot_could_hold_a_copy() {
+        for form in [Form::OneToOne, Form::ManyToMany] {
+            let options = Options::new(Mechanism::SharedMemory).capacity(Capacity::Bounded(2));
+            let (mut tx, rx) = options.form(form).max_message(16 << 10).channel::<Bytes>().unwrap();
+            // An end takes hold of the ring by what it sends first.
+            tx.send(b"first").unwrap();
+            rx.receive().unwrap();
+            for (len, long) in [(4096, false), (4097, true), (16 << 10, true)] {
+                let loan = tx.loan(len).unwrap();
+                let room = &loan.sender.lent.room;
+                let right = match (form, long) {
+                    (Form::OneToOne, _) => matches!(room, Room::Slot(_)),
+                    (Form::ManyToMany, true) => matches!(room, Room::Body(_)),
+                    (Form::ManyToMany, false) => matches!(room, Room::Own(_)),
+                };
+                assert!(right, "{form:?}, {len}");
+                // What is lent at once and what is lent without waiting are the same.
+                drop(loan);
+                let room = std::mem::discriminant(&tx.try_loan(len).unwrap().sender.lent.room);
+                let loan = tx.loan(len).unwrap();
+                assert_eq!(room, std::mem::discriminant(&loan.sender.lent.room));
+            }
+        }
+    }
+}
