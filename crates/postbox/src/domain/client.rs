@@ -65,9 +65,9 @@ impl From<Ended> for AskError {
 /// How long one waits before one looks again whether a process that is there can be asked.
 const TICK: Duration = Duration::from_millis(2);
 
-/// How often a registrar may hang up on us before it is at fault. It does so for want of room, and
-/// where the address is given up.
-const HANG_UPS: u32 = 8;
+/// For how long registrars may hang up on us before one is at fault. They do so for want of room, and
+/// where the address is given up, which it may be again and again.
+const HANGING_UP: Duration = Duration::from_secs(1);
 
 /// Asks whoever holds `to`. `from` is the process name that the caller holds itself, if any. A
 /// process that is just joining, or too busy to be asked, is waited for.
@@ -82,7 +82,7 @@ pub(crate) fn ask(
     wait: &Wait<'_>,
 ) -> Result<Answered, AskError> {
     let packet = protocol::encode(&Envelope { from: from.cloned(), request })?;
-    let (mut asked, mut hang_ups) = (None, 0);
+    let (mut asked, mut hung_up) = (None, None);
     loop {
         let pid = match (domain.holder(to)?, asked) {
             (Some(holder), None) => holder,
@@ -102,12 +102,11 @@ pub(crate) fn ask(
             None => patience.pause()?,
             Some((connection, uid)) => match exchange(&connection, &packet, fds, &patience)? {
                 Exchange::Answered(reply, fds) => return Ok(Answered { reply, fds, pid, uid }),
-                Exchange::HungUp { .. } if hang_ups == HANG_UPS => {
-                    let call = "asking a registrar, which hangs up";
-                    return Err(Fault::System { call, errno: Errno::ECONNRESET }.into());
-                }
                 Exchange::HungUp { was_asked } => {
-                    hang_ups += 1;
+                    if hung_up.get_or_insert_with(Instant::now).elapsed() > HANGING_UP {
+                        let call = "asking a registrar, which hangs up";
+                        return Err(Fault::System { call, errno: Errno::ECONNRESET }.into());
+                    }
                     asked = asked.or(was_asked.then_some(pid));
                     patience.pause()?;
                 }
