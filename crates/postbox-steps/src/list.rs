@@ -101,6 +101,10 @@ steps! {
     /// One to one: the head tells of a slot that was read.
     SpscHeadMoved,
     // A ring for many, used by two.
+    /// An end is one of the two.
+    PairEntered,
+    /// It is no more: its place is free.
+    PairLeft,
     /// One of the two has announced what it will write or read.
     PairAnnounced,
     /// Nobody of the two begins anything any more.

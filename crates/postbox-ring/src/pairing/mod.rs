@@ -1,14 +1,14 @@
 //! A ring for many, for as long as only two use it.
 //!
 //! Whoever shares its end of a ring with nobody needs no read-modify-write instruction: see [`spsc`](crate::spsc).
-//! So a ring that two ends were made for begins with their protocol, and becomes one for many when another end
-//! comes, or one of the two dies. It never goes back.
+//! So a ring begins with that protocol, for whoever is the first to send and whoever is the first to receive, and
+//! becomes one for many when another end sends or receives while they are there. It never goes back.
 //!
 //! ```text
-//!            another end comes              every slot is handed over
-//!   paired ────────────────────► widening ────────────────────────────► wide
+//!            another sends, or receives     every slot is handed over
+//!   paired ────────────────────────────► widening ────────────────────► wide
 //!
-//!   paired    the two, by the protocol of spsc and positions of their own: an end first announces
+//!   paired    at most two, by the protocol of spsc and positions of their own: an end first announces
 //!             what it is about to write or read, then looks whether they are still a pair
 //!   widening  nobody begins anything; whoever comes helps to hand the slots over
 //!   wide      everybody, by the protocol of slots
@@ -21,6 +21,11 @@
 //! nothing. A receiver looks once more when it has read, and gives the slot back as one of many. Whoever had
 //! announced something and then found that the pair is no more asks the word whether the slot was given to it.
 //!
+//! **The two places** belong to those who use the ring, not to all that could: an end that never sends takes none.
+//! Whoever leaves gives its place up, and whoever buries one of the two does it for the dead: a message that was not
+//! published does not exist, and one that was not given back is the next receiver's. So a ring that one
+//! sender after the other uses stays a pair's.
+//!
 //! **The announcement and the look** are a store and a load, and so are the start of the widening and the look at
 //! what is announced. Both sides have a barrier in between: see [`fences`](crate::fences), which can spare the two theirs.
 //!
@@ -32,7 +37,10 @@
 //! The idea is that of a lock which is reserved for one thread until another wants it (Kawachiya, Koseki and
 //! Onodera, "Lock Reservation", 2002).
 
+mod places;
 mod widen;
+
+pub use places::Side;
 
 use crate::corrupt::Corrupt;
 use crate::slots::{Claim, ClaimError, PairMemory, Position, SlotWord, Slots, Taken};
@@ -40,6 +48,7 @@ use crate::spsc::{SpscReceiver, SpscSender};
 use crate::sync::AtomicU64;
 use crate::sync::Ordering::{Acquire, Relaxed, Release, SeqCst};
 use crate::sync::fence;
+use places::Two;
 use postbox_steps::{Step, at};
 
 const PHASE: u64 = 3;
@@ -116,37 +125,19 @@ pub enum Found {
     Wide,
 }
 
-/// The two: members' numbers, which the word of the phase has beside it.
-#[derive(Clone, Copy)]
-struct Two {
-    sender: u16,
-    receiver: u16,
-}
-
-impl Two {
-    const fn from_phase(word: u64) -> Two {
-        Two { sender: (word >> 16) as u16, receiver: (word >> 32) as u16 }
-    }
-
-    const fn with_phase(self, phase: u64) -> u64 {
-        phase | (self.sender as u64) << 16 | (self.receiver as u64) << 32
-    }
-}
-
 impl<M: PairMemory> Pairing<M> {
     /// Of `ring`, which is wide unless it [began](Pairing::begin) as a pair's.
     pub fn over(ring: &Slots<M>) -> Pairing<M> {
         Pairing { two: Slots::over(ring.memory().for_two()), many: ring.clone() }
     }
 
-    /// Makes a fresh ring, which nobody uses yet, the pair's.
-    pub fn begin(&self, sender: u16, receiver: u16) {
+    /// Makes a fresh ring, which nobody uses yet, one for a pair: whoever [enters](Pairing::enter) it.
+    pub fn begin(&self) {
         for position in [self.many.memory().tail(), self.many.memory().head()] {
             position.store(UNSET, Relaxed);
         }
-        let word = Two { sender, receiver }.with_phase(PAIRED);
         // Release: the positions are unset before it.
-        self.many.memory().phase().store(word, Release);
+        self.many.memory().phase().store(Two::NOBODY.with_phase(PAIRED), Release);
     }
 
     /// The ring as the two see it, for [`SpscSender`] and [`SpscReceiver`].

@@ -1,5 +1,5 @@
 use super::*;
-use crate::slots::{ClaimCache, ClaimError, SlotLayout, SlotRing, Take};
+use crate::slots::{ClaimCache, ClaimError, SlotLayout, SlotMemory, SlotRing, Take};
 use crate::spsc::{SpscReceiver, SpscSender};
 use crate::{Region, slots::MappedSlots};
 use std::sync::atomic::AtomicBool;
@@ -21,7 +21,8 @@ impl Bench {
         let region = Region::heap(layout.bytes_needed().unwrap());
         let ring = SlotRing::new(&region, layout).unwrap();
         let pairing = Pairing::over(&ring);
-        pairing.begin(SENDER, RECEIVER);
+        pairing.begin();
+        assert!(pairing.enter(Side::Sending, SENDER) && pairing.enter(Side::Receiving, RECEIVER));
         Bench { region, ring, pairing }
     }
 
@@ -55,6 +56,14 @@ impl Bench {
             Ok(None) => self.send_among_many(SENDER, value),
             Err(ClaimError::Full) => false,
             Err(ClaimError::Corrupt) => panic!("corrupt"),
+        }
+    }
+
+    /// By one that may be the sender of the two.
+    fn send_to_whatever_it_is(&self, member: u16, value: u64) -> bool {
+        match self.pairing.is_paired() {
+            true => self.send(&self.ends().0, value),
+            false => self.send_among_many(member, value),
         }
     }
 
@@ -183,9 +192,113 @@ fn what_the_receiver_holds_while_the_ring_is_widened_is_written_by_nobody() {
 }
 
 #[test]
+fn whoever_comes_first_has_a_place_until_it_leaves() {
+    let bench = Bench::new(4, 3);
+    let pairing = &bench.pairing;
+    for (side, own) in [(Side::Sending, SENDER), (Side::Receiving, RECEIVER)] {
+        assert!(pairing.enter(side, own), "it has it already");
+        assert!(!pairing.enter(side, 3));
+    }
+    assert_eq!(pairing.leave(3), Ok(true), "it had none");
+    assert_eq!(pairing.leave(SENDER), Ok(true));
+    assert!(pairing.enter(Side::Sending, 3) && !pairing.enter(Side::Sending, SENDER));
+    assert!(!pairing.enter(Side::Receiving, 4), "this one is still there");
+    pairing.widen(&Fenced).unwrap();
+    for member in [3, RECEIVER, 4] {
+        assert_eq!(pairing.leave(member), Ok(false));
+        assert!(!pairing.enter(Side::Sending, member));
+    }
+}
+
+#[test]
+fn one_after_the_other_goes_on_where_the_last_one_was() {
+    for (slots, window) in [(1, 1), (3, 2), (9, 8)] {
+        let bench = Bench::new(slots, window);
+        let (mut from, mut to) = (SENDER, RECEIVER);
+        for round in 20..30 {
+            let values: Vec<u64> = (0..u64::from(window)).map(|n| n + u64::from(round)).collect();
+            assert_eq!(bench.pairing.leave(from), Ok(true));
+            from = round;
+            assert!(bench.pairing.enter(Side::Sending, from));
+            let (sender, _) = bench.ends();
+            assert!(values.iter().all(|value| bench.send(&sender, *value)));
+            assert_eq!(bench.pairing.leave(to), Ok(true));
+            to = 100 + round;
+            assert!(bench.pairing.enter(Side::Receiving, to));
+            let (_, receiver) = bench.ends();
+            assert_eq!(std::iter::from_fn(|| bench.receive(&receiver)).collect::<Vec<_>>(), values);
+        }
+        assert!(bench.pairing.is_paired());
+    }
+}
+
+#[test]
+fn what_the_dead_had_not_published_does_not_exist_and_the_next_one_writes_there() {
+    for (passed, of_two) in [(0, true), (2, true), (3, false), (7, false)] {
+        let bench = Bench::new(4, 3);
+        let (sender, receiver) = bench.ends();
+        for value in 0..passed {
+            assert!(bench.send(&sender, value) && bench.receive(&receiver) == Some(value));
+        }
+        let claim = bench.pairing.claim(&sender, SENDER, &Fenced).unwrap().unwrap();
+        bench.write(claim.slot(), 66);
+        assert_eq!(bench.pairing.leave(SENDER), Ok(true));
+        if !of_two {
+            bench.pairing.widen(&Fenced).unwrap();
+            assert!(bench.send_among_many(3, 50));
+        } else {
+            assert!(bench.pairing.enter(Side::Sending, 3));
+            assert!(bench.send(&bench.ends().0, 50));
+        }
+        assert_eq!((bench.receive(&receiver), bench.receive(&receiver)), (Some(50), None));
+        assert!((0..3).all(|value| bench.send_to_whatever_it_is(3, value)), "all room is there");
+    }
+}
+
+#[test]
+fn what_the_dead_had_published_is_there_although_its_tail_does_not_tell() {
+    let bench = Bench::new(4, 3);
+    let (sender, receiver) = bench.ends();
+    let Ok(Some(Held::OfTwo(claim))) = bench.pairing.claim(&sender, SENDER, &Fenced) else {
+        panic!("they are a pair")
+    };
+    bench.write(&claim, 1);
+    // Dead between the word and the tail.
+    bench.pairing.two().publish_alone(claim);
+    assert_eq!(bench.pairing.leave(SENDER), Ok(true));
+    assert!(bench.pairing.enter(Side::Sending, 3) && bench.send(&bench.ends().0, 2));
+    bench.pairing.widen(&Fenced).unwrap();
+    assert_eq!([bench.receive(&receiver), bench.receive(&receiver)], [Some(1), Some(2)]);
+}
+
+#[test]
+fn what_the_dead_had_not_given_back_is_the_next_ones() {
+    for widened in [false, true] {
+        let bench = Bench::new(4, 3);
+        let (sender, receiver) = bench.ends();
+        assert!(bench.send(&sender, 1) && bench.send(&sender, 2));
+        let _taken = bench.pairing.take(&receiver, RECEIVER, &Fenced).unwrap();
+        assert_eq!(bench.pairing.leave(RECEIVER), Ok(true));
+        if widened {
+            bench.pairing.widen(&Fenced).unwrap();
+            bench.ring.settle(RECEIVER, 3, |_| panic!("nothing of it is left")).unwrap();
+            assert_eq!([1, 2], [(); 2].map(|()| bench.receive_among_many(4).unwrap()));
+        } else {
+            assert!(bench.pairing.enter(Side::Receiving, 4));
+            let (_, next) = bench.ends();
+            assert_eq!([1, 2], [(); 2].map(|()| bench.receive(&next).unwrap()));
+        }
+    }
+}
+
+#[test]
 fn memory_that_makes_no_sense_is_found_out() {
     let bench = Bench::new(4, 3);
     let memory = bench.ring.memory();
+    let tail = bench.pairing.two().memory().tail();
+    tail.store(77, Relaxed);
+    assert_eq!(bench.pairing.leave(SENDER), Err(Corrupt));
+    tail.store(0, Relaxed);
     memory.sending().store(77, Relaxed);
     assert_eq!(bench.pairing.widen(&Fenced), Err(Corrupt));
     memory.phase().store(3, Relaxed);

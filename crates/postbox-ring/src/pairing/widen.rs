@@ -1,6 +1,7 @@
 //! The widening: every slot gets the word that it would have among many.
 
-use super::{Barriers, PAIRED, PHASE, Pairing, Two, UNSET, WIDE, WIDENING};
+use super::places::Two;
+use super::{Barriers, PAIRED, PHASE, Pairing, UNSET, WIDE, WIDENING};
 use crate::corrupt::Corrupt;
 use crate::slots::{PairMemory, Position, SlotWord};
 use crate::sync::AtomicU64;
@@ -13,19 +14,7 @@ impl<M: PairMemory> Pairing<M> {
     /// # Errors
     /// [`Corrupt`] where memory makes no sense.
     pub fn widen(&self, barriers: &impl Barriers) -> Result<(), Corrupt> {
-        let phase = self.many.memory().phase();
-        let word = phase.load(Acquire);
-        let two = Two::from_phase(word);
-        match word & PHASE {
-            WIDE => return Ok(()),
-            PAIRED => {
-                // SeqCst: pairs, by the barriers, with the stores of the announcements.
-                let _ = phase.compare_exchange(word, two.with_phase(WIDENING), SeqCst, Acquire);
-                at(Step::WideningBegun);
-            }
-            WIDENING => {}
-            _ => return Err(Corrupt),
-        }
+        let Some(two) = self.begin_widening()? else { return Ok(()) };
         // What was announced before it is seen below. What is announced later is not acted upon.
         barriers.for_all();
         let memory = self.many.memory();
@@ -38,10 +27,34 @@ impl<M: PairMemory> Pairing<M> {
         }
         self.hand_over(tail, head, two)?;
         // Release: what was handed over. Failure: it was somebody else who ended it.
-        let ended = two.with_phase(WIDE);
-        let _ = phase.compare_exchange(two.with_phase(WIDENING), ended, AcqRel, Acquire);
+        let (begun, ended) = (two.with_phase(WIDENING), two.with_phase(WIDE));
+        let _ = memory.phase().compare_exchange(begun, ended, AcqRel, Acquire);
         at(Step::Widened);
         Ok(())
+    }
+
+    /// Nobody of the two begins anything from now on, and nobody comes to be of them: who they are. None where
+    /// the ring is one for many.
+    fn begin_widening(&self) -> Result<Option<Two>, Corrupt> {
+        let phase = self.many.memory().phase();
+        loop {
+            let word = phase.load(Acquire);
+            let two = Two::from_phase(word);
+            match word & PHASE {
+                WIDE => return Ok(None),
+                WIDENING => return Ok(Some(two)),
+                PAIRED => {
+                    // SeqCst: pairs, by the barriers, with the stores of the announcements. Failure: somebody else
+                    // did it, or one of the two has changed.
+                    let begun = two.with_phase(WIDENING);
+                    if phase.compare_exchange(word, begun, SeqCst, Acquire).is_ok() {
+                        at(Step::WideningBegun);
+                        return Ok(Some(two));
+                    }
+                }
+                _ => return Err(Corrupt),
+            }
+        }
     }
 
     /// Gives each slot the word that it would have if the ring had been one for many all along.

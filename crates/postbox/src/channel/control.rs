@@ -153,7 +153,7 @@ postbox_ring::shared! {
 }
 
 /// Names and versions the layout: "postbox" and a number that grows.
-pub(crate) const MAGIC: u64 = u64::from_be_bytes(*b"postbox\x0b");
+pub(crate) const MAGIC: u64 = u64::from_be_bytes(*b"postbox\x0c");
 
 /// What a sleeper waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -103,7 +103,6 @@ impl End {
             return Err(full);
         }
         channel.take_part_in_barriers();
-        channel.widen()?;
         if role == Role::Receiver && !channel.can_receive() {
             return Err(Fault::Denied(channel.denial(role)));
         }
@@ -217,6 +216,12 @@ impl End {
             && self.channel.config.allows(len)
             && !self.is_to_look()
             && self.has_known_partners()
+    }
+
+    /// Whether nothing that a mailbox's owner can take away is to be looked at before a message is taken.
+    #[inline(always)]
+    pub(crate) fn receives_at_once(&self) -> bool {
+        !self.guarded || !self.is_to_look() && self.has_known_partners()
     }
 
     #[inline]
@@ -342,6 +347,7 @@ impl End {
             Ok(attached) => drop(self.attached.replace(attached)),
             Err(fault) if taken => {
                 let _ = self.refused.set(fault);
+                self.channel.leave_ring(self.seat);
                 self.channel.block.leave(self.seat);
                 taken = false;
             }
@@ -370,6 +376,7 @@ impl Drop for End {
         }
         self.member().end(Doing::Idle);
         self.forget_bodies();
+        self.channel.leave_ring(self.seat);
         self.channel.block.leave(self.seat);
         self.channel.left();
     }

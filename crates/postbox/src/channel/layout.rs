@@ -141,12 +141,9 @@ impl Config {
         }
     }
 
-    /// Whether the first two ends of a ring for many have it for themselves until others come. Of a mailbox
-    /// nobody knows who will open it.
+    /// Whether the first two ends that use a ring for many have it for themselves until others do.
     pub(crate) fn may_be_paired(&self) -> bool {
-        self.mechanism == Mechanism::SharedMemory
-            && self.form == Form::ManyToMany
-            && self.lifetime == Lifetime::Ends
+        self.mechanism == Mechanism::SharedMemory && self.form == Form::ManyToMany
     }
 
     /// Whether a message may be that long.

@@ -197,6 +197,9 @@ impl Channel {
         let bells = Bells::create()?;
         let channel = Self::assemble(config, memory, region, queue, bells)?;
         channel.starts_packing();
+        if let Some(pairing) = &channel.pairing {
+            pairing.begin();
+        }
         Ok(channel)
     }
 

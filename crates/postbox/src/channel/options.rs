@@ -145,8 +145,7 @@ impl Options {
     pub fn channel<T: Message>(&self) -> Result<(Sender<T>, Receiver<T>), CreateError> {
         let channel = Arc::new(Channel::create(Config { packs: true, ..self.config() })?);
         let sender = End::join(channel.clone(), Role::Sender, self.wait)?;
-        let receiver = End::join(channel.clone(), Role::Receiver, self.wait)?;
-        channel.pair(sender.seat, receiver.seat);
+        let receiver = End::join(channel, Role::Receiver, self.wait)?;
         Ok((Sender::new(sender), Receiver::new(receiver)))
     }
 }

@@ -93,13 +93,8 @@ impl Channel {
             self.block.report_death();
             at(Step::DeathReported);
         }
-        if let Carrier::Ring(ring) = &self.carrier
-            && self.config.form == Form::ManyToMany
-        {
-            // What the dead announced becomes a slot of its. A ring that makes no sense is reported by the next
-            // push or pop.
-            let _ = self.widen();
-            let _ = ring.settle(index, by.index, |taken| self.settle_taken(taken));
+        if matches!(self.carrier, Carrier::Ring(_)) {
+            self.settle_ring(index, by);
             at(Step::SlotsBuried);
         }
         self.overflow.settle(&self.region, index, |entry| {
@@ -121,6 +116,21 @@ impl Channel {
         self.block.bury_offers(index);
         at(Step::OffersBuried);
         self.block.free(index);
+    }
+
+    /// Clears the traces of whoever has left or is dead in a ring for many.
+    pub(super) fn settle_ring(&self, index: u16, by: Seat) {
+        let Carrier::Ring(ring) = &self.carrier else { return };
+        if self.config.form == Form::OneToOne {
+            return;
+        }
+        // A ring that makes no sense is reported by the next push or pop.
+        let nothing_left = self.pairing.as_ref().is_some_and(|p| p.leave(index) == Ok(true));
+        if !nothing_left {
+            // What it had announced may have become a slot of its.
+            let _ = self.widen();
+            let _ = ring.settle(index, by.index, |taken| self.settle_taken(taken));
+        }
     }
 
     /// An entry that its taker did not live to show to the application.

@@ -123,7 +123,7 @@ impl Channel {
         end: &End,
         receiver: &SpscReceiver<MappedSlots>,
     ) -> Glance<(Taken, u32, InSlot)> {
-        if end.guarded {
+        if !end.receives_at_once() {
             return Err(Missed::Unusual);
         }
         let taken = receiver.fetch_and_take().map_err(|_| Missed::Unusual)?.ok_or(Missed::Empty)?;
@@ -193,7 +193,7 @@ impl Channel {
         into: &mut Vec<u8>,
     ) -> Result<Glance, Fault> {
         let Carrier::Ring(ring) = &self.carrier else { return Ok(Err(Missed::Unusual)) };
-        if end.guarded {
+        if !end.receives_at_once() {
             return Ok(Err(Missed::Unusual));
         }
         let taken = match ring.take(end.seat.index) {

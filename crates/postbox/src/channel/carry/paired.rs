@@ -1,9 +1,12 @@
-//! A ring for many, as long as the two ends that a channel was made with have it for themselves.
+//! A ring for many, as long as two ends have it for themselves.
 //!
 //! ```text
-//!  Options::channel: paired ──── a clone, an end's death ────► widened, for good
-//!      by the ring for two, each message announced             by the ring for many
+//!  paired ──── another sends, or receives, while they are there ────► widened, for good
+//!  by the ring for two, each message announced                        by the ring for many
 //! ```
+//!
+//! An end takes its place by its first message, not by being there: clones that are never used, and those that keep a
+//! link open, make no difference.
 //!
 //! See [`postbox_ring::pairing`]. All that looks into a ring goes through [`Channel::look_in`], or knows that it is
 //! wide.
@@ -13,10 +16,10 @@ use super::ring::{corrupt, got_or_made};
 use super::{Inbox, Outbox, Popped};
 use crate::channel::end::End;
 use crate::channel::envelope::Envelope;
-use crate::channel::members::Seat;
+use crate::channel::members::{Role, Seat};
 use crate::channel::{Carrier, Channel};
 use crate::error::Fault;
-use postbox_ring::pairing::{Barriers, Found, Held};
+use postbox_ring::pairing::{Barriers, Found, Held, Side};
 use postbox_ring::slots::{MappedSlots, SlotRing};
 use postbox_ring::spsc::SpscReceiver;
 use postbox_ring::{Corrupt, RingPairing};
@@ -35,13 +38,6 @@ impl Barriers for Channel {
 }
 
 impl Channel {
-    /// Lets these two have the ring for themselves. Nobody has used it yet.
-    pub(crate) fn pair(&self, sender: Seat, receiver: Seat) {
-        if let Some(pairing) = &self.pairing {
-            pairing.begin(sender.index, receiver.index);
-        }
-    }
-
     /// From now on the ring is one for many.
     pub(crate) fn widen(&self) -> Result<(), Fault> {
         let widened = self.pairing.as_ref().map_or(Ok(()), |pairing| pairing.widen(self));
@@ -93,16 +89,47 @@ impl Channel {
         look(ring)
     }
 
-    /// The end's side of the ring for two; none if that has become one for many.
-    pub(super) fn got_or_attached<'c, T>(
+    /// The end's side of the ring for two; none if that has become one for many, as it does where another has
+    /// this end's place.
+    #[inline(always)]
+    pub(super) fn got_or_entered<'c, T>(
         &self,
         cell: &'c OnceCell<T>,
+        end: &End,
         attach: impl FnOnce() -> Result<T, Corrupt>,
     ) -> Result<Option<&'c T>, Fault> {
+        match cell.get() {
+            Some(side) => Ok(Some(side)),
+            None => self.enter_ring(cell, end, attach),
+        }
+    }
+
+    #[cold]
+    fn enter_ring<'c, T>(
+        &self,
+        cell: &'c OnceCell<T>,
+        end: &End,
+        attach: impl FnOnce() -> Result<T, Corrupt>,
+    ) -> Result<Option<&'c T>, Fault> {
+        let side = match end.role {
+            Role::Sender => Side::Sending,
+            Role::Receiver => Side::Receiving,
+        };
+        let entered = self.pairing.as_ref().is_some_and(|p| p.enter(side, end.seat.index));
+        if !entered {
+            return self.widen().map(|()| None);
+        }
         match got_or_made(cell, attach) {
             Ok(side) => Ok(Some(side)),
             Err(error) if self.is_for_two() => Err(corrupt(error)),
             Err(Corrupt) => self.widen().map(|()| None),
+        }
+    }
+
+    /// An end that is in the middle of nothing leaves the ring.
+    pub(crate) fn leave_ring(&self, seat: Seat) {
+        if self.pairing.as_ref().is_some_and(RingPairing::is_paired) {
+            self.settle_ring(seat.index, seat);
         }
     }
 

@@ -148,8 +148,8 @@ impl Channel {
             return Ok(position);
         }
         if let Some(pairing) = self.unless_wide() {
-            let solo =
-                self.got_or_attached(&outbox.single, || Solo::attach(pairing.two().clone()))?;
+            let attach = || Solo::attach(pairing.two().clone());
+            let solo = self.got_or_entered(&outbox.single, end, attach)?;
             let held = match solo {
                 Some(solo) => pairing.claim(&solo.sender, end.seat.index, self).map_err(refuse)?,
                 None => None,
@@ -298,7 +298,7 @@ impl Channel {
         }
         if let Some(pairing) = self.unless_wide() {
             let attach = || SpscReceiver::attach(pairing.two().clone());
-            if let Some(receiver) = self.got_or_attached(&inbox.single, attach)? {
+            if let Some(receiver) = self.got_or_entered(&inbox.single, end, attach)? {
                 match pairing.take(receiver, end.seat.index, self).map_err(corrupt)? {
                     Found::Entry(held) => return Ok((Some(held), false)),
                     Found::Empty => return Ok((None, false)),

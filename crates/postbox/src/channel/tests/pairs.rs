@@ -17,12 +17,12 @@ fn pair() -> Ends {
 }
 
 #[test]
-fn a_channel_is_a_pairs_until_an_end_is_cloned() {
+fn a_ring_is_a_pairs_until_another_end_sends() {
     let (tx, rx) = pair();
-    assert!(rx.end().channel.is_for_two());
     let another = tx.clone();
-    assert!(!rx.end().channel.is_for_two());
+    assert!(rx.end().channel.is_for_two());
     another.send(b"third").unwrap();
+    assert!(!rx.end().channel.is_for_two());
     tx.send(b"fourth").unwrap();
     for expected in ["second", "third", "fourth"] {
         assert_eq!(**rx.receive().unwrap(), *expected.as_bytes());
