@@ -17,7 +17,7 @@ pub const PLAYS: &[Play] = &[
 const CAPACITY: Capacity = Capacity::Bounded(6);
 
 fn sending(stage: &Stage) -> Outcome {
-    let (tx, rx) = stage.options(CAPACITY).channel()?;
+    let (tx, rx) = stage.channel(CAPACITY)?;
     let victim = stage.victim(tx.clone(), |tx| {
         let member = stage.itself();
         member.send_batch(&tx, 0, 3)?;
@@ -29,7 +29,7 @@ fn sending(stage: &Stage) -> Outcome {
 }
 
 fn to_a_holder(stage: &Stage) -> Outcome {
-    let (tx, rx) = stage.options(CAPACITY).channel()?;
+    let (tx, rx) = stage.channel(CAPACITY)?;
     let judge = stage.judge();
     judge.send_batch(&tx, 0, 4)?;
     judge.receive(&rx, 1)?;
@@ -47,7 +47,7 @@ fn to_a_holder(stage: &Stage) -> Outcome {
 }
 
 fn holding(stage: &Stage) -> Outcome {
-    let (tx, rx) = stage.options(CAPACITY).channel()?;
+    let (tx, rx) = stage.channel(CAPACITY)?;
     stage.judge().send_batch(&tx, 0, 5)?;
     let victim = stage.victim(rx, |rx| {
         let member = stage.itself();
@@ -70,7 +70,7 @@ fn holding(stage: &Stage) -> Outcome {
 }
 
 fn sharing(stage: &Stage) -> Outcome {
-    let (tx, rx) = stage.options(CAPACITY).channel()?;
+    let (tx, rx) = stage.channel(CAPACITY)?;
     let judge = stage.judge();
     judge.send_batch(&tx, 0, 3)?;
     judge.send_batch(&tx, 3, 2)?;
@@ -88,7 +88,7 @@ fn sharing(stage: &Stage) -> Outcome {
 }
 
 fn in_front(stage: &Stage) -> Outcome {
-    let (tx, rx) = stage.options(CAPACITY).channel()?;
+    let (tx, rx) = stage.channel(CAPACITY)?;
     let judge = stage.judge();
     judge.send_batch(&tx, 0, 6)?;
     judge.receive(&rx, 1)?;

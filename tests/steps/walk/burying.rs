@@ -48,7 +48,7 @@ pub const PLAYS: &[Play] = &[
 ];
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum First {
+pub enum First {
     Sender,
     LargeSender,
     Deliverer,
@@ -60,9 +60,9 @@ const LARGE: usize = 9_000;
 const FIRST: u32 = 100;
 
 /// One dies at `step`; the victim, which alone can notice, buries it and goes on.
-fn bury(stage: &Stage, step: Step, first: First) -> Outcome {
+pub fn bury(stage: &Stage, step: Step, first: First) -> Outcome {
     let capacity = Capacity::Bounded(3);
-    let (tx, rx) = stage.options(capacity).channel()?;
+    let (tx, rx) = stage.channel(capacity)?;
     let judge = stage.judge();
     // Before there is anything that a clone would put in front of the kernel object.
     let its = rx.clone();
@@ -118,7 +118,7 @@ fn undertake(stage: &Stage, tx: &Sender<Numbered>, rx: &Receiver<Numbered>) -> O
 
 /// The dead one had been counted on by a try_send.
 fn engaged(stage: &Stage) -> Outcome {
-    let (tx, rx) = stage.options(Capacity::Zero).channel()?;
+    let (tx, rx) = stage.channel(Capacity::Zero)?;
     let step = match stage.mechanism {
         Mechanism::SharedMemory => Step::SlotTaken,
         _ => Step::EntryPopped,
@@ -142,7 +142,7 @@ fn engaged(stage: &Stage) -> Outcome {
 /// A repair cannot go on before that one does, but everything else can.
 fn beside_one_that_stands(stage: &Stage) -> Outcome {
     let capacity = Capacity::Bounded(3);
-    let (tx, rx) = stage.options(capacity).channel()?;
+    let (tx, rx) = stage.channel(capacity)?;
     let (first, second) = (stage.other(FIRST), stage.other(FIRST + 1));
     let stops = Doom { step: Step::EntryPushed, when: 1, fate: Fate::Stops };
     let mut standing = stage.doomed(stops, tx.clone(), |tx| second.send(&tx, 0, 10))?;
@@ -159,7 +159,7 @@ fn beside_one_that_stands(stage: &Stage) -> Outcome {
 }
 
 fn at_the_overflow(stage: &Stage) -> Outcome {
-    let (tx, rx) = stage.options(Capacity::Unbounded).channel()?;
+    let (tx, rx) = stage.channel(Capacity::Unbounded)?;
     // Before there is anything that clones would put in front.
     let (its, last) = (rx.clone(), rx.clone());
     let mut filled = 0;

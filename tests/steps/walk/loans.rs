@@ -80,7 +80,7 @@ fn settle(stage: &Stage, tx: &Sender<Bytes>, rx: &Receiver<Bytes>, capacity: Cap
 
 fn lending(stage: &Stage) -> Outcome {
     let capacity = Capacity::Bounded(2);
-    let (tx, rx) = stage.options(capacity).channel()?;
+    let (tx, rx) = stage.channel(capacity)?;
     let receiver = stage.survivor(rx.clone(), |mut rx, member| read_on(member, &mut rx))?;
     let sender = stage.survivor(tx.clone(), |mut tx, member| {
         (0..3).try_for_each(|seq| lend(member, &mut tx, seq))
@@ -97,7 +97,7 @@ fn lending(stage: &Stage) -> Outcome {
 }
 
 fn overflowing(stage: &Stage) -> Outcome {
-    let (tx, rx) = stage.options(Capacity::Unbounded).channel()?;
+    let (tx, rx) = stage.channel(Capacity::Unbounded)?;
     let judge = stage.judge();
     let (mut filler, mut rest) = (tx.clone(), rx.clone());
     let mut filled = 0;
@@ -118,7 +118,7 @@ fn overflowing(stage: &Stage) -> Outcome {
 
 fn reading(stage: &Stage) -> Outcome {
     let capacity = Capacity::Bounded(2);
-    let (tx, rx) = stage.options(capacity).channel()?;
+    let (tx, rx) = stage.channel(capacity)?;
     let sender = stage.survivor(tx.clone(), |mut tx, member| {
         (0..5).try_for_each(|seq| lend(member, &mut tx, seq))
     })?;
@@ -161,7 +161,7 @@ fn alone(stage: &Stage) -> Outcome {
 /// and goes on.
 fn bury(stage: &Stage, step: Step) -> Outcome {
     let capacity = Capacity::Bounded(3);
-    let (tx, rx) = stage.options(capacity).channel()?;
+    let (tx, rx) = stage.channel(capacity)?;
     let (judge, other) = (stage.judge(), stage.other(FIRST));
     let reads = step == Step::BodyKept;
     if reads {

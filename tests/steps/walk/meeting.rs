@@ -25,7 +25,7 @@ const ZERO: Capacity = Capacity::Zero;
 const LARGE: usize = 9_000;
 
 fn sending(stage: &Stage) -> Outcome {
-    let (tx, rx) = stage.options(ZERO).channel()?;
+    let (tx, rx) = stage.channel(ZERO)?;
     let receiver = stage.receiver(&rx)?;
     let sender = stage.sender(&tx, 3)?;
     let victim = stage.victim(tx.clone(), |tx| {
@@ -40,7 +40,7 @@ fn sending(stage: &Stage) -> Outcome {
 }
 
 fn trying(stage: &Stage) -> Outcome {
-    let (tx, rx) = stage.options(ZERO).channel()?;
+    let (tx, rx) = stage.channel(ZERO)?;
     let receivers = vec![stage.receiver(&rx)?, stage.receiver(&rx)?];
     let victim = stage.victim(tx.clone(), |tx| {
         (0..3).try_fold(0, |seq, _| stage.itself().try_until_sent(&tx, seq)).map(drop)
@@ -51,7 +51,7 @@ fn trying(stage: &Stage) -> Outcome {
 }
 
 fn in_vain(stage: &Stage) -> Outcome {
-    let (tx, rx) = stage.options(ZERO).channel()?;
+    let (tx, rx) = stage.channel(ZERO)?;
     let victim = stage.victim(tx.clone(), |tx| {
         let wait = Wait::timeout(Duration::from_millis(1));
         for (seq, len) in [10, LARGE].into_iter().enumerate() {
@@ -66,7 +66,7 @@ fn in_vain(stage: &Stage) -> Outcome {
 /// The receiver that the victim counts on stands still, and another takes what there is. Then that one waits on, and
 /// somebody else can count on it.
 fn elsewhere(stage: &Stage) -> Outcome {
-    let (tx, rx) = stage.options(ZERO).channel()?;
+    let (tx, rx) = stage.channel(ZERO)?;
     let receiver = stage.receiver(&rx)?;
     until_asleep(receiver.pid());
     stop(receiver.pid())?;
@@ -86,7 +86,7 @@ fn elsewhere(stage: &Stage) -> Outcome {
 }
 
 fn receiving(stage: &Stage) -> Outcome {
-    let (tx, rx) = stage.options(ZERO).channel()?;
+    let (tx, rx) = stage.channel(ZERO)?;
     let sender = stage.sender(&tx, 4)?;
     let trier = stage.survivor(tx.clone(), |tx, member| {
         (0..3).try_fold(0, |seq, _| member.try_until_sent(&tx, seq)).map(drop)
@@ -101,7 +101,7 @@ fn receiving(stage: &Stage) -> Outcome {
 }
 
 fn taking(stage: &Stage) -> Outcome {
-    let (tx, rx) = stage.options(ZERO).channel()?;
+    let (tx, rx) = stage.channel(ZERO)?;
     let senders = vec![stage.sender(&tx, 2)?, stage.deliverer(&tx, 2)?];
     let victim = stage.victim(rx.clone(), |rx| {
         let mut taken = 0;
@@ -122,7 +122,7 @@ fn taking(stage: &Stage) -> Outcome {
 }
 
 fn after_corpses(stage: &Stage) -> Outcome {
-    let (tx, rx) = stage.options(ZERO).channel()?;
+    let (tx, rx) = stage.channel(ZERO)?;
     for seq in 0..2 {
         let wait = Wait::timeout(Duration::ZERO);
         stage.judge().send_within(&tx, seq, 10, &wait)?;
@@ -140,7 +140,7 @@ fn after_corpses(stage: &Stage) -> Outcome {
 /// Two receivers that wait, and stand still while both are counted on: the victim, which goes on
 /// first, finds the offer that had engaged the other.
 fn swapping(stage: &Stage) -> Outcome {
-    let (tx, rx) = stage.options(ZERO).channel()?;
+    let (tx, rx) = stage.channel(ZERO)?;
     let other = stage.receiver(&rx)?;
     until_asleep(other.pid());
     let victim = stage.victim(rx.clone(), |rx| stage.itself().receive(&rx, 1))?;
@@ -173,7 +173,7 @@ fn swapping(stage: &Stage) -> Outcome {
 
 /// The victim waits and stands still; before the offer that engages it there is one that does not.
 fn declining(stage: &Stage) -> Outcome {
-    let (tx, rx) = stage.options(ZERO).channel()?;
+    let (tx, rx) = stage.channel(ZERO)?;
     let victim = stage.victim(rx.clone(), |rx| stage.itself().receive(&rx, 1))?;
     stage.may_hold(&victim, VICTIM, 1);
     until_asleep_or_ended(victim.pid());
@@ -199,7 +199,7 @@ enum Part {
 
 /// Two that try to send, one that sends, and two that now and then lose patience.
 fn crowd(stage: &Stage, part: Part) -> Outcome {
-    let (tx, rx) = stage.options(ZERO).channel()?;
+    let (tx, rx) = stage.channel(ZERO)?;
     let receivers = vec![stage.receiver(&rx)?, stage.receiver(&rx)?];
     let mut senders: Vec<Survivor> = vec![stage.sender(&tx, 8)?, stage.deliverer(&tx, 8)?];
     for _ in 0..2 {

@@ -27,7 +27,7 @@ mod widening;
 use postbox::Mechanism;
 use postbox_steps::{Fate, Step};
 use postbox_tests::{Case, Chance, MECHANISMS, Outcome};
-use stage::{Doom, Stage};
+use stage::{Doom, Scene, Stage};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What happens on the stage; the victim's part is played by [`Stage::victim`].
@@ -68,17 +68,40 @@ fn plays() -> Vec<Play> {
         burying::PLAYS,
         floor::PLAYS,
         passing::PLAYS,
+    ]
+    .concat()
+}
+
+/// Those whose rings may be left to the two that use them first: what they look for befalls these, too.
+fn plays_for_two() -> Vec<Play> {
+    [
+        sending::PLAYS,
+        batching::PLAYS,
+        receiving::PLAYS,
+        loans::PLAYS,
+        meeting::PLAYS,
+        passing::PLAYS,
         widening::PLAYS,
     ]
     .concat()
 }
 
+const FOR_TWO: Scene = Scene { mechanism: Mechanism::SharedMemory, for_two: true };
+
+/// Each play, everywhere where it is performed.
+fn performances() -> impl Iterator<Item = (Play, Scene)> {
+    let on_each = plays()
+        .into_iter()
+        .flat_map(|play| play.on.iter().map(move |mechanism| (play, Scene::of(*mechanism))));
+    let for_two = plays_for_two().into_iter().map(|play| (play, FOR_TWO));
+    let for_two = for_two.filter(|(play, _)| play.on.contains(&FOR_TWO.mechanism));
+    on_each.chain(for_two)
+}
+
 /// The walk over the steps of channels.
 pub fn cases() -> Vec<Case> {
-    let walks = plays().into_iter().flat_map(|play| {
-        play.on.iter().map(move |&mechanism| {
-            Case::new(format!("{mechanism}::{}", play.name), move || walk(play, mechanism))
-        })
+    let walks = performances().map(|(play, scene)| {
+        Case::new(format!("{scene}::{}", play.name), move || walk(play, scene))
     });
     let reached = MECHANISMS.into_iter().map(|mechanism| {
         Case::new(format!("{mechanism}::every step of a channel is come by"), move || {
@@ -111,16 +134,18 @@ impl Extent {
 /// How often a deterministic play may miss its step before that is taken for a miss.
 const TRIES: usize = 3;
 
-fn walk(play: Play, mechanism: Mechanism) -> Outcome {
+fn walk(play: Play, scene: Scene) -> Outcome {
     let extent = Extent::asked()?;
     let mut chance = Chance::new();
-    let reached = record(play, mechanism)?;
+    let reached = record(play, scene)?;
     let (mut walked, mut missed) = (0, BTreeSet::new());
     let mut at = BTreeSet::new();
     for (step, times) in reached {
         let (whens, stops): (Vec<u64>, bool) = match extent {
             Extent::Steps => (vec![1], chance.once_in(4)),
             Extent::One(only) if only != step => continue,
+            // What has nothing to do with rings comes about for many as well.
+            _ if scene == FOR_TWO && !is_of_slots(step) => continue,
             Extent::All | Extent::One(_) => {
                 (BTreeSet::from([1, times.min(2), times]).into_iter().collect(), true)
             }
@@ -134,7 +159,7 @@ fn walk(play: Play, mechanism: Mechanism) -> Outcome {
                 println!("{doom:?}");
                 let met = (0..TRIES).try_fold(false, |met, _| match met {
                     true => Ok(true),
-                    false => Stage::new(mechanism, Some(doom))?.perform(play),
+                    false => Stage::new(scene, Some(doom))?.perform(play),
                 });
                 match met.map_err(|error| format!("{doom:?}: {error}"))? {
                     true => {
@@ -148,16 +173,13 @@ fn walk(play: Play, mechanism: Mechanism) -> Outcome {
             }
         }
     }
-    stage::tally(&format!("{mechanism}::{}", play.name), walked, at.len(), &missed)?;
+    stage::tally(&format!("{scene}::{}", play.name), walked, at.len(), &missed)?;
     Ok(())
 }
 
 /// How often the victim comes to each step when it lives.
-fn record(
-    play: Play,
-    mechanism: Mechanism,
-) -> Result<BTreeMap<Step, u64>, Box<dyn std::error::Error>> {
-    let stage = Stage::new(mechanism, None)?;
+fn record(play: Play, scene: Scene) -> Result<BTreeMap<Step, u64>, Box<dyn std::error::Error>> {
+    let stage = Stage::new(scene, None)?;
     stage.perform(play)?;
     let times = stage.times()?;
     Ok(times
@@ -166,17 +188,21 @@ fn record(
         .collect())
 }
 
+/// Whether only rings have it.
+fn is_of_slots(step: Step) -> bool {
+    (Step::SlotClaimed..=Step::Widened).contains(&step) || step == Step::SlotsBuried
+}
+
 /// Those that no play on that mechanism can come to, and why.
 fn out_of_reach(step: Step, mechanism: Mechanism) -> bool {
     use Step as S;
-    let of_slots = (S::SlotClaimed..=S::Widened).contains(&step) || step == S::SlotsBuried;
     let of_tickets = (S::TicketTaken..=S::EntryPoppedBeforeOverflow).contains(&step)
         || (S::MessageCopied..=S::OperationBegun).contains(&step)
         || step == S::DeathReported
         || (S::RepairBegun..=S::RoomGivenBack).contains(&step);
     match mechanism {
         Mechanism::SharedMemory => of_tickets,
-        _ => of_slots,
+        _ => is_of_slots(step),
     }
 }
 
@@ -185,9 +211,8 @@ fn every_step_is_reached(mechanism: Mechanism) -> Outcome {
         Step::channels().iter().copied().filter(|step| !out_of_reach(*step, mechanism)).collect();
     // What depends on who is first may take another time.
     for _ in 0..TRIES {
-        for play in plays().into_iter().filter(|play| play.on.contains(&mechanism)) {
-            let reached =
-                record(play, mechanism).map_err(|error| format!("{}: {error}", play.name))?;
+        for (play, scene) in performances().filter(|(_, scene)| scene.mechanism == mechanism) {
+            let reached = record(play, scene).map_err(|error| format!("{}: {error}", play.name))?;
             missing.retain(|step| !reached.contains_key(step));
         }
         if missing.is_empty() {

@@ -34,7 +34,7 @@ pub const PLAYS: &[Play] = &[
 const CAPACITY: Capacity = Capacity::Bounded(2);
 
 fn forking(stage: &Stage) -> Outcome {
-    let (tx, rx) = stage.options(CAPACITY).channel()?;
+    let (tx, rx) = stage.channel(CAPACITY)?;
     let receiver = stage.receiver(&rx)?;
     let heir = stage.other(100);
     let victim = stage.victim((tx.clone(), rx.clone()), |ends| {
@@ -52,7 +52,7 @@ fn forking(stage: &Stage) -> Outcome {
 }
 
 fn forked(stage: &Stage) -> Outcome {
-    let (tx, rx) = stage.options(CAPACITY).channel()?;
+    let (tx, rx) = stage.channel(CAPACITY)?;
     let receiver = stage.receiver(&rx)?;
     let victim = stage.victim((tx.clone(), rx.clone()), |(tx, rx)| {
         stage.itself().send(&tx, 0, 10)?;
@@ -65,7 +65,7 @@ fn forked(stage: &Stage) -> Outcome {
 }
 
 fn spawning(stage: &Stage) -> Outcome {
-    let (tx, rx) = stage.options(CAPACITY).channel()?;
+    let (tx, rx) = stage.channel(CAPACITY)?;
     let receiver = stage.receiver(&rx)?;
     let victim = stage.victim(tx.clone(), |tx| {
         let peer =
@@ -78,7 +78,7 @@ fn spawning(stage: &Stage) -> Outcome {
 }
 
 fn spawned(stage: &Stage) -> Outcome {
-    let (tx, rx) = stage.options(CAPACITY).channel()?;
+    let (tx, rx) = stage.channel(CAPACITY)?;
     let receiver = stage.receiver(&rx)?;
     let victim = stage.spawned(tx.clone())?;
     stage.see_out(victim, || Ok(()))?;
@@ -99,7 +99,7 @@ enum Heir {
 /// The giver dies as soon as it has forked. The victim marks its ends as those of the dead, and the heir
 /// takes one over before the victim goes on.
 fn inheriting(stage: &Stage, heir: Heir) -> Outcome {
-    let (tx, rx) = stage.options(CAPACITY).channel()?;
+    let (tx, rx) = stage.channel(CAPACITY)?;
     let (there, enough) = (Gate::new()?, Gate::new()?);
     let (settled, looked_at) = (Gate::new()?, Gate::new()?);
     let giver = stage.doomed_with(
@@ -184,7 +184,7 @@ enum Precedes {
 /// The giver stands still right after having made its end over. When it goes on, the heir has come, done
 /// what it had to and gone, and the victim is to clear up after it.
 fn preceding(stage: &Stage, heir: Precedes) -> Outcome {
-    let (tx, rx) = stage.options(CAPACITY).channel()?;
+    let (tx, rx) = stage.channel(CAPACITY)?;
     let enough = Gate::new()?;
     let ends = (tx.clone(), tx.clone());
     let giver = stage.doomed_with(

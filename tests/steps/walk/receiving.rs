@@ -28,7 +28,7 @@ pub const PLAYS: &[Play] = &[
 const LARGE: usize = 9_000;
 
 fn in_traffic(stage: &Stage, capacity: Capacity) -> Outcome {
-    let (tx, rx) = stage.options(capacity).channel()?;
+    let (tx, rx) = stage.channel(capacity)?;
     let sender = stage.sender(&tx, 8)?;
     let victim = stage.victim(rx.clone(), |rx| stage.itself().receive(&rx, 3))?;
     stage.may_hold(&victim, VICTIM, 1);
@@ -43,7 +43,7 @@ fn in_traffic(stage: &Stage, capacity: Capacity) -> Outcome {
 
 fn of_offers(stage: &Stage) -> Outcome {
     let capacity = Capacity::Bounded(2);
-    let (tx, rx) = stage.options(capacity).channel()?;
+    let (tx, rx) = stage.channel(capacity)?;
     let deliverer = stage.survivor(tx.clone(), |tx, member| {
         let lens = [10, LARGE, 10, 10, LARGE, 10].into_iter().enumerate();
         lens.into_iter().try_for_each(|(seq, len)| member.deliver(&tx, seq as u64, len, &soon()))
@@ -59,7 +59,7 @@ fn of_offers(stage: &Stage) -> Outcome {
 
 fn trying(stage: &Stage) -> Outcome {
     let capacity = Capacity::Bounded(4);
-    let (tx, rx) = stage.options(capacity).channel()?;
+    let (tx, rx) = stage.channel(capacity)?;
     for (seq, len) in [10, LARGE, 10].into_iter().enumerate() {
         stage.judge().send(&tx, seq as u64, len)?;
     }
@@ -74,7 +74,7 @@ fn trying(stage: &Stage) -> Outcome {
 
 fn in_batches(stage: &Stage) -> Outcome {
     let capacity = Capacity::Bounded(8);
-    let (tx, rx) = stage.options(capacity).channel()?;
+    let (tx, rx) = stage.channel(capacity)?;
     (0..6).try_for_each(|seq| stage.judge().send(&tx, seq, 10))?;
     let victim = stage.victim(rx.clone(), |rx| {
         let first = rx.receive_batch(3)?;
@@ -89,7 +89,7 @@ fn in_batches(stage: &Stage) -> Outcome {
 
 fn of_corpses(stage: &Stage) -> Outcome {
     let capacity = Capacity::Bounded(4);
-    let (tx, rx) = stage.options(capacity).channel()?;
+    let (tx, rx) = stage.channel(capacity)?;
     let judge = stage.judge();
     for (seq, len) in [10, LARGE, 10].into_iter().enumerate() {
         judge.deliver(&tx, seq as u64, len, &Wait::timeout(Duration::ZERO))?;
@@ -111,7 +111,7 @@ fn of_corpses(stage: &Stage) -> Outcome {
 
 fn large(stage: &Stage) -> Outcome {
     let capacity = Capacity::Bounded(2);
-    let (tx, rx) = stage.options(capacity).channel()?;
+    let (tx, rx) = stage.channel(capacity)?;
     let sender = stage.survivor(tx.clone(), |tx, member| {
         (0..5).try_for_each(|seq| member.send(&tx, seq, LARGE))
     })?;
@@ -125,7 +125,7 @@ fn large(stage: &Stage) -> Outcome {
 }
 
 fn overflowing(stage: &Stage) -> Outcome {
-    let (tx, rx) = stage.options(Capacity::Unbounded).channel()?;
+    let (tx, rx) = stage.channel(Capacity::Unbounded)?;
     // Before there is anything that a clone would put in front.
     let its = rx.clone();
     let mut filled = 0;
@@ -145,7 +145,7 @@ fn overflowing(stage: &Stage) -> Outcome {
 
 fn polling(stage: &Stage) -> Outcome {
     let capacity = Capacity::Bounded(2);
-    let (tx, rx) = stage.options(capacity).channel()?;
+    let (tx, rx) = stage.channel(capacity)?;
     let sender = stage.sender(&tx, 4)?;
     let victim = stage.victim(rx.clone(), |rx| {
         let pollable = rx.pollable()?;

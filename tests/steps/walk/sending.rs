@@ -30,7 +30,7 @@ const LARGE: usize = 9_000;
 const HUGE: usize = 200_000;
 
 fn in_traffic(stage: &Stage, capacity: Capacity) -> Outcome {
-    let (tx, rx) = stage.options(capacity).channel()?;
+    let (tx, rx) = stage.channel(capacity)?;
     let receiver = stage.receiver(&rx)?;
     let sender = stage.sender(&tx, 5)?;
     let victim = stage
@@ -43,7 +43,7 @@ fn in_traffic(stage: &Stage, capacity: Capacity) -> Outcome {
 
 fn to_nobody(stage: &Stage) -> Outcome {
     let capacity = Capacity::Bounded(3);
-    let (tx, rx) = stage.options(capacity).channel()?;
+    let (tx, rx) = stage.channel(capacity)?;
     let victim = stage.victim(tx.clone(), |tx| {
         let member = stage.itself();
         for seq in 0..5 {
@@ -71,7 +71,7 @@ fn to_nobody(stage: &Stage) -> Outcome {
 
 fn delivering(stage: &Stage) -> Outcome {
     let capacity = Capacity::Bounded(2);
-    let (tx, rx) = stage.options(capacity).channel()?;
+    let (tx, rx) = stage.channel(capacity)?;
     let receiver = stage.receiver(&rx)?;
     let deliverer = stage.deliverer(&tx, 3)?;
     let victim = stage.victim(tx.clone(), |tx| {
@@ -87,7 +87,7 @@ fn delivering(stage: &Stage) -> Outcome {
 
 fn in_vain(stage: &Stage) -> Outcome {
     let capacity = Capacity::Bounded(4);
-    let (tx, rx) = stage.options(capacity).channel()?;
+    let (tx, rx) = stage.channel(capacity)?;
     let victim = stage.victim(tx.clone(), |tx| {
         let (member, wait) = (stage.itself(), Wait::timeout(Duration::from_millis(1)));
         for (seq, len) in [10, LARGE, 10].into_iter().enumerate() {
@@ -101,7 +101,7 @@ fn in_vain(stage: &Stage) -> Outcome {
 
 fn large(stage: &Stage) -> Outcome {
     let capacity = Capacity::Bounded(2);
-    let (tx, rx) = stage.options(capacity).channel()?;
+    let (tx, rx) = stage.channel(capacity)?;
     let receiver = stage.receiver(&rx)?;
     let sender = stage.survivor(tx.clone(), |tx, member| {
         (0..3).try_for_each(|seq| member.send(&tx, seq, LARGE))
@@ -117,7 +117,7 @@ fn large(stage: &Stage) -> Outcome {
 }
 
 fn overflowing(stage: &Stage) -> Outcome {
-    let (tx, rx) = stage.options(Capacity::Unbounded).channel()?;
+    let (tx, rx) = stage.channel(Capacity::Unbounded)?;
     let mut filled = 0;
     while tx.statistics().spilled == 0 {
         stage.judge().send(&tx, filled, 10)?;
@@ -134,7 +134,7 @@ fn overflowing(stage: &Stage) -> Outcome {
 
 fn to_a_pollable(stage: &Stage) -> Outcome {
     let capacity = Capacity::Bounded(2);
-    let (tx, rx) = stage.options(capacity).channel()?;
+    let (tx, rx) = stage.channel(capacity)?;
     let receiver = stage.survivor(rx.clone(), |rx, member| {
         let pollable = rx.pollable()?;
         member.receive_on(&rx)?;
@@ -195,7 +195,7 @@ fn alone(stage: &Stage) -> Outcome {
 
 fn coming_and_going(stage: &Stage) -> Outcome {
     let capacity = Capacity::Bounded(2);
-    let (tx, rx) = stage.options(capacity).channel()?;
+    let (tx, rx) = stage.channel(capacity)?;
     let receiver = stage.receiver(&rx)?;
     let victim = stage.victim((tx.clone(), rx.clone()), |(tx, rx)| {
         for seq in 0..2 {

@@ -18,7 +18,7 @@ pub const PLAYS: &[Play] = &[
 
 fn receivers(stage: &Stage) -> Outcome {
     let capacity = Capacity::Bounded(2);
-    let (tx, rx) = stage.options(capacity).channel()?;
+    let (tx, rx) = stage.channel(capacity)?;
     let victim = stage.victim(rx.clone(), |rx| stage.itself().receive(&rx, 1))?;
     stage.may_hold(&victim, VICTIM, 1);
     until_asleep_or_ended(victim.pid());
@@ -36,7 +36,7 @@ fn receivers(stage: &Stage) -> Outcome {
 
 fn senders(stage: &Stage) -> Outcome {
     let capacity = Capacity::Bounded(1);
-    let (tx, rx) = stage.options(capacity).channel()?;
+    let (tx, rx) = stage.channel(capacity)?;
     stage.judge().send(&tx, 0, 10)?;
     let victim = stage
         .victim(tx.clone(), |tx| (0..2).try_for_each(|seq| stage.itself().send(&tx, seq, 10)))?;
@@ -53,7 +53,7 @@ fn senders(stage: &Stage) -> Outcome {
 /// Of these each is woken by the one before.
 fn crowd(stage: &Stage) -> Outcome {
     let capacity = Capacity::Bounded(3);
-    let (tx, rx) = stage.options(capacity).channel()?;
+    let (tx, rx) = stage.channel(capacity)?;
     (0..3).try_for_each(|seq| stage.judge().send(&tx, seq, 10))?;
     let victim = stage.victim(tx.clone(), |tx| stage.itself().send(&tx, 0, 10))?;
     until_asleep_or_ended(victim.pid());
@@ -72,7 +72,7 @@ fn crowd(stage: &Stage) -> Outcome {
 /// The victim is woken for it; nobody looks for something to receive afterwards.
 fn one_place(stage: &Stage) -> Outcome {
     let capacity = Capacity::Bounded(1);
-    let (tx, rx) = stage.options(capacity).channel()?;
+    let (tx, rx) = stage.channel(capacity)?;
     stage.judge().send(&tx, 0, 10)?;
     let victim = stage.victim(tx.clone(), |tx| stage.itself().send(&tx, 0, 10))?;
     until_asleep_or_ended(victim.pid());
@@ -104,7 +104,7 @@ fn behind_overflow(stage: &Stage) -> Outcome {
 }
 
 fn one_each(stage: &Stage, capacity: Capacity) -> Outcome {
-    let (tx, rx) = stage.options(capacity).channel()?;
+    let (tx, rx) = stage.channel(capacity)?;
     // Before there is anything that a clone would put in front.
     let ends = [rx.clone(), rx.clone()];
     let mut filled = 0;

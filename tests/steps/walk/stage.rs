@@ -14,6 +14,7 @@ use postbox_tests::{Books, Gate, Numbered, Outcome, Receivers, room_is_exact, so
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::error::Error;
+use std::fmt;
 use std::fs::{File, read_to_string};
 use std::io::{Read, Seek, Write};
 use std::os::unix::process::ExitStatusExt;
@@ -26,6 +27,27 @@ pub struct Doom {
     pub step: Step,
     pub when: u64,
     pub fate: Fate,
+}
+
+/// Where a play is performed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Scene {
+    pub mechanism: Mechanism,
+    /// Whether its rings are left to the two that use them first.
+    pub for_two: bool,
+}
+
+impl Scene {
+    pub const fn of(mechanism: Mechanism) -> Scene {
+        Scene { mechanism, for_two: false }
+    }
+}
+
+impl fmt::Display for Scene {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let of = if self.for_two { " for two" } else { "" };
+        write!(f, "{}{of}", self.mechanism)
+    }
 }
 
 /// Deaths are noticed within this time.
@@ -41,10 +63,13 @@ const JUDGE: u32 = 0;
 pub const STOP: u32 = u32::MAX - 1;
 
 pub type Failure = Box<dyn Error>;
+type Pair<T> = (Sender<T>, Receiver<T>);
 
 /// One performance of a play.
 pub struct Stage {
     pub mechanism: Mechanism,
+    /// Whether a ring is left to the two that use it first.
+    for_two: bool,
     doom: Option<Doom>,
     pub books: Books,
     receivers: RefCell<Receivers>,
@@ -86,9 +111,10 @@ impl Survivor {
 }
 
 impl Stage {
-    pub fn new(mechanism: Mechanism, doom: Option<Doom>) -> Result<Self, Failure> {
+    pub fn new(scene: Scene, doom: Option<Doom>) -> Result<Self, Failure> {
         Ok(Stage {
-            mechanism,
+            mechanism: scene.mechanism,
+            for_two: scene.for_two,
             doom,
             books: Books::new()?,
             receivers: RefCell::new(Receivers {
@@ -116,6 +142,17 @@ impl Stage {
     /// Options under which who waits sleeps.
     pub fn options(&self, capacity: Capacity) -> Options {
         Options::new(self.mechanism).capacity(capacity).wait_strategy(WaitStrategy::Block)
+    }
+
+    /// A channel of these. A ring is one for many from the beginning, unless it is to be left to two.
+    pub fn channel<T: Message>(&self, capacity: Capacity) -> Result<Pair<T>, Failure> {
+        let (tx, rx) = self.options(capacity).channel()?;
+        if self.mechanism == Mechanism::SharedMemory && !self.for_two {
+            for rx in [&rx, &rx.clone()] {
+                assert!(rx.try_receive()?.is_none(), "nothing was sent");
+            }
+        }
+        Ok((tx, rx))
     }
 
     /// How often the victim came to each step.

@@ -1,8 +1,11 @@
-//! A ring that two have for themselves becomes one for many, while one of them is in the middle of something.
+//! A ring that two have for themselves becomes one for many, or another's, while one of them is in the middle of
+//! something.
 
 use super::Play;
+use super::burying::{First, bury};
 use super::stage::{Stage, VICTIM};
 use postbox::{Capacity, Mechanism, Receiver, Sender};
+use postbox_steps::Step;
 use postbox_tests::{Numbered, Outcome, eventually};
 
 const SHM: &[Mechanism] = &[Mechanism::SharedMemory];
@@ -15,6 +18,14 @@ pub const PLAYS: &[Play] = &[
     Play::only(SHM, "the receiver of a pair dies", |stage| of_receiver(stage, receive)),
     Play::only(SHM, "the receiver of a pair that makes a third dies", |stage| {
         of_receiver(stage, receive_by_two)
+    }),
+    Play::only(SHM, "another sends where the victim did", next_sender),
+    Play::only(SHM, "another receives where the victim did", next_receiver),
+    Play::only(SHM, "the undertaker of the sender of a pair dies", |stage| {
+        bury(stage, Step::PairAnnounced, First::Sender)
+    }),
+    Play::only(SHM, "the undertaker of the receiver of a pair dies", |stage| {
+        bury(stage, Step::PairAnnounced, First::Receiver)
     }),
 ];
 
@@ -38,7 +49,9 @@ fn send_by_two(stage: &Stage, tx: Tx) -> Outcome {
 
 /// Where the victim stands still, a third comes and receives; if it died, what it was in the middle of is cleared.
 fn of_sender(stage: &Stage, send: fn(&Stage, Tx) -> Outcome) -> Outcome {
-    let (tx, rx) = stage.options(Capacity::Bounded(MOST)).channel()?;
+    let (tx, rx) = stage.channel(Capacity::Bounded(MOST))?;
+    // From here on it is the pair's receiver.
+    assert!(rx.try_receive()?.is_none(), "nothing was sent");
     let victim = stage.victim(tx, |tx| send(stage, tx))?;
     let mut third = None;
     stage.see_out(victim, || take_all(stage, third.get_or_insert_with(|| rx.clone())))?;
@@ -77,7 +90,7 @@ fn receive_by_two(stage: &Stage, rx: Rx) -> Outcome {
 
 /// Where the victim stands still, a third comes and fills the channel; what it had in hand keeps no room.
 fn of_receiver(stage: &Stage, receive: fn(&Stage, Rx) -> Outcome) -> Outcome {
-    let (tx, rx) = stage.options(Capacity::Bounded(MOST)).channel()?;
+    let (tx, rx) = stage.channel(Capacity::Bounded(MOST))?;
     let judge = stage.judge();
     for (seq, len) in [10, LARGE, 100].into_iter().enumerate() {
         judge.send(&tx, seq as u64, len)?;
@@ -95,6 +108,46 @@ fn of_receiver(stage: &Stage, receive: fn(&Stage, Rx) -> Outcome) -> Outcome {
     eventually("nobody to receive", || {
         tx.try_send(&(0, 100, vec![])).is_err_and(|error| error.is_disconnected()).then_some(())
     });
+    Ok(())
+}
+
+/// Whoever was there without sending goes on where the victim was, and the ring stays for two.
+fn next_sender(stage: &Stage) -> Outcome {
+    let (tx, rx) = stage.channel(Capacity::Bounded(MOST))?;
+    let next = tx.clone();
+    let victim = stage.victim(tx, |tx| send(stage, tx))?;
+    stage.see_out(victim, || take_all(stage, &rx))?;
+    stage.clear(&rx, 2)?;
+    go_on(stage, &next, &rx)?;
+    drop(next);
+    stage.clear(&rx, 1)
+}
+
+/// The same of a receiver, and of what the victim had in hand.
+fn next_receiver(stage: &Stage) -> Outcome {
+    let (tx, rx) = stage.channel(Capacity::Bounded(MOST))?;
+    let next = rx.clone();
+    for (seq, len) in [10, LARGE, 100].into_iter().enumerate() {
+        stage.judge().send(&tx, seq as u64, len)?;
+    }
+    let victim = stage.victim(rx, |rx| receive(stage, rx))?;
+    stage.may_hold(&victim, VICTIM, 1);
+    stage.see_out(victim, || Ok(()))?;
+    stage.clear(&next, 2)?;
+    go_on(stage, &tx, &next)?;
+    drop(tx);
+    stage.clear(&next, 1)
+}
+
+/// As much as goes in, and once round the ring.
+fn go_on(stage: &Stage, tx: &Tx, rx: &Rx) -> Outcome {
+    let judge = stage.judge();
+    for first in (u64::from(MOST)..100).step_by(MOST as usize) {
+        (first..first + u64::from(MOST)).try_for_each(|seq| judge.send(tx, seq, 10))?;
+        assert_eq!(tx.len(), MOST as usize, "it is full");
+        judge.receive(rx, MOST as usize)?;
+    }
+    assert!(rx.is_for_two());
     Ok(())
 }
 

@@ -74,6 +74,11 @@ impl<M: PairMemory> Pairing<M> {
         false
     }
 
+    /// Whose that place is, if it is anybody's.
+    pub fn holder(&self, side: Side) -> Option<u16> {
+        self.paired().map(|(_, two)| two.at(side)).filter(|holder| *holder != NOBODY)
+    }
+
     /// Gives the place of `member` up if it has one, for itself or because it is dead: whoever comes next takes
     /// it and goes on there. True if the ring is a pair's and nothing in it is that member's; false where
     /// it is one for many, or is becoming one, and what was handed over to the member is to be settled there.

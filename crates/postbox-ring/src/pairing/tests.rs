@@ -198,9 +198,10 @@ fn whoever_comes_first_has_a_place_until_it_leaves() {
     for (side, own) in [(Side::Sending, SENDER), (Side::Receiving, RECEIVER)] {
         assert!(pairing.enter(side, own), "it has it already");
         assert!(!pairing.enter(side, 3));
+        assert_eq!(pairing.holder(side), Some(own));
     }
     assert_eq!(pairing.leave(3), Ok(true), "it had none");
-    assert_eq!(pairing.leave(SENDER), Ok(true));
+    assert_eq!((pairing.leave(SENDER), pairing.holder(Side::Sending)), (Ok(true), None));
     assert!(pairing.enter(Side::Sending, 3) && !pairing.enter(Side::Sending, SENDER));
     assert!(!pairing.enter(Side::Receiving, 4), "this one is still there");
     pairing.widen(&Fenced).unwrap();

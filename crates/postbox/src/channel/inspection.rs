@@ -62,6 +62,12 @@ impl Channel {
 }
 
 impl<T: Message> Receiver<T> {
+    /// Whether two have the ring for themselves.
+    #[doc(hidden)]
+    pub fn is_for_two(&self) -> bool {
+        self.end().channel.is_for_two()
+    }
+
     /// What of the channel is in use now.
     #[doc(hidden)]
     pub fn inspection(&self) -> Inspection {

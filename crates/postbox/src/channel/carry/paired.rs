@@ -115,7 +115,10 @@ impl Channel {
             Role::Sender => Side::Sending,
             Role::Receiver => Side::Receiving,
         };
-        let entered = self.pairing.as_ref().is_some_and(|p| p.enter(side, end.seat.index));
+        let enters = |pairing: &RingPairing| pairing.enter(side, end.seat.index);
+        let entered = self.pairing.as_ref().is_some_and(|pairing| {
+            enters(pairing) || self.bury_holder(pairing, side, end.seat) && enters(pairing)
+        });
         if !entered {
             return self.widen().map(|()| None);
         }
@@ -124,6 +127,13 @@ impl Channel {
             Err(error) if self.is_for_two() => Err(corrupt(error)),
             Err(Corrupt) => self.widen().map(|()| None),
         }
+    }
+
+    /// Whether who has that place is dead, and has been buried.
+    fn bury_holder(&self, pairing: &RingPairing, side: Side, by: Seat) -> bool {
+        let holder = pairing.holder(side).and_then(|index| self.block.members.get(index as usize));
+        let dead = holder.and_then(|member| member.owner()).filter(|owner| owner.is_dead());
+        dead.inspect(|dead| self.bury(*dead, by)).is_some()
     }
 
     /// An end that is in the middle of nothing leaves the ring.
