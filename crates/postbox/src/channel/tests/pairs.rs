@@ -1,4 +1,4 @@
-//! The two ends that a channel was made with, and those that come after them.
+//! The two ends that use a ring first, and those that come after them.
 
 use super::*;
 use crate::channel::carry::Missed;
@@ -28,6 +28,35 @@ fn a_ring_is_a_pairs_until_another_end_sends() {
         assert_eq!(**rx.receive().unwrap(), *expected.as_bytes());
     }
     assert!(rx.try_receive().unwrap().is_none());
+}
+
+#[test]
+fn one_after_the_other_sends_and_receives_and_the_ring_stays_for_two() {
+    let (tx, rx) = pair();
+    let (next, after) = (tx.clone(), rx.clone());
+    drop(tx);
+    next.send(b"third").unwrap();
+    assert_eq!(**rx.receive().unwrap(), *b"second");
+    drop(rx);
+    next.send(b"fourth").unwrap();
+    for expected in ["third", "fourth"] {
+        assert_eq!(**after.receive().unwrap(), *expected.as_bytes());
+    }
+    assert!(after.try_receive().unwrap().is_none() && after.end().channel.is_for_two());
+}
+
+#[test]
+fn a_standing_end_of_each_kind_takes_no_place() {
+    let options = Options::new(Mechanism::SharedMemory).capacity(Capacity::Zero);
+    let (tx, rx) = options.channel::<Bytes>().unwrap();
+    let (standing_tx, standing_rx) = (tx.clone(), rx.clone());
+    std::thread::scope(|scope| {
+        scope.spawn(move || assert_eq!(**rx.receive().unwrap(), *b"met"));
+        tx.send(b"met").unwrap();
+    });
+    assert!(tx.end().channel.is_for_two());
+    assert_eq!((standing_tx.len(), standing_rx.try_receive().unwrap().is_none()), (0, true));
+    assert!(standing_tx.end().channel.is_for_two(), "its place was free again");
 }
 
 #[test]
