@@ -299,7 +299,7 @@ impl Channel {
         let watched = self.block.control.pollables.load(SeqCst) > 0;
         let before = inbox.ahead.get() || !self.overflow.is_empty();
         // What a mailbox's owner can take away is looked at although there is something to receive.
-        let may = !end.guarded || may_receive(end)?;
+        let may = end.receives_at_once() || may_receive(end)?;
         let mut buffer = inbox.entry.borrow_mut();
         let ready = buffer.len() == self.config.entry_limit;
         if !may || watched || before || !ready {
