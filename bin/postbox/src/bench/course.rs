@@ -7,6 +7,7 @@ use super::peers::{Guest, Peers};
 use super::plan::{Case, Reference};
 use super::progress::Progress;
 use super::row::Row;
+use super::subjects::Made;
 use super::turns::{Attempt, Turns};
 use postbox::WaitStrategy;
 
@@ -80,7 +81,7 @@ pub fn row(case: &Case) -> Row {
         WaitStrategy::Block => "block",
     };
     let (mechanism, naming) = (mechanism(case), subject.naming.name());
-    let unfitted = if subject.fitted { "" } else { ", default options" };
+    let unfitted = if subject.made == Made::AsItComes { ", default options" } else { "" };
     Row {
         subject: format!("postbox {mechanism}, {naming}{unfitted}"),
         mechanism,

@@ -7,7 +7,7 @@ use super::figures::Figures;
 use super::placement::{Cores, Placement};
 use super::plan;
 use super::references::bare::{Bare, Taking};
-use super::subjects::{Ours, Subject};
+use super::subjects::{Made, Ours, Subject};
 use crate::bench::arguments::{Naming, Payload, Waiting};
 use postbox::{Bytes, Capacity, Mechanism, Receiver, Sender};
 use postbox_program::ending::Ending;
@@ -90,7 +90,7 @@ fn exchange(arguments: &Arguments) -> Result<(), Ending> {
         payload,
         producers: 1,
         consumers: 1,
-        fitted: true,
+        made: Made::Fitted,
     };
     let cpus = placement.pair();
     let parts = match arguments.by {

@@ -15,7 +15,7 @@ const DOMAIN: &str = "bench";
 /// Where processes meet that find each other by name; gone when this is dropped.
 pub struct Meeting {
     /// The owner of the mailboxes. Before the directory, which it uses.
-    _mailboxes: Option<(Vec<Mailbox<Bytes>>, Process)>,
+    mailboxes: Option<(Vec<Mailbox<Bytes>>, Process)>,
     directory: Option<TempDir>,
     options: Options,
 }
@@ -31,7 +31,7 @@ impl Meeting {
     /// Prepares it, with mailboxes of those names where they are what is met at.
     pub fn prepare(naming: Naming, options: Options, mailboxes: &[&str]) -> Outcome<Self> {
         if naming == Naming::Channel {
-            return Ok(Meeting { _mailboxes: None, directory: None, options });
+            return Ok(Meeting { mailboxes: None, directory: None, options });
         }
         let directory = tempfile::Builder::new().prefix("postbox-bench-").tempdir()?;
         let mut owned = None;
@@ -44,7 +44,17 @@ impl Meeting {
             };
             owned = Some((mailboxes.iter().map(create).collect::<Result<_, _>>()?, owner));
         }
-        Ok(Meeting { _mailboxes: owned, directory: Some(directory), options })
+        Ok(Meeting { mailboxes: owned, directory: Some(directory), options })
+    }
+
+    /// Has two receive from each mailbox, where there is nothing yet.
+    pub fn share(&self) -> Outcome<()> {
+        for mailbox in self.mailboxes.iter().flat_map(|(mailboxes, _)| mailboxes) {
+            for receiver in [mailbox.receiver()?, mailbox.receiver()?].each_ref() {
+                receiver.try_receive()?;
+            }
+        }
+        Ok(())
     }
 
     /// For a process to be told.

@@ -4,7 +4,7 @@ use super::arguments::{Arguments, Metric, Naming, Payload, Waiting};
 use super::ends::Outcome;
 use super::placement::{Cores, Placement};
 use super::references::bare::{Bare, Taking};
-use super::subjects::Subject;
+use super::subjects::{Made, Subject};
 use postbox::{Capacity, Mechanism, WaitStrategy};
 use postbox_program::ending::Ending;
 
@@ -107,7 +107,7 @@ pub fn cases(arguments: &Arguments, placement: &Placement) -> Result<Vec<Case>, 
                                     payload,
                                     producers,
                                     consumers,
-                                    fitted: true,
+                                    made: Made::Fitted,
                                 };
                                 let references = references(metric, &subject, placement.cores);
                                 cases.push(Case { metric, subject, references, depth });

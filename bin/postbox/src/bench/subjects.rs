@@ -29,9 +29,19 @@ pub struct Subject {
     pub producers: u32,
     /// Processes that receive.
     pub consumers: u32,
-    /// Whether it is made for its payload and, where there are but two, for two; else it is made with no option
-    /// but those above.
-    pub fitted: bool,
+    /// How it is made.
+    pub made: Made,
+}
+
+/// How a channel is made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Made {
+    /// For its payload and, where there are but two that pass their ends on, for two.
+    Fitted,
+    /// With no option but its capacity and how its ends wait.
+    AsItComes,
+    /// For its payload; and two have tried to receive before, so that a mailbox's ring is one for many.
+    Shared,
 }
 
 /// Processes of a run, and what has to stay until it is over.
@@ -41,7 +51,7 @@ impl Subject {
     /// What its channel is made with.
     pub fn options(&self) -> Options {
         let options = Options::new(self.mechanism).capacity(self.capacity).wait_strategy(self.wait);
-        if !self.fitted {
+        if self.made == Made::AsItComes {
             return options;
         }
         let alone = self.producers == 1 && self.consumers == 1;
@@ -55,10 +65,18 @@ impl Subject {
         }
     }
 
+    fn meeting(&self, mailboxes: &[&str]) -> Outcome<Meeting> {
+        let meeting = Meeting::prepare(self.naming, self.options(), mailboxes)?;
+        if self.made == Made::Shared {
+            meeting.share()?;
+        }
+        Ok(meeting)
+    }
+
     /// Two processes, one of which measures for `budget` nanoseconds.
     pub fn ping_pong(&self, placement: &Placement, budget: u64) -> Outcome<Staged> {
         let (here, there) = placement.pair();
-        let meeting = Meeting::prepare(self.naming, self.options(), &["ping", "pong"])?;
+        let meeting = self.meeting(&["ping", "pong"])?;
         let payload = self.payload;
         let parts = match self.naming {
             Naming::Channel => {
@@ -93,7 +111,7 @@ impl Subject {
     /// Producers that send for `budget` nanoseconds, and consumers.
     pub fn stream(&self, placement: &Placement, budget: u64, close: Close) -> Outcome<Staged> {
         let Subject { payload, naming, producers, consumers, .. } = *self;
-        let meeting = Meeting::prepare(naming, self.options(), &["stream"])?;
+        let meeting = self.meeting(&["stream"])?;
         let close = match naming {
             // Each link ends by itself.
             Naming::Direct => Close { last: 0, stops: 1, ..close },

@@ -13,7 +13,7 @@ use crate::bench::placement::Cores::{Different, Same};
 use crate::bench::plan::{self, Case, Reference};
 use crate::bench::references::bare::Taking::{Blocking, Polled};
 use crate::bench::row::Row;
-use crate::bench::subjects::Subject;
+use crate::bench::subjects::{Made, Subject};
 use postbox::Mechanism::{self, MessageQueue, Pipe, SharedMemory, Socket};
 use postbox::{Capacity, WaitStrategy};
 use std::rc::Rc;
@@ -35,6 +35,7 @@ pub fn all(extent: Extent) -> Vec<Target> {
     let groups = [
         latency(),
         streams(),
+        named(),
         loans(),
         large(),
         asleep(),
@@ -51,7 +52,7 @@ pub fn all(extent: Extent) -> Vec<Target> {
 
 /// A channel as it comes, to which others may join.
 fn unfitted(mechanism: Mechanism, payload: usize) -> Subject {
-    Subject { fitted: false, ..subject(mechanism, payload) }
+    Subject { made: Made::AsItComes, ..subject(mechanism, payload) }
 }
 
 /// Shared memory, both sides busy: beside a cache line, and beside a ring that does nothing else.
@@ -115,6 +116,28 @@ fn streams() -> Vec<Target> {
     let bare = vec![(Reference::Bare(Blocking), Some(AtLeast(0.95)))];
     targets.push(case("many/mqueue-mailbox".into(), Metric::Throughput, shared, bare));
     targets
+}
+
+/// One to one over a link and through a mailbox, beside a channel whose ends were passed on.
+fn named() -> Vec<Target> {
+    let cases = [
+        ("latency", Metric::Latency, SharedMemory, AtMost(1.2)),
+        ("stream", Metric::Throughput, SharedMemory, AtLeast(0.8)),
+        ("pipe", Metric::Throughput, Pipe, AtLeast(0.8)),
+    ];
+    let of = |(name, metric, mechanism, bound), (what, naming)| {
+        let channel = unfitted(mechanism, USUAL);
+        let subject = Subject { naming, ..channel.clone() };
+        target(format!("named/{name}-{what}"), Different, move |_| {
+            let channel = prepared(metric, &channel, None)?;
+            let case = prepared(metric, &subject, None)?;
+            let passed_on =
+                plain("the same, passed on".into(), bound, move |terms| terms.subject(&channel));
+            Ok(contest(course::row(&case), move |terms| terms.subject(&case), vec![passed_on]))
+        })
+    };
+    let namings = [("link", Naming::Direct), ("mailbox", Naming::Mailbox)];
+    cases.into_iter().flat_map(|case| namings.map(|naming| of(case, naming))).collect()
 }
 
 /// Written and read in place: beside a ring that does the same, with the footprint that suits it best.
@@ -302,7 +325,9 @@ fn many_senders() -> Vec<Target> {
         target(format!("senders/{mechanism}"), Different, move |_| {
             let crowd = Subject { producers: CROWD, ..alone.clone() };
             let crowd = prepared(Metric::Throughput, &crowd, None)?;
-            let one = prepared(Metric::Throughput, &alone, None)?;
+            // By the same way: alone it would have the ring for itself.
+            let one = Subject { made: Made::Shared, ..alone.clone() };
+            let one = prepared(Metric::Throughput, &one, None)?;
             let against =
                 plain("one sender".into(), AtLeast(0.5), move |terms| terms.subject(&one));
             let row = course::row(&crowd);

@@ -10,7 +10,7 @@ use crate::bench::figures::Measured;
 use crate::bench::placement::Cores::{self, Different};
 use crate::bench::plan::{self, Case, Reference};
 use crate::bench::row::Row;
-use crate::bench::subjects::Subject;
+use crate::bench::subjects::{Made, Subject};
 use postbox::{Capacity, Mechanism, WaitStrategy};
 use std::rc::Rc;
 
@@ -24,7 +24,7 @@ pub fn subject(mechanism: Mechanism, payload: usize) -> Subject {
         payload,
         producers: 1,
         consumers: 1,
-        fitted: true,
+        made: Made::Fitted,
     }
 }
 
