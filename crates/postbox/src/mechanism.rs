@@ -130,8 +130,8 @@ pub enum WaitStrategy {
 /// How many ends a channel is built for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Form {
-    /// Any number of senders and receivers. Over shared memory the two ends that a channel was made with
-    /// nevertheless have the shorter way until one of them is cloned.
+    /// Any number of senders and receivers. Over shared memory one that sends and one that receives nevertheless
+    /// have the shorter way, until another does so while they are there.
     #[default]
     ManyToMany,
     /// One sender and one receiver at a time: shared memory then needs no read-modify-write
