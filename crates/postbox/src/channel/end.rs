@@ -15,6 +15,8 @@ use crate::name::Name;
 use crate::process::Identity;
 use postbox_ring::admission::OwnLane;
 use postbox_ring::region::View;
+use postbox_ring::sync::Ordering::SeqCst;
+use postbox_ring::sync::fence;
 use postbox_steps::{Step, at};
 use postbox_sys::{clock, wipe_on_fork};
 use std::cell::{Cell, OnceCell, RefCell};
@@ -108,7 +110,14 @@ impl End {
         }
         let attached = channel.attach()?;
         let card = Card::own(name);
-        let seat = channel.block.join(role, Identity::own(), &card).ok_or(full)?;
+        let seat = channel.block.join(role, Identity::own(), &card).ok_or(full.clone())?;
+        // Of two that come at once each sees the other, and neither stays.
+        fence(SeqCst);
+        if limit == 1 && channel.block.live(role) > 1 {
+            channel.block.leave(seat);
+            channel.left();
+            return Err(full);
+        }
         // Those asleep now have one more to watch.
         channel.bells.ring_news();
         let end = End::seated(channel, seat, role, strategy)?;

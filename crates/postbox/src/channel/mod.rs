@@ -127,6 +127,12 @@ pub(crate) enum Carrier {
     Ring(SlotRing),
 }
 
+impl Carrier {
+    fn is_ring(&self) -> bool {
+        matches!(self, Carrier::Ring(_))
+    }
+}
+
 /// One channel, as this process sees it; its ends share it.
 pub(crate) struct Channel {
     pub(crate) config: Config,
@@ -143,6 +149,8 @@ pub(crate) struct Channel {
     members_at: usize,
     /// How many messages may be admitted at a time.
     window: Option<u64>,
+    /// Whether messages that find no room in the ring lie behind it: in an unbounded one.
+    spills: bool,
     /// Whether receivers queue for the floor.
     queues: bool,
     /// Whether this process knows that messages share packets no more.
@@ -231,6 +239,7 @@ impl Channel {
             _ => return Err(Fault::Corrupt("the descriptors are not those of the mechanism")),
         };
         let window = config.window();
+        let spills = carrier.is_ring() && config.capacity == Capacity::Unbounded;
         let queues = config.policy == Policy::OneAtATime;
         let one_to_one = config.form == Form::OneToOne && config.lifetime == Lifetime::Ends;
         let fast_path = FastPath::of(&config, &carrier);
@@ -250,6 +259,7 @@ impl Channel {
             memory,
             members_at: layout.members,
             window,
+            spills,
             queues,
             singly: AtomicBool::new(false),
             fences: AtomicU32::new(0),

@@ -1,4 +1,4 @@
-//! The fast paths: a plain message through a bounded ring, for two or for many, or through a kernel object.
+//! The fast paths: a plain message through a ring, for two or for many, or through a kernel object.
 //!
 //! Plain is a message that lies whole in its slot or entry and is no offer. Where anything else turns
 //! up, or anything is to be done but to copy, a fast path leaves everything as it was and the slow path
@@ -9,7 +9,6 @@
 use super::open::One;
 use super::slot::InSlot;
 use super::{Inbox, Outbox, Popped};
-use crate::channel::Lifetime;
 use crate::channel::end::End;
 use crate::channel::envelope::Envelope;
 use crate::channel::members::{Doing, Statistic};
@@ -31,13 +30,11 @@ pub(super) const HEADER: usize = Envelope::slot_overhead(false);
 /// Which one a channel has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum FastPath {
-    /// None: messages meet, receivers queue for the floor, or a ring is not bounded, or for two that may be others tomorrow.
+    /// None: messages meet, or receivers queue for the floor.
     None,
-    /// By a slot of a bounded ring for two.
+    /// By a slot of a ring for two.
     ForTwo,
-    /// By a slot of a bounded ring for many, which two may still have for themselves.
-    ForPair,
-    /// By a slot of a bounded ring for many.
+    /// By a slot of a ring for many, which two may still have for themselves.
     ForMany,
     /// By an entry of a kernel object.
     Kernel,
@@ -45,21 +42,13 @@ pub(crate) enum FastPath {
 
 impl FastPath {
     pub(in crate::channel) fn of(config: &Config, carrier: &Carrier) -> Self {
-        let two = config.form == Form::OneToOne;
-        match (carrier, config.capacity) {
-            _ if config.policy == Policy::OneAtATime => FastPath::None,
-            (_, Capacity::Zero) => FastPath::None,
+        if config.policy == Policy::OneAtATime || config.capacity == Capacity::Zero {
+            return FastPath::None;
+        }
+        match (carrier, config.form) {
             (Carrier::Kernel(_), _) => FastPath::Kernel,
-            (Carrier::Ring(_), Capacity::Unbounded) => FastPath::None,
-            (Carrier::Ring(_), Capacity::Bounded(_)) if !two && config.may_be_paired() => {
-                FastPath::ForPair
-            }
-            (Carrier::Ring(_), Capacity::Bounded(_)) if !two => FastPath::ForMany,
-            // A mailbox for two has a ring for two, whose ends may be others tomorrow.
-            (Carrier::Ring(_), Capacity::Bounded(_)) if config.lifetime == Lifetime::Owned => {
-                FastPath::None
-            }
-            (Carrier::Ring(_), Capacity::Bounded(_)) => FastPath::ForTwo,
+            (Carrier::Ring(_), Form::OneToOne) => FastPath::ForTwo,
+            (Carrier::Ring(_), Form::ManyToMany) => FastPath::ForMany,
         }
     }
 }
@@ -77,6 +66,12 @@ pub(crate) enum Missed {
 pub(crate) type Glance<T = Popped> = Result<T, Missed>;
 
 impl Channel {
+    /// Whether messages wait behind the ring, which those that come are not to overtake.
+    #[inline(always)]
+    pub(super) fn overflows(&self) -> bool {
+        self.spills && !self.overflow.is_empty()
+    }
+
     /// Sends a message if that is plain; it may be that long, and there are partners.
     #[inline(always)]
     pub(crate) fn push_for_two(&self, end: &End, outbox: &Outbox, message: &[u8]) -> bool {
@@ -92,7 +87,7 @@ impl Channel {
     pub(super) fn put_for_two(&self, end: &End, outbox: &Outbox, message: &[u8]) -> bool {
         let Some(solo) = outbox.single.get() else { return false };
         let Some(claim) = solo.sender.claim_at_once() else { return false };
-        if claim.body_len() < HEADER + message.len() {
+        if claim.body_len() < HEADER + message.len() || self.overflows() {
             return false;
         }
         let header = Envelope::plain_header(end.pid(), message.len() as u32);
@@ -126,13 +121,20 @@ impl Channel {
         if !end.receives_at_once() {
             return Err(Missed::Unusual);
         }
-        let taken = receiver.fetch_and_take().map_err(|_| Missed::Unusual)?.ok_or(Missed::Empty)?;
+        let taken = receiver.fetch_and_take().map_err(|_| Missed::Unusual)?;
+        let taken = taken.ok_or_else(|| self.nothing_in_ring())?;
         // SeqCst: as in `lower_level`, which has nothing to do then.
         let watched = self.block.control.pollables.load(SeqCst) > 0;
         match self.plain_in(&taken) {
             Some((sender_pid, lies)) if !watched => Ok((taken, sender_pid, lies)),
             _ => Err(Missed::Unusual),
         }
+    }
+
+    /// Why there is no message where the ring has none.
+    #[inline(always)]
+    pub(super) fn nothing_in_ring(&self) -> Missed {
+        if self.overflows() { Missed::Unusual } else { Missed::Empty }
     }
 
     /// By whom a message is that was taken, and where it lies, if it is plain.
@@ -166,7 +168,7 @@ impl Channel {
     #[inline]
     pub(crate) fn push_among_many(&self, end: &End, outbox: &Outbox, message: &[u8]) -> bool {
         let Carrier::Ring(ring) = &self.carrier else { return false };
-        if ring.body_len() < HEADER + message.len() {
+        if ring.body_len() < HEADER + message.len() || self.overflows() {
             return false;
         }
         let mut cache = outbox.cache.get();
@@ -198,7 +200,7 @@ impl Channel {
         }
         let taken = match ring.take(end.seat.index) {
             Ok(Take::Entry(taken)) => taken,
-            Ok(Take::Empty) => return Ok(Err(Missed::Empty)),
+            Ok(Take::Empty) => return Ok(Err(self.nothing_in_ring())),
             Ok(Take::Busy { .. }) | Err(_) => return Ok(Err(Missed::Unusual)),
         };
         if let Some((sender_pid, lies)) = self.plain_in(&taken)

@@ -270,7 +270,7 @@ impl Channel {
                 }
                 Err(Missed::Unusual) => {}
             },
-            FastPath::ForPair | FastPath::ForMany | FastPath::None => {}
+            FastPath::ForMany | FastPath::None => {}
         }
         let engagement = Engagement::of(end);
         let before = into.len();

@@ -19,6 +19,7 @@ use crate::channel::envelope::Envelope;
 use crate::channel::members::{Role, Seat};
 use crate::channel::{Carrier, Channel};
 use crate::error::Fault;
+use crate::mechanism::Form;
 use postbox_ring::pairing::{Barriers, Found, Held, Side};
 use postbox_ring::slots::{MappedSlots, SlotRing};
 use postbox_ring::spsc::SpscReceiver;
@@ -53,7 +54,10 @@ impl Channel {
     /// Whether two have the ring, and nobody else.
     #[inline]
     pub(crate) fn is_for_two(&self) -> bool {
-        self.one_to_one || self.pairing.as_ref().is_some_and(RingPairing::is_paired)
+        match &self.pairing {
+            Some(pairing) => pairing.is_paired(),
+            None => self.config.form == Form::OneToOne,
+        }
     }
 
     /// Whether the one sender of two has seen room, and needs not look what the receiver writes.
@@ -148,7 +152,7 @@ impl Channel {
     pub(crate) fn glances(&self) -> bool {
         match self.fast_path {
             FastPath::ForTwo => true,
-            FastPath::ForPair => self.unless_wide().is_some(),
+            FastPath::ForMany => self.unless_wide().is_some(),
             _ => false,
         }
     }
@@ -187,7 +191,7 @@ impl Channel {
         message: &[u8],
     ) -> bool {
         let Some(solo) = outbox.single.get() else { return false };
-        if pairing.two().body_len() < HEADER + message.len() {
+        if pairing.two().body_len() < HEADER + message.len() || self.overflows() {
             return false;
         }
         let Ok(Some(held)) = pairing.claim(&solo.sender, end.seat.index, self) else {

@@ -53,7 +53,7 @@ impl Channel {
     /// The next slot, for a message that long; none where it does not fit, or there is no room just now.
     #[inline(always)]
     pub(crate) fn lend_slot(&self, outbox: &Outbox, len: usize) -> Option<InSlot> {
-        if self.fast_path != FastPath::ForTwo {
+        if self.fast_path != FastPath::ForTwo || self.overflows() {
             return None;
         }
         let claim = outbox.single.get()?.sender.claim().ok()?;

@@ -119,8 +119,7 @@ impl ByteReceiver {
             return Err(Missed::Unusual);
         }
         let came = match end.channel.fast_path {
-            FastPath::ForPair => end.channel.receive_of_pair_or_many(end, inbox, into),
-            FastPath::ForMany => end.channel.receive_among_many(end, inbox, into),
+            FastPath::ForMany => end.channel.receive_of_pair_or_many(end, inbox, into),
             // Who is going to sleep anyway need not ask the kernel first.
             FastPath::Kernel if !end.patience.expects_sleep() => {
                 let came = end.channel.receive_entry(end, inbox, into);

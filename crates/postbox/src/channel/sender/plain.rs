@@ -32,8 +32,7 @@ impl ByteSender {
         let channel = &end.channel;
         let went = end.sends_at_once(bytes.len())
             && match channel.fast_path {
-                FastPath::ForPair => channel.push_of_pair_or_many(end, outbox, bytes),
-                FastPath::ForMany => channel.push_among_many(end, outbox, bytes),
+                FastPath::ForMany => channel.push_of_pair_or_many(end, outbox, bytes),
                 FastPath::Kernel => channel.push_plain_entry(end, outbox, bytes),
                 FastPath::ForTwo | FastPath::None => false,
             };
