@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::channel::carry::Missed;
+use crate::mechanism::Form;
 use crate::message::Bytes;
 
 type Ends = (Sender<Bytes>, Receiver<Bytes>);
@@ -57,6 +58,27 @@ fn a_standing_end_of_each_kind_takes_no_place() {
     assert!(tx.end().channel.is_for_two());
     assert_eq!((standing_tx.len(), standing_rx.try_receive().unwrap().is_none()), (0, true));
     assert!(standing_tx.end().channel.is_for_two(), "its place was free again");
+}
+
+#[test]
+fn of_two_that_come_to_a_place_for_one_at_once_at_most_one_stays() {
+    let config = Options::new(Mechanism::SharedMemory).form(Form::OneToOne).config();
+    let channel = Arc::new(Channel::create(config).unwrap());
+    let met = std::sync::Barrier::new(2);
+    for _ in 0..2_000 {
+        let come = || {
+            met.wait();
+            let end = End::join(channel.clone(), Role::Sender, WaitStrategy::Block);
+            let came = end.is_ok();
+            met.wait();
+            came
+        };
+        let came: Vec<bool> = std::thread::scope(|scope| {
+            let both = [scope.spawn(come), scope.spawn(come)];
+            both.into_iter().map(|one| one.join().unwrap()).collect()
+        });
+        assert_ne!(came, [true, true]);
+    }
 }
 
 #[test]
