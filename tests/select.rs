@@ -1,5 +1,6 @@
 //! Waiting on several receivers: whoever has something is served, and everybody gets a turn.
 
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use postbox::{
     Cancel, Capacity, Mechanism, Options, Readiness, Receiver, Select, Sender, Wait, WaitStrategy,
@@ -9,6 +10,7 @@ use postbox_tests::{
     Case, MECHANISMS, Outcome, cpu_time, eventually, holder, over, own_thread, run, soon, switches,
     until_asleep,
 };
+use std::os::fd::AsFd;
 use std::process::ExitCode;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -22,6 +24,9 @@ fn main() -> ExitCode {
     cases.extend(over("ten that are always busy all get their turn", all_get_their_turn));
     cases.extend(over("one busy among a thousand idle ones is found at once", one_among_many));
     cases.extend(over("sleeping ones cost nothing and are woken by any", woken_by_any));
+    cases.extend(over("bursts to any of them leave nobody asleep", bursts));
+    cases.extend(over("a death is told to who looks for messages alone", killed_beside_a_spinner));
+    cases.extend(over("the caller's own pollable tells of what it takes", own_pollable));
     cases.extend(over("it spins unless one of its receivers would not", spins_as_the_calmest));
     cases.extend(over("one that has ended is told once and left out", ended_once));
     cases.extend(over("one whose sender was killed is told once", killed));
@@ -110,6 +115,75 @@ fn woken_by_any(mechanism: Mechanism) -> Outcome {
         senders[i as usize % 5].send(&i)?;
     }
     Ok(child.wait()?)
+}
+
+/// Some at a time, so that what came after the last look is to be heard, too.
+fn bursts(mechanism: Mechanism) -> Outcome {
+    const ROUNDS: u32 = 300;
+    let options = Options::new(mechanism).capacity(Capacity::Bounded(8));
+    let (senders, receivers) = several::<u32>(&options, 3)?;
+    let child = fork(receivers, |receivers| {
+        let mut select = Select::new()?;
+        receivers.iter().try_for_each(|rx| select.add(rx).map(drop))?;
+        let mut next = [0; 3];
+        while next != [ROUNDS; 3] {
+            let (index, message) = select.receive_with(&soon())?;
+            assert_eq!(*message, next[index]);
+            next[index] += 1;
+        }
+        Ok(())
+    })?;
+    for round in 0..ROUNDS {
+        if round % 10 == 0 {
+            until_asleep(child.pid());
+        }
+        senders.iter().try_for_each(|tx| tx.send_with(&round, &soon()))?;
+    }
+    Ok(child.wait()?)
+}
+
+fn killed_beside_a_spinner(mechanism: Mechanism) -> Outcome {
+    let options = Options::new(mechanism).wait_strategy(WaitStrategy::Spin);
+    let (mut senders, receivers) = several::<u32>(&options, 2)?;
+    let mut select = Select::new()?;
+    receivers.iter().try_for_each(|rx| select.add(rx).map(drop))?;
+    senders[1].send(&7)?;
+    assert_eq!(select.receive_with(&soon())?.0, 1);
+    let mut child = holder(senders.remove(1))?;
+    let death = thread::spawn(move || {
+        // It is being looked for by then, or will be.
+        thread::yield_now();
+        child.signal(9).unwrap();
+        child.wait_status().unwrap();
+        Instant::now()
+    });
+    assert_eq!(select.receive_with(&soon()).unwrap_err().disconnected(), Some(1));
+    let told = Instant::now();
+    assert!(told.saturating_duration_since(death.join().unwrap()) < Duration::from_millis(200));
+    Ok(())
+}
+
+fn own_pollable(mechanism: Mechanism) -> Outcome {
+    let (tx, rx) = channel::<u32>(mechanism, Capacity::Bounded(4))?;
+    let mut select = Select::new()?;
+    select.add(&rx)?;
+    for round in 0..3 {
+        // The select has had something from it, and nothing is left: it looks for itself.
+        tx.send(&round)?;
+        assert_eq!(*select.receive_with(&soon())?.1, round);
+        assert!(select.try_receive()?.is_none());
+        let pollable = rx.pollable()?;
+        let is_readable = || {
+            let mut polled = [PollFd::new(pollable.as_fd(), PollFlags::POLLIN)];
+            poll(&mut polled, PollTimeout::ZERO).map(|ready| ready > 0)
+        };
+        assert!(!is_readable()?);
+        tx.send(&round)?;
+        assert!(is_readable()?);
+        assert_eq!(*select.receive_with(&soon())?.1, round);
+        assert!(select.try_receive()?.is_none() && !is_readable()?);
+    }
+    Ok(())
 }
 
 fn spins_as_the_calmest(mechanism: Mechanism) -> Outcome {

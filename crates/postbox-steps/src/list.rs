@@ -525,6 +525,8 @@ steps! {
     // Waiting on several.
     /// One more receiver is listened to.
     RotaAdded,
+    /// A receiver's ring is looked into, and its pollable tells of messages no more.
+    RotaSetAside,
     /// One is left out from now on.
     RotaRemoved,
 }

@@ -112,6 +112,11 @@ impl Patience {
         self.strategy
     }
 
+    /// Whether it ever tries again before it sleeps.
+    pub(crate) fn may_spin(&self) -> bool {
+        self.strategy != WaitStrategy::Block
+    }
+
     /// For whoever waits for several: spins no more than the one with this strategy would.
     pub(crate) fn calm_down(&mut self, strategy: WaitStrategy) {
         self.strategy = match (self.strategy, strategy) {

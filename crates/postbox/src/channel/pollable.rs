@@ -1,14 +1,15 @@
 //! A descriptor for the caller's own event loop.
 
-use super::Channel;
 use super::end::End;
 use super::wait_set::WaitSet;
+use super::{Carrier, Channel};
 use crate::error::Fault;
 use postbox_ring::sync::Ordering::SeqCst;
 use postbox_ring::sync::fence;
 use postbox_steps::{Step, at};
 use postbox_sys::{eventfd, wipe_on_fork};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// Readable while a receive could return something: a message, or disconnection.
@@ -41,6 +42,8 @@ pub(crate) struct PollSet {
     fd: OwnedFd,
     set: Mutex<WaitSet>,
     channel: Arc<Channel>,
+    /// Whether nobody counts on it for messages: see [`Pollable::set_aside`].
+    aside: AtomicBool,
     /// The fork generation of the process that it was made in.
     born: u64,
 }
@@ -53,15 +56,13 @@ impl Pollable {
             call: "dup",
             errno: postbox_sys::Errno::from_raw(error.raw_os_error().unwrap_or(0)),
         })?;
-        // SeqCst: before the look at what waits; pairs with the load in `raise_level`.
-        channel.block.control.pollables.fetch_add(1, SeqCst);
-        at(Step::PollableCounted);
-        channel.barrier_for_all();
+        channel.count_pollable();
         let pollable = Pollable {
             shared: Arc::new(PollSet {
                 fd,
                 set: Mutex::new(set),
                 channel,
+                aside: AtomicBool::new(false),
                 born: wipe_on_fork::generation(),
             }),
         };
@@ -76,12 +77,47 @@ impl Pollable {
     pub(crate) fn shared(&self) -> &Arc<PollSet> {
         &self.shared
     }
+
+    /// For whoever alone has this pollable, of a ring, and is going to look into that itself: senders need not
+    /// tell it of messages any more, which takes them two system calls for each. It still tells of who comes, leaves and
+    /// dies. False where others count on it.
+    pub(crate) fn set_aside(&self) -> bool {
+        let PollSet { channel, aside, .. } = &*self.shared;
+        let alone = Arc::strong_count(&self.shared) == 1 && self.shared.is_ours();
+        if !alone || channel.queues || !matches!(channel.carrier, Carrier::Ring(_)) {
+            return false;
+        }
+        let pollables = &channel.block.control.pollables;
+        if aside.load(Relaxed) || pollables.compare_exchange(1, 0, SeqCst, SeqCst).is_err() {
+            return false;
+        }
+        aside.store(true, Relaxed);
+        at(Step::PollableUncounted);
+        let _ = eventfd::clear(channel.bells.level());
+        at(Step::LevelLowered);
+        // Somebody may count on a pollable of its own since, and what it was told was cleared with the rest.
+        fence(SeqCst);
+        channel.raise_level();
+        true
+    }
+
+    /// At a glance, there is something to receive.
+    pub(crate) fn is_worth_a_try(&self) -> bool {
+        !self.shared.channel.is_drained()
+    }
 }
 
 impl PollSet {
     /// Whether it was made in this process, and not inherited by `fork`.
     pub(crate) fn is_ours(&self) -> bool {
         self.born == wipe_on_fork::generation()
+    }
+
+    /// Counts on being told of messages again. What came before is for the caller to look for.
+    pub(crate) fn count_on(&self) {
+        if self.aside.swap(false, Relaxed) {
+            self.channel.count_pollable();
+        }
     }
 
     /// Takes in what has happened to the members, and is readable if there is anything.
@@ -99,7 +135,7 @@ impl PollSet {
 
 impl Drop for PollSet {
     fn drop(&mut self) {
-        if !self.is_ours() {
+        if !self.is_ours() || self.aside.load(Relaxed) {
             return;
         }
         let _ = self
@@ -125,6 +161,14 @@ impl std::fmt::Debug for PollSet {
 }
 
 impl Channel {
+    /// From now on whoever publishes raises the level; what came before is to be looked for.
+    fn count_pollable(&self) {
+        // SeqCst: before the look at what waits; pairs with the load in `raise_level`.
+        self.block.control.pollables.fetch_add(1, SeqCst);
+        at(Step::PollableCounted);
+        self.barrier_for_all();
+    }
+
     /// Pollables are readable now.
     pub(crate) fn raise_level(&self) {
         // SeqCst: after the publication; pairs with the increment when a pollable is made.

@@ -139,6 +139,8 @@ impl<T: Message> Receiver<T> {
     pub fn pollable(&self) -> Result<Pollable, Fault> {
         self.end().check()?;
         if let Some(shared) = self.bytes.polled() {
+            shared.count_on();
+            shared.refresh(self.end())?;
             return Ok(Pollable::from_shared(shared));
         }
         let pollable = Pollable::new(self.end())?;

@@ -13,12 +13,18 @@
 //!
 //! Where nobody is ready the set is asked again and again before the caller sleeps on it, as long as that has
 //! paid: a message that comes at once need not wake anybody.
+//!
+//! **Rings are looked into.** To make a ring's pollable readable, and unreadable again, takes its two sides four system calls,
+//! ten times what the message does. So a receiver over a ring that had something is *set aside*: nobody makes its pollable
+//! readable, and its ring is looked into, as long as somebody is awake here. Before the caller sleeps it counts on the pollables
+//! again, and tries these receivers once more. They are few: what is idle is the set's affair.
 
 use crate::channel::{MOST_SPINS_KERNEL, Patience, Pollable};
 use crate::error::Fault;
 use crate::mechanism::WaitStrategy;
 use crate::wait::{Ended, Wait};
 use postbox_steps::{Step, at};
+use postbox_sys::cpu;
 use postbox_sys::epoll::{Epoll, Event, Interest};
 use std::collections::VecDeque;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -28,6 +34,14 @@ use std::time::Instant;
 const STREAK: u32 = 16;
 /// How often whoever spins looks whether the wait is over.
 const LOOK_EVERY: u32 = 16;
+/// So many are set aside at most: each costs a look whenever there is nothing.
+const MOST_ASIDE: usize = 8;
+/// How often receivers are tried without the set being asked, as long as some that are set aside have something.
+const UNASKED: u32 = 4 * STREAK;
+/// After so many looks in vain it counts on the pollable again, though others are busy.
+const TIRED: u32 = 1 << 14;
+/// Looks at those set aside, where nobody has anything, from one question to the set to the next.
+const GLANCES: u32 = 8;
 
 /// What an event is of: a place, unless it is one of these.
 const CANCEL: u64 = u64::MAX;
@@ -44,6 +58,12 @@ pub(crate) enum Heard {
     Over(Ended),
 }
 
+/// A place that is set aside, and how often it was looked at in vain.
+struct Aside {
+    place: usize,
+    vain: u32,
+}
+
 /// An epoll set over pollables, and the order in which they are tried.
 pub(crate) struct Rota {
     set: Epoll,
@@ -53,6 +73,12 @@ pub(crate) struct Rota {
     ready: VecDeque<usize>,
     /// How often the front one was tried in a row.
     streak: u32,
+    /// Those whose rings are looked into.
+    aside: Vec<Aside>,
+    /// How often any was tried since the set was asked.
+    unasked: u32,
+    /// Whether those set aside were just counted on again: if they have nothing, it is time to sleep.
+    settled: bool,
     /// That of the calmest receiver there has been.
     patience: Patience,
     /// What the kernel fills.
@@ -68,6 +94,9 @@ impl Rota {
             present: 0,
             ready: VecDeque::new(),
             streak: 0,
+            aside: Vec::new(),
+            unasked: 0,
+            settled: false,
             patience: Patience::new(WaitStrategy::Spin),
             events: Box::new([Event::empty(); 64]),
         })
@@ -110,6 +139,7 @@ impl Rota {
             self.streak = 0;
         }
         self.ready.retain(|ready| *ready != place);
+        self.aside.retain(|aside| aside.place != place);
     }
 
     /// Whether that place is taken.
@@ -128,23 +158,79 @@ impl Rota {
             self.pass_on();
         }
         let next = self.ready.front().copied();
-        self.streak += u32::from(next.is_some());
+        let tries = u32::from(next.is_some());
+        self.streak += tries;
+        self.unasked = self.unasked.saturating_add(tries);
         next
     }
 
     /// The front one had nothing, or is to have no more now: it is the next one's turn.
     pub(crate) fn pass_on(&mut self) {
-        self.ready.pop_front();
+        // It had something before.
+        if let (Some(place), true) = (self.ready.pop_front(), self.streak > 1) {
+            self.set_aside(place);
+        }
         self.streak = 0;
+    }
+
+    fn set_aside(&mut self, place: usize) {
+        let Some(Some(pollable)) = self.places.get(place) else { return };
+        if self.aside.len() < MOST_ASIDE && self.patience.may_spin() && pollable.set_aside() {
+            self.aside.push(Aside { place, vain: 0 });
+            at(Step::RotaSetAside);
+        }
+    }
+
+    /// Whether one of those set aside has something: then these are to be tried.
+    fn glance(&mut self) -> bool {
+        let Rota { aside, places, ready, .. } = self;
+        aside.retain_mut(|Aside { place, vain }| {
+            let Some(Some(pollable)) = places.get(*place) else { return false };
+            *vain = if pollable.is_worth_a_try() { 0 } else { *vain + 1 };
+            let tired = *vain > TIRED;
+            if tired {
+                pollable.shared().count_on();
+            }
+            if *vain == 0 || tired {
+                ready.push_back(*place);
+            }
+            !tired
+        });
+        !self.ready.is_empty()
+    }
+
+    /// Nobody is set aside any more; whether somebody was, who is to be tried once more.
+    fn count_on_all(&mut self) -> bool {
+        let Rota { aside, places, ready, .. } = self;
+        for Aside { place, .. } in aside.drain(..) {
+            if let Some(Some(pollable)) = places.get(place) {
+                pollable.shared().count_on();
+                ready.push_back(place);
+            }
+        }
+        !self.ready.is_empty()
     }
 
     /// Asks the set who is ready; sleeps until somebody is, for as long as `wait` says.
     pub(crate) fn listen(&mut self, wait: &Wait) -> Result<Heard, Fault> {
+        if self.unasked < UNASKED && self.glance() {
+            return Ok(Heard::Receivers);
+        }
+        self.unasked = 0;
         // Without sleeping first: then neither the clock nor the cancel is looked at for nothing.
         let mut heard = self.ask(Some(Instant::now()))?;
-        if heard.is_none() {
+        // Behind those of the set, as it would have them.
+        if self.glance() {
+            heard = heard.or(Some(Heard::Receivers));
+        }
+        if heard.is_none() && !self.settled {
             heard = self.spin(wait)?;
         }
+        if heard.is_none() && wait.over().is_none() && self.count_on_all() {
+            self.settled = true;
+            return Ok(Heard::Receivers);
+        }
+        self.settled = false;
         while heard.is_none() {
             if let Some(ended) = wait.over() {
                 return Ok(Heard::Over(ended));
@@ -174,6 +260,10 @@ impl Rota {
         let (mut spun, now) = (0, Instant::now());
         while spun < spins {
             std::hint::spin_loop();
+            if !self.aside.is_empty() && (0..GLANCES).any(|_| self.glance_after_a_while()) {
+                self.patience.learn(true);
+                return Ok(Some(Heard::Receivers));
+            }
             if let Some(heard) = self.ask(Some(now))? {
                 self.patience.learn(true);
                 return Ok(Some(heard));
@@ -192,6 +282,11 @@ impl Rota {
             self.patience.learn(false);
         }
         Ok(None)
+    }
+
+    fn glance_after_a_while(&mut self) -> bool {
+        cpu::breathe(1);
+        self.glance()
     }
 
     fn ask(&mut self, deadline: Option<Instant>) -> Result<Option<Heard>, Fault> {
