@@ -227,7 +227,7 @@
 //! A long message need not be copied into the channel and out of it. A [`Loan`] is room that is written
 //! where it will be read, and an [`InPlace`] a message that is read where it was written, on every
 //! mechanism: what does not fit an entry lies in the channel's shared memory anyway. A short message lies in
-//! its slot where one sender and one receiver share memory of bounded capacity ([`Form::OneToOne`]); elsewhere it is copied, which
+//! its slot where one sender and one receiver share memory ([`Form::OneToOne`]); elsewhere it is copied, which
 //! costs less than to keep its place. Nothing else of the contract changes: a loan counts
 //! once it is sent, a message in place counts no more once it is received, and if their holder dies the
 //! bytes come back.

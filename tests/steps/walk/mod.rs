@@ -72,7 +72,7 @@ fn plays() -> Vec<Play> {
     .concat()
 }
 
-/// Those whose rings may be left to the two that use them first: what they look for befalls these, too.
+/// Those whose rings may be left to the two that use them first.
 fn plays_for_two() -> Vec<Play> {
     [
         sending::PLAYS,
@@ -144,8 +144,6 @@ fn walk(play: Play, scene: Scene) -> Outcome {
         let (whens, stops): (Vec<u64>, bool) = match extent {
             Extent::Steps => (vec![1], chance.once_in(4)),
             Extent::One(only) if only != step => continue,
-            // What has nothing to do with rings comes about for many as well.
-            _ if scene == FOR_TWO && !is_of_slots(step) => continue,
             Extent::All | Extent::One(_) => {
                 (BTreeSet::from([1, times.min(2), times]).into_iter().collect(), true)
             }

@@ -1,7 +1,7 @@
 //! Who the two are: whoever sends first and whoever receives first, each until it leaves or has died.
 
 use super::{PAIRED, PHASE, Pairing};
-use crate::corrupt::Corrupt;
+use crate::corrupt::{Corrupt, ROUNDS};
 use crate::slots::PairMemory;
 use crate::spsc::{SpscReceiver, SpscSender};
 use crate::sync::Ordering::{AcqRel, Acquire, Release};
@@ -61,7 +61,8 @@ impl<M: PairMemory> Pairing<M> {
     /// Takes that place for `member`, unless it has it; false where it is another's, or the ring is one for
     /// many. Whoever has it may make its end of [`two`](Pairing::two).
     pub fn enter(&self, side: Side, member: u16) -> bool {
-        while let Some((word, two)) = self.paired() {
+        for _ in 0..ROUNDS {
+            let Some((word, two)) = self.paired() else { break };
             let holder = two.at(side);
             if holder != NOBODY {
                 return holder == member;
@@ -89,7 +90,8 @@ impl<M: PairMemory> Pairing<M> {
     /// # Errors
     /// [`Corrupt`] where memory makes no sense.
     pub fn leave(&self, member: u16) -> Result<bool, Corrupt> {
-        while let Some((word, two)) = self.paired() {
+        for _ in 0..ROUNDS {
+            let Some((word, two)) = self.paired() else { break };
             let Some(side) = two.place_of(member) else { return Ok(true) };
             match self.withdraw(side) {
                 Err(corrupt) if self.is_paired() => return Err(corrupt),
@@ -105,8 +107,9 @@ impl<M: PairMemory> Pairing<M> {
         Ok(false)
     }
 
-    /// Takes back what is announced at that place and was not done. Of a ring that is being widened this changes
-    /// nothing any more: before a slot's word is another, all have the positions that they begin with.
+    /// Takes back what is announced at that place and was not done. Where the ring is being widened, whoever sets the
+    /// positions that all begin with sees the one or the other, and either is right; and before a slot's word is another,
+    /// they are set.
     fn withdraw(&self, side: Side) -> Result<(), Corrupt> {
         let (announced, done) = match side {
             Side::Sending => {

@@ -2,7 +2,7 @@
 
 use super::places::Two;
 use super::{Barriers, PAIRED, PHASE, Pairing, UNSET, WIDE, WIDENING};
-use crate::corrupt::Corrupt;
+use crate::corrupt::{Corrupt, ROUNDS};
 use crate::slots::{PairMemory, Position, SlotWord};
 use crate::sync::AtomicU64;
 use crate::sync::Ordering::{AcqRel, Acquire, Relaxed, SeqCst};
@@ -37,7 +37,7 @@ impl<M: PairMemory> Pairing<M> {
     /// the ring is one for many.
     fn begin_widening(&self) -> Result<Option<Two>, Corrupt> {
         let phase = self.many.memory().phase();
-        loop {
+        for _ in 0..ROUNDS {
             let word = phase.load(Acquire);
             let two = Two::from_phase(word);
             match word & PHASE {
@@ -55,6 +55,7 @@ impl<M: PairMemory> Pairing<M> {
                 _ => return Err(Corrupt),
             }
         }
+        Err(Corrupt)
     }
 
     /// Gives each slot the word that it would have if the ring had been one for many all along.

@@ -91,6 +91,8 @@ postbox_ring::shared! {
         pub rights: AtomicU64,
         /// Sending ends that ever joined.
         pub senders_ever: AtomicU64,
+        /// One to one: the seat of the sender, of the receiver, that is or was the only one; see `join_alone`.
+        pub sole: [AtomicU64; 2],
         /// Pair: start time · pid of the processes that use the channel.
         pub pair: [AtomicU64; 2],
         /// OneAtATime: generation (32 bits) · index (16) plus one of the receiver that has the

@@ -15,8 +15,6 @@ use crate::name::Name;
 use crate::process::Identity;
 use postbox_ring::admission::OwnLane;
 use postbox_ring::region::View;
-use postbox_ring::sync::Ordering::SeqCst;
-use postbox_ring::sync::fence;
 use postbox_steps::{Step, at};
 use postbox_sys::{clock, wipe_on_fork};
 use std::cell::{Cell, OnceCell, RefCell};
@@ -100,24 +98,17 @@ impl End {
             Form::OneToOne => 1,
             Form::ManyToMany => super::layout::MEMBERS,
         };
-        let full = Fault::TooManyEnds { role: role.name(), limit };
-        if limit == 1 && channel.block.live(role) > 0 {
-            return Err(full);
-        }
         channel.take_part_in_barriers();
         if role == Role::Receiver && !channel.can_receive() {
             return Err(Fault::Denied(channel.denial(role)));
         }
         let attached = channel.attach()?;
         let card = Card::own(name);
-        let seat = channel.block.join(role, Identity::own(), &card).ok_or(full.clone())?;
-        // Of two that come at once each sees the other, and neither stays.
-        fence(SeqCst);
-        if limit == 1 && channel.block.live(role) > 1 {
-            channel.block.leave(seat);
-            channel.left();
-            return Err(full);
-        }
+        let seat = match channel.config.form {
+            Form::OneToOne => channel.block.join_alone(role, Identity::own(), &card),
+            Form::ManyToMany => channel.block.join(role, Identity::own(), &card),
+        };
+        let seat = seat.ok_or(Fault::TooManyEnds { role: role.name(), limit })?;
         // Those asleep now have one more to watch.
         channel.bells.ring_news();
         let end = End::seated(channel, seat, role, strategy)?;

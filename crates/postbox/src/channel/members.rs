@@ -36,7 +36,7 @@ pub(crate) enum Life {
     Dead = 2,
 }
 
-/// How often one looks whether a mark of death is taken back from its end.
+/// How often one looks whether a mark of death is taken back from its end, or tries to be the only one.
 const LOOKS: usize = 1000;
 
 /// An end's own record.
@@ -217,6 +217,37 @@ impl ControlBlock {
         };
         let claim = |fits: &dyn Fn(&Member) -> bool| self.claim(role, owner, card, fits);
         claim(&of_the_role).or_else(|| claim(&|_| true))
+    }
+
+    /// The same where there can be but one of the role at a time: of those that come at once one stays.
+    pub(crate) fn join_alone(&self, role: Role, owner: Identity, card: &Card) -> Option<Seat> {
+        if self.live(role) > 0 {
+            return None;
+        }
+        let seat = self.join(role, owner, card)?;
+        let sole = &self.control.sole[role as usize - 1];
+        let mut holder = sole.load(Acquire);
+        for _ in 0..LOOKS {
+            if !self.is_free(holder) {
+                break;
+            }
+            match sole.compare_exchange(holder, seat.word(), AcqRel, Acquire) {
+                Ok(_) => return Some(seat),
+                Err(now) => holder = now,
+            }
+        }
+        self.leave(seat);
+        None
+    }
+
+    /// Whether nobody has the seat of that number any more.
+    fn is_free(&self, word: u64) -> bool {
+        let index = (word & 0xffff).checked_sub(1);
+        let held = index.and_then(|index| self.members.get(index as usize)).is_some_and(|member| {
+            let status = member.status();
+            u64::from(status.generation()) == word >> 16 && status.life() != Life::Free
+        });
+        !held
     }
 
     /// Claims the first free record that fits.

@@ -65,8 +65,9 @@ impl From<Ended> for AskError {
 /// How long one waits before one looks again whether a process that is there can be asked.
 const TICK: Duration = Duration::from_millis(2);
 
-/// For how long registrars may hang up on us before one is at fault. They do so for want of room, and
-/// where the address is given up, which it may be again and again.
+/// How often registrars may hang up on us, and for how long, before one is at fault. They do so for want of room,
+/// and where the address is given up, which it may be again and again.
+const HANG_UPS: u32 = 8;
 const HANGING_UP: Duration = Duration::from_secs(1);
 
 /// Asks whoever holds `to`. `from` is the process name that the caller holds itself, if any. A
@@ -82,7 +83,7 @@ pub(crate) fn ask(
     wait: &Wait<'_>,
 ) -> Result<Answered, AskError> {
     let packet = protocol::encode(&Envelope { from: from.cloned(), request })?;
-    let (mut asked, mut hung_up) = (None, None);
+    let (mut asked, mut hang_ups, mut first) = (None, 0, None);
     loop {
         let pid = match (domain.holder(to)?, asked) {
             (Some(holder), None) => holder,
@@ -103,7 +104,9 @@ pub(crate) fn ask(
             Some((connection, uid)) => match exchange(&connection, &packet, fds, &patience)? {
                 Exchange::Answered(reply, fds) => return Ok(Answered { reply, fds, pid, uid }),
                 Exchange::HungUp { was_asked } => {
-                    if hung_up.get_or_insert_with(Instant::now).elapsed() > HANGING_UP {
+                    hang_ups += 1;
+                    let since = first.get_or_insert_with(Instant::now).elapsed();
+                    if hang_ups > HANG_UPS && since > HANGING_UP {
                         let call = "asking a registrar, which hangs up";
                         return Err(Fault::System { call, errno: Errno::ECONNRESET }.into());
                     }

@@ -157,7 +157,8 @@ impl Channel {
             self.freed();
         }
         let corpse = || {
-            // Its sender has withdrawn it or died; or a repair took it for lost, and its sender counts, too.
+            // Its sender has withdrawn it or died; or a repair took it for lost, and its sender counts, too. So does
+            // the sender of one whose taker died before it had given the slot back to a ring for two.
             if !engaging {
                 self.uncount_offer();
                 self.freed();

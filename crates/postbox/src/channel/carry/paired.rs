@@ -133,7 +133,7 @@ impl Channel {
         }
     }
 
-    /// Whether who has that place is dead, and has been buried.
+    /// Whether who has that place is dead, and has been buried, or is being buried by somebody else.
     fn bury_holder(&self, pairing: &RingPairing, side: Side, by: Seat) -> bool {
         let holder = pairing.holder(side).and_then(|index| self.block.members.get(index as usize));
         let dead = holder.and_then(|member| member.owner()).filter(|owner| owner.is_dead());

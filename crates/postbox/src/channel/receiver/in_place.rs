@@ -42,8 +42,8 @@ enum Place {
 impl Receiver<Bytes> {
     /// Waits for a message and leaves it where it lies: for a long one the copy out of the channel is
     /// spared. That is one which would not fit an entry of the mechanism, on each of the four, whether it was
-    /// sent by a [loan](crate::Sender::loan) or not. A shorter one is read in its slot, over shared memory of bounded
-    /// capacity that is [one to one](crate::Form::OneToOne), and elsewhere from a buffer of the end.
+    /// sent by a [loan](crate::Sender::loan) or not. A shorter one is read in its slot, over shared memory that is
+    /// [one to one](crate::Form::OneToOne) and of any capacity but zero, and elsewhere from a buffer of the end.
     ///
     /// The end is borrowed until the message is dropped. Who wants to receive meanwhile has a clone.
     ///

@@ -55,7 +55,7 @@ impl Sender<Bytes> {
     /// is for [`Loan::send`] to find.
     ///
     /// What is written in place is what would not fit an entry of the mechanism, on each of the four; and over
-    /// shared memory of bounded capacity, [one to one](crate::Form::OneToOne), what does. Another short message,
+    /// shared memory, [one to one](crate::Form::OneToOne), what does. Another short message,
     /// and any with capacity zero, is written to a buffer of the end and sent as by [`send`](Self::send); the
     /// program is the same.
     ///
