@@ -26,6 +26,7 @@ fn main() -> ExitCode {
     cases.extend(over("sleeping ones cost nothing and are woken by any", woken_by_any));
     cases.extend(over("bursts to any of them leave nobody asleep", bursts));
     cases.extend(over("a death is told to who looks for messages alone", killed_beside_a_spinner));
+    cases.extend(over("an end is told at once after however many messages", ended_after_so_many));
     cases.extend(over("the caller's own pollable tells of what it takes", own_pollable));
     cases.extend(over("it spins unless one of its receivers would not", spins_as_the_calmest));
     cases.extend(over("one that has ended is told once and left out", ended_once));
@@ -160,6 +161,23 @@ fn killed_beside_a_spinner(mechanism: Mechanism) -> Outcome {
     assert_eq!(select.receive_with(&soon()).unwrap_err().disconnected(), Some(1));
     let told = Instant::now();
     assert!(told.saturating_duration_since(death.join().unwrap()) < Duration::from_millis(200));
+    Ok(())
+}
+
+/// Whatever the number of messages before: the last of a streak is no exception.
+fn ended_after_so_many(mechanism: Mechanism) -> Outcome {
+    for count in 1..70 {
+        let (tx, rx) = channel::<u32>(mechanism, Capacity::Bounded(100))?;
+        (0..count).try_for_each(|i| tx.send(&i))?;
+        drop(tx);
+        let mut select = Select::new()?;
+        select.add(&rx)?;
+        for i in 0..count {
+            assert_eq!(select.try_receive()?.map(|(_, message)| *message), Some(i));
+        }
+        let ended = select.try_receive().map(|more| more.is_some());
+        assert_eq!(ended.map_err(|error| error.disconnected()), Err(Some(0)), "after {count}");
+    }
     Ok(())
 }
 

@@ -105,7 +105,7 @@ impl End {
         let attached = channel.attach()?;
         let card = Card::own(name);
         let seat = match channel.config.form {
-            Form::OneToOne => channel.block.join_alone(role, Identity::own(), &card),
+            Form::OneToOne => channel.join_alone(role, Identity::own(), &card),
             Form::ManyToMany => channel.block.join(role, Identity::own(), &card),
         };
         let seat = seat.ok_or(Fault::TooManyEnds { role: role.name(), limit })?;

@@ -219,33 +219,12 @@ impl ControlBlock {
         claim(&of_the_role).or_else(|| claim(&|_| true))
     }
 
-    /// The same where there can be but one of the role at a time: of those that come at once one stays.
-    pub(crate) fn join_alone(&self, role: Role, owner: Identity, card: &Card) -> Option<Seat> {
-        if self.live(role) > 0 {
-            return None;
-        }
-        let seat = self.join(role, owner, card)?;
-        let sole = &self.control.sole[role as usize - 1];
-        let mut holder = sole.load(Acquire);
-        for _ in 0..LOOKS {
-            if !self.is_free(holder) {
-                break;
-            }
-            match sole.compare_exchange(holder, seat.word(), AcqRel, Acquire) {
-                Ok(_) => return Some(seat),
-                Err(now) => holder = now,
-            }
-        }
-        self.leave(seat);
-        None
-    }
-
     /// Whether nobody has the seat of that number any more.
     fn is_free(&self, word: u64) -> bool {
         let index = (word & 0xffff).checked_sub(1);
         let held = index.and_then(|index| self.members.get(index as usize)).is_some_and(|member| {
             let status = member.status();
-            u64::from(status.generation()) == word >> 16 && status.life() != Life::Free
+            u64::from(status.generation()) == word >> 16 && lives(member, status.life())
         });
         !held
     }
@@ -390,11 +369,6 @@ impl ControlBlock {
     /// How many live ends face this way, those included that are marked dead together with who had them
     /// before.
     pub(crate) fn live(&self, role: Role) -> usize {
-        let lives = |member: &Member, life| match life {
-            Life::Free => false,
-            Life::Live => true,
-            Life::Dead => member.owner().is_some_and(|owner| !owner.is_dead()),
-        };
         self.records()
             .map(|(_, member)| (member, member.status()))
             .filter(|(member, status)| status.role() == role && lives(member, status.life()))
@@ -415,7 +389,40 @@ impl ControlBlock {
     }
 }
 
+/// Whether there is a live end, one included that is marked dead together with who had it before.
+fn lives(member: &Member, life: Life) -> bool {
+    match life {
+        Life::Free => false,
+        Life::Live => true,
+        Life::Dead => member.owner().is_some_and(|owner| !owner.is_dead()),
+    }
+}
+
 impl Channel {
+    /// Claims a record where there can be but one of the role at a time: of those that come at once one stays.
+    pub(super) fn join_alone(&self, role: Role, owner: Identity, card: &Card) -> Option<Seat> {
+        let block = &self.block;
+        if block.live(role) > 0 {
+            return None;
+        }
+        let seat = block.join(role, owner, card)?;
+        let sole = &block.control.sole[role as usize - 1];
+        let mut holder = sole.load(Acquire);
+        for _ in 0..LOOKS {
+            if !block.is_free(holder) {
+                break;
+            }
+            match sole.compare_exchange(holder, seat.word(), AcqRel, Acquire) {
+                Ok(_) => return Some(seat),
+                Err(now) => holder = now,
+            }
+        }
+        block.leave(seat);
+        // Whoever looked meanwhile has counted it.
+        self.left();
+        None
+    }
+
     /// Whether that seat is a live end of that role, of one of these processes.
     pub(crate) fn is_seat_of(&self, seat: Seat, role: Role, owners: [Identity; 2]) -> bool {
         let Some(member) = self.block.members.get(usize::from(seat.index)) else { return false };

@@ -80,7 +80,7 @@ impl Pollable {
 
     /// For whoever alone has this pollable, of a ring, and is going to look into that itself: senders need not
     /// tell it of messages any more, which takes them two system calls for each. It still tells of who comes, leaves and
-    /// dies. False where others count on it.
+    /// dies; what it told of before is for the caller to look for. False where others count on it.
     pub(crate) fn set_aside(&self) -> bool {
         let PollSet { channel, aside, .. } = &*self.shared;
         let alone = Arc::strong_count(&self.shared) == 1 && self.shared.is_ours();
@@ -93,11 +93,7 @@ impl Pollable {
         }
         aside.store(true, Relaxed);
         at(Step::PollableUncounted);
-        let _ = eventfd::clear(channel.bells.level());
-        at(Step::LevelLowered);
-        // Somebody may count on a pollable of its own since, and what it was told was cleared with the rest.
-        fence(SeqCst);
-        channel.raise_level();
+        channel.drop_level();
         true
     }
 
@@ -115,7 +111,7 @@ impl PollSet {
 
     /// Counts on being told of messages again. What came before is for the caller to look for.
     pub(crate) fn count_on(&self) {
-        if self.aside.swap(false, Relaxed) {
+        if self.is_ours() && self.aside.swap(false, Relaxed) {
             self.channel.count_pollable();
         }
     }
@@ -124,8 +120,16 @@ impl PollSet {
     pub(crate) fn refresh(&self, end: &End) -> Result<(), Fault> {
         let mut set = self.set.lock().unwrap_or_else(PoisonError::into_inner);
         set.look(&self.channel, end.seat)?;
-        if self.channel.is_receivable() || end.holds.get() || end.ended().is_err() {
+        let ended = end.ended().is_err();
+        if ended {
+            // For good; the set has told of it once.
+            self.count_on();
+        }
+        if self.channel.is_receivable() || end.holds.get() || ended {
             self.channel.raise_level();
+        } else if self.aside.load(Relaxed) {
+            // By a sender that had seen the pollable counted before it was set aside.
+            self.channel.drop_level();
         } else if self.channel.queues {
             self.channel.lower_level(end);
         }
@@ -161,6 +165,15 @@ impl std::fmt::Debug for PollSet {
 }
 
 impl Channel {
+    /// Nobody counts on the level, or did a moment ago.
+    fn drop_level(&self) {
+        let _ = eventfd::clear(self.bells.level());
+        at(Step::LevelLowered);
+        // Somebody may count on a pollable of its own since, and what it was told was cleared with the rest.
+        fence(SeqCst);
+        self.raise_level();
+    }
+
     /// From now on whoever publishes raises the level; what came before is to be looked for.
     fn count_pollable(&self) {
         // SeqCst: before the look at what waits; pairs with the load in `raise_level`.

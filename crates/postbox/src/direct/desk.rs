@@ -160,6 +160,9 @@ impl Desk {
         buffer: &mut Vec<u8>,
         wait: &Wait,
     ) -> Result<Came, Trouble> {
+        if let Some(anyone) = &mut self.anyone {
+            anyone.rota.begin();
+        }
         loop {
             self.take_in(membership)?;
             while let Some(place) = self.anyone.as_mut().and_then(|anyone| anyone.rota.next()) {

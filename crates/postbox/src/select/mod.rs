@@ -99,6 +99,7 @@ impl<'r, T: Message> Select<'r, T> {
     ///
     /// Also [`TimedOut`](SelectError::TimedOut) and [`Cancelled`](SelectError::Cancelled).
     pub fn receive_with(&mut self, wait: &Wait) -> Result<(usize, Delivery<T>), SelectError> {
+        self.rota.begin();
         loop {
             if let Some(taken) = self.try_ready()? {
                 return Ok(taken);

@@ -86,6 +86,7 @@ impl<'r> Readiness<'r> {
     /// [`Exhausted`](SelectError::Exhausted) when all have ended, and [`TimedOut`](SelectError::TimedOut),
     /// [`Cancelled`](SelectError::Cancelled) or a [`Fault`].
     pub fn ready(&mut self, wait: &Wait) -> Result<usize, SelectError> {
+        self.rota.begin();
         loop {
             if let Some(index) = self.rota.next() {
                 self.rota.pass_on();

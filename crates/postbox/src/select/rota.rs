@@ -77,6 +77,9 @@ pub(crate) struct Rota {
     aside: Vec<Aside>,
     /// How often any was tried since the set was asked.
     unasked: u32,
+    /// Whether this call has heard of receivers that were worth a try and had nothing: what lies in front in a ring
+    /// may be still being written.
+    fruitless: bool,
     /// Whether those set aside were just counted on again: if they have nothing, it is time to sleep.
     settled: bool,
     /// That of the calmest receiver there has been.
@@ -96,6 +99,7 @@ impl Rota {
             streak: 0,
             aside: Vec::new(),
             unasked: 0,
+            fruitless: false,
             settled: false,
             patience: Patience::new(WaitStrategy::Spin),
             events: Box::new([Event::empty(); 64]),
@@ -152,10 +156,23 @@ impl Rota {
         self.present
     }
 
+    /// A call begins.
+    pub(crate) fn begin(&mut self) {
+        self.fruitless = false;
+    }
+
     /// The place to be tried next, if any was said to be ready.
     pub(crate) fn next(&mut self) -> Option<usize> {
         if self.streak == STREAK {
+            let had_its_streak = self.ready.front().copied();
             self.pass_on();
+            // The set tells of nothing that has happened to it before.
+            let again = had_its_streak.filter(|place| self.is_aside(*place));
+            self.ready.extend(again.filter(|place| !self.ready.contains(place)));
+        }
+        if self.streak == 0 && self.unasked >= UNASKED {
+            // Those that only the set knows of have waited long enough.
+            return None;
         }
         let next = self.ready.front().copied();
         let tries = u32::from(next.is_some());
@@ -175,10 +192,18 @@ impl Rota {
 
     fn set_aside(&mut self, place: usize) {
         let Some(Some(pollable)) = self.places.get(place) else { return };
-        if self.aside.len() < MOST_ASIDE && self.patience.may_spin() && pollable.set_aside() {
+        let room = self.aside.len() < MOST_ASIDE && self.patience.may_spin();
+        if room && pollable.set_aside() {
+            self.aside.retain(|aside| aside.place != place);
             self.aside.push(Aside { place, vain: 0 });
+            // What its pollable told of before, its end above all.
+            self.ready.push_back(place);
             at(Step::RotaSetAside);
         }
+    }
+
+    fn is_aside(&self, place: usize) -> bool {
+        self.aside.iter().any(|aside| aside.place == place)
     }
 
     /// Whether one of those set aside has something: then these are to be tried.
@@ -191,7 +216,7 @@ impl Rota {
             if tired {
                 pollable.shared().count_on();
             }
-            if *vain == 0 || tired {
+            if (*vain == 0 || tired) && !ready.contains(place) {
                 ready.push_back(*place);
             }
             !tired
@@ -213,6 +238,15 @@ impl Rota {
 
     /// Asks the set who is ready; sleeps until somebody is, for as long as `wait` says.
     pub(crate) fn listen(&mut self, wait: &Wait) -> Result<Heard, Fault> {
+        if let (true, Some(ended)) = (self.fruitless, wait.over()) {
+            return Ok(Heard::Over(ended));
+        }
+        let heard = self.listen_on(wait)?;
+        self.fruitless |= heard == Heard::Receivers;
+        Ok(heard)
+    }
+
+    fn listen_on(&mut self, wait: &Wait) -> Result<Heard, Fault> {
         if self.unasked < UNASKED && self.glance() {
             return Ok(Heard::Receivers);
         }

@@ -1,9 +1,12 @@
 //! The two ends that use a ring first, and those that come after them.
 
 use super::*;
+use crate::channel::Carrier;
 use crate::channel::carry::Missed;
 use crate::mechanism::Form;
 use crate::message::Bytes;
+use crate::select::Select;
+use postbox_ring::slots::ClaimCache;
 
 type Ends = (Sender<Bytes>, Receiver<Bytes>);
 
@@ -92,4 +95,22 @@ fn who_was_about_to_look_when_the_ring_was_widened_takes_nothing_twice() {
     assert!(matches!(glance, Ok(Err(Missed::Unusual))) && bytes.is_empty());
     assert_eq!(**rx.receive().unwrap(), *b"second");
     assert!(rx.try_receive().unwrap().is_none());
+}
+
+#[test]
+fn a_message_that_is_still_being_written_does_not_outlast_a_deadline() {
+    let (tx, rx) = Options::new(Mechanism::SharedMemory).channel::<Bytes>().unwrap();
+    let channel = &rx.end().channel;
+    channel.widen().unwrap();
+    let Carrier::Ring(ring) = &channel.carrier else { panic!("over shared memory") };
+    let claim = ring.claim(tx.end().seat.index, &mut ClaimCache::new()).unwrap();
+    let mut select = Select::new().unwrap();
+    select.add(&rx).unwrap();
+    for wait in [Duration::ZERO, Duration::from_millis(20)] {
+        let ended = select.receive_with(&Wait::timeout(wait)).unwrap_err();
+        assert!(ended.is_timeout());
+    }
+    ring.abandon(claim);
+    tx.send(b"written").unwrap();
+    assert_eq!(**select.try_receive().unwrap().unwrap().1, *b"written");
 }
