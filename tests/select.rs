@@ -3,8 +3,8 @@
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use postbox::{
-    Cancel, Capacity, Mechanism, Options, Readiness, Receiver, Select, Sender, Wait, WaitStrategy,
-    channel, fork,
+    Cancel, Capacity, Child, Mechanism, Options, Readiness, Receiver, Select, Sender, Wait,
+    WaitStrategy, channel, fork,
 };
 use postbox_tests::{
     Case, MECHANISMS, Outcome, cpu_time, eventually, holder, over, own_thread, run, soon, switches,
@@ -150,18 +150,8 @@ fn killed_beside_a_spinner(mechanism: Mechanism) -> Outcome {
     receivers.iter().try_for_each(|rx| select.add(rx).map(drop))?;
     senders[1].send(&7)?;
     assert_eq!(select.receive_with(&soon())?.0, 1);
-    let mut child = holder(senders.remove(1))?;
-    let death = thread::spawn(move || {
-        // It is being looked for by then, or will be.
-        thread::yield_now();
-        child.signal(9).unwrap();
-        child.wait_status().unwrap();
-        Instant::now()
-    });
-    assert_eq!(select.receive_with(&soon()).unwrap_err().disconnected(), Some(1));
-    let told = Instant::now();
-    assert!(told.saturating_duration_since(death.join().unwrap()) < Duration::from_millis(200));
-    Ok(())
+    // Messages are being looked for by then, or will be.
+    told_of_death(&mut select, 1, holder(senders.remove(1))?, thread::yield_now)
 }
 
 /// Whatever the number of messages before: the last of a streak is no exception.
@@ -266,15 +256,24 @@ fn killed(mechanism: Mechanism) -> Outcome {
     let (mut senders, receivers) = several::<u32>(&options, 3)?;
     let mut select = Select::new()?;
     receivers.iter().try_for_each(|rx| select.add(rx).map(drop))?;
-    let mut child = holder(senders.remove(2))?;
     let own = own_thread();
+    told_of_death(&mut select, 2, holder(senders.remove(2))?, move || until_asleep(own))
+}
+
+/// That one's sender is killed after `before`, and whoever waits is told soon.
+fn told_of_death(
+    select: &mut Select<'_, u32>,
+    which: usize,
+    mut child: Child,
+    before: impl FnOnce() + Send + 'static,
+) -> Outcome {
     let death = thread::spawn(move || {
-        until_asleep(own);
+        before();
         child.signal(9).unwrap();
         child.wait_status().unwrap();
         Instant::now()
     });
-    assert_eq!(select.receive_with(&soon()).unwrap_err().disconnected(), Some(2));
+    assert_eq!(select.receive_with(&soon()).unwrap_err().disconnected(), Some(which));
     let told = Instant::now();
     assert!(told.saturating_duration_since(death.join().unwrap()) < Duration::from_millis(200));
     Ok(())

@@ -27,7 +27,7 @@ use postbox_steps::{Step, at};
 use postbox_sys::cpu;
 use postbox_sys::epoll::{Epoll, Event, Interest};
 use std::collections::VecDeque;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::BorrowedFd;
 use std::time::Instant;
 
 /// How often in a row one receiver may be served without the set being asked.
@@ -339,12 +339,5 @@ impl Rota {
             () if !self.ready.is_empty() => Some(Heard::Receivers),
             () => None,
         })
-    }
-}
-
-impl AsFd for Rota {
-    /// Readable while one of them is, or the bell has rung.
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.set.as_fd()
     }
 }
