@@ -12,15 +12,19 @@ use crate::mechanism::WaitStrategy;
 use postbox_sys::cpu;
 use std::cell::Cell;
 
-/// Attempts that `Adaptive` makes at most before it sleeps, each some hundred nanoseconds on the
-/// ring and a few hundred where the kernel is asked.
-const MOST_SPINS_RING: u32 = 600;
+/// Attempts that `Adaptive` makes at most before it sleeps, each some hundred nanoseconds on memory and a few hundred
+/// where the kernel is asked. Who awaits a message or a receipt must outlast the wake-up of a sleeper: else it sleeps
+/// while the other side wakes, and so by turns. Room in a kernel object comes soon or not at all, and who spins for
+/// it may keep other senders from the processor: an attempt there costs next to nothing, and so does giving up.
+const MOST_SPINS_MEMORY: u32 = 600;
 pub(crate) const MOST_SPINS_KERNEL: u32 = 200;
 /// A message from so many bytes on takes so long to be copied that the other side's part in it is worth waiting for:
 /// that often the measure more for each so many.
 const COPIED: usize = 1 << 18;
-/// After so many waits without luck the full measure is tried again.
-const RETRY_EVERY: u32 = 64;
+/// After so many waits without luck the full measure is tried again; then after twice as many, and so on up to the
+/// most: it takes up to a tenth of a millisecond, and so many sleeps three at least.
+const RETRY_AFTER: u32 = 64;
+const MOST_BETWEEN: u32 = 1024;
 
 /// After so many calls in a row that slept the next ones sleep without an attempt.
 const SLEPT_OFTEN: u32 = 8;
@@ -32,7 +36,9 @@ const ATTEMPT_EVERY: u32 = 64;
 pub(crate) struct Patience {
     strategy: WaitStrategy,
     spins: Cell<u32>,
-    waits: Cell<u32>,
+    /// Waits until the full measure is tried again, and how many these were to begin with.
+    until_retry: Cell<u32>,
+    retry_after: Cell<u32>,
     /// Calls in a row that slept.
     slept: Cell<u32>,
     /// Bytes of the message that was passed since the last wait, if they were many.
@@ -66,11 +72,11 @@ const STREAM_LASTS: u64 = 3;
 #[inline]
 pub(crate) fn pause(channel: &Channel, awaited: Awaited, attempt: u32, streams: bool) {
     match (&channel.carrier, awaited) {
-        (Carrier::Kernel(_), _) => std::hint::spin_loop(),
+        (Carrier::Kernel(_), awaited) if awaited != Awaited::Receipt => std::hint::spin_loop(),
         (Carrier::Ring(_), Awaited::Message) if streams && attempt < STREAM_ATTEMPTS => {
             cpu::breathe(BREATHS_FOR_STREAM)
         }
-        (Carrier::Ring(_), Awaited::Message | Awaited::Receipt) => {
+        (_, Awaited::Message | Awaited::Receipt) => {
             cpu::breathe(match channel.is_for_two() {
                 true if cpu::looks_are_cheap() && attempt < BREATHLESS_WHERE_CHEAP => 0,
                 true if cpu::looks_are_cheap() => BREATHS_WHERE_CHEAP,
@@ -78,20 +84,20 @@ pub(crate) fn pause(channel: &Channel, awaited: Awaited, attempt: u32, streams: 
                 false => BREATHS_FOR_MESSAGE,
             })
         }
-        (Carrier::Ring(_), _) => cpu::breathe(BREATHS_FOR_ROOM),
+        _ => cpu::breathe(BREATHS_FOR_ROOM),
     }
 }
 
 /// How often `Adaptive` tries there at most: as long, where it tries more often.
 pub(crate) fn most_spins(channel: &Channel, awaited: Awaited) -> u32 {
     match (&channel.carrier, awaited) {
-        (Carrier::Kernel(_), _) => MOST_SPINS_KERNEL,
-        (Carrier::Ring(_), Awaited::Message | Awaited::Receipt)
+        (Carrier::Kernel(_), awaited) if awaited != Awaited::Receipt => MOST_SPINS_KERNEL,
+        (_, Awaited::Message | Awaited::Receipt)
             if channel.is_for_two() && cpu::looks_are_cheap() =>
         {
-            MOST_SPINS_RING * BREATHS_FOR_TWO / BREATHS_WHERE_CHEAP
+            MOST_SPINS_MEMORY * BREATHS_FOR_TWO / BREATHS_WHERE_CHEAP
         }
-        (Carrier::Ring(_), _) => MOST_SPINS_RING,
+        _ => MOST_SPINS_MEMORY,
     }
 }
 
@@ -100,7 +106,8 @@ impl Patience {
         Patience {
             strategy,
             spins: Cell::new(u32::MAX),
-            waits: Cell::new(0),
+            until_retry: Cell::new(RETRY_AFTER),
+            retry_after: Cell::new(RETRY_AFTER),
             slept: Cell::new(0),
             copied: Cell::new(0),
             taken: Cell::new(0),
@@ -135,12 +142,19 @@ impl Patience {
         match self.strategy {
             WaitStrategy::Block => 0,
             WaitStrategy::Spin => u32::MAX,
-            WaitStrategy::Adaptive => {
-                self.waits.set(self.waits.get().wrapping_add(1));
-                let retry = self.waits.get().is_multiple_of(RETRY_EVERY);
-                if retry { most } else { self.spins.get().min(most) }
-            }
+            WaitStrategy::Adaptive if self.is_to_retry() => most,
+            WaitStrategy::Adaptive => self.spins.get().min(most),
         }
+    }
+
+    fn is_to_retry(&self) -> bool {
+        let left = self.until_retry.get() - 1;
+        let retry = left == 0;
+        if retry {
+            self.retry_after.set((2 * self.retry_after.get()).min(MOST_BETWEEN));
+        }
+        self.until_retry.set(if retry { self.retry_after.get() } else { left });
+        retry
     }
 
     /// A message of that length was sent or received.
@@ -182,8 +196,13 @@ impl Patience {
 
     /// Spinning paid: next time as long as it takes. It did not: next time half as long.
     pub(crate) fn learn(&self, paid: bool) {
-        let spins = if paid { u32::MAX } else { self.spins.get().min(MOST_SPINS_RING) / 2 };
-        self.spins.set(spins);
+        if paid {
+            self.spins.set(u32::MAX);
+            self.until_retry.set(RETRY_AFTER);
+            self.retry_after.set(RETRY_AFTER);
+        } else {
+            self.spins.set(self.spins.get().min(MOST_SPINS_MEMORY) / 2);
+        }
     }
 }
 
@@ -206,6 +225,25 @@ mod tests {
         let never = Patience::new(WaitStrategy::Block);
         never.passed(4 * COPIED);
         assert_eq!(never.spins(600), 0);
+    }
+
+    #[test]
+    fn what_does_not_pay_is_tried_less_and_less_often_until_it_does() {
+        let patience = Patience::new(WaitStrategy::Adaptive);
+        // Waits up to one with the full measure, which is in vain as all others.
+        let in_vain = || {
+            (1..).find(|_| {
+                let full = patience.spins(600) == 600;
+                patience.learn(false);
+                full
+            })
+        };
+        assert_eq!(in_vain(), Some(1), "nothing was learnt yet");
+        let between: Vec<_> = (0..6).map_while(|_| in_vain()).collect();
+        assert_eq!(between, [RETRY_AFTER - 1, 128, 256, 512, MOST_BETWEEN, MOST_BETWEEN]);
+        patience.learn(true);
+        assert_eq!(in_vain(), Some(1), "it has paid");
+        assert_eq!(in_vain(), Some(RETRY_AFTER - 1));
     }
 
     #[test]

@@ -227,6 +227,12 @@ fn asleep() -> Vec<Target> {
         let name = format!("adaptive/{mechanism}");
         targets.push(case(name, Metric::Latency, subject(mechanism, USUAL), bare));
     }
+    for mechanism in KERNEL {
+        let bare = vec![(Reference::Bare(Polled), None)];
+        let name = format!("adaptive-same/{mechanism}");
+        let target = case(name, Metric::Latency, subject(mechanism, USUAL), bare);
+        targets.push(Target { cores: Same, ..target });
+    }
     targets
 }
 
@@ -247,7 +253,8 @@ fn batches() -> Vec<Target> {
     KERNEL.into_iter().map(of).collect()
 }
 
-/// Synchronous sends over shared memory, beside a cache line that goes there and back.
+/// Synchronous sends: over shared memory beside a cache line that goes there and back, over kernel objects beside the bare
+/// loop that sleeps.
 fn until_taken() -> Vec<Target> {
     let line = || plain("cache line, there and back".into(), AtMost(4.0), rendezvous::round_trip);
     let busy = |wait| Subject { wait, ..subject(SharedMemory, USUAL) };
@@ -272,6 +279,16 @@ fn until_taken() -> Vec<Target> {
             Ok(contest(row, ours, vec![line()]))
         }));
     }
+    // Over kernel objects ping-pong, in which both sides wait for a message and for a receipt by turns.
+    let met = |mechanism: Mechanism| {
+        target(format!("rendezvous/{mechanism}"), Different, move |_| {
+            let subject = subject(mechanism, USUAL);
+            let case = Rc::new(prepared(Metric::Latency, &subject, Some(Capacity::Zero))?);
+            let bare = against(&case, Reference::Bare(Blocking), Some(AtMost(0.2)))?;
+            Ok(contest(course::row(&case), move |terms| terms.subject(&case), vec![bare]))
+        })
+    };
+    targets.extend(KERNEL.into_iter().map(met));
     targets
 }
 
