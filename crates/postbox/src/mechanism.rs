@@ -123,7 +123,8 @@ pub enum WaitStrategy {
     /// the processor where others have only used it for themselves, or the wait ends within 8 ms.
     #[default]
     Adaptive,
-    /// Sleeps at once.
+    /// Never spins: lets others have the processor once, where that has lately paid, then sleeps. It keeps the
+    /// processor where `Adaptive` would.
     Block,
 }
 

@@ -3,7 +3,7 @@
 //! ```text
 //!  Adaptive   spin: the other side runs on another processor
 //!               ──► give turns away: it waits for this one (see `yielding`) ──► sleep
-//!  Block      sleep                          Spin   spin
+//!  Block        ──► give one turn away ──► sleep          Spin   spin
 //! ```
 
 use super::control::Awaited;
@@ -26,8 +26,8 @@ const COPIED: usize = 1 << 18;
 const RETRY_AFTER: u32 = 64;
 const MOST_BETWEEN: u32 = 1024;
 
-/// After so many calls in a row that slept the next ones sleep without an attempt.
-const SLEPT_OFTEN: u32 = 8;
+/// After so many calls in a row that slept or gave their turn away the next ones do without an attempt.
+const WAITED_OFTEN: u32 = 8;
 /// Of so many of those two in a row attempt first all the same: of two messages that come together one is
 /// there already.
 const ATTEMPT_EVERY: u32 = 64;
@@ -39,8 +39,8 @@ pub(crate) struct Patience {
     /// Waits until the full measure is tried again, and how many these were to begin with.
     until_retry: Cell<u32>,
     retry_after: Cell<u32>,
-    /// Calls in a row that slept.
-    slept: Cell<u32>,
+    /// Calls in a row that slept, or gave their turn away.
+    waited: Cell<u32>,
     /// Bytes of the message that was passed since the last wait, if they were many.
     copied: Cell<usize>,
     /// Messages taken before the wait before.
@@ -76,14 +76,12 @@ pub(crate) fn pause(channel: &Channel, awaited: Awaited, attempt: u32, streams: 
         (Carrier::Ring(_), Awaited::Message) if streams && attempt < STREAM_ATTEMPTS => {
             cpu::breathe(BREATHS_FOR_STREAM)
         }
-        (_, Awaited::Message | Awaited::Receipt) => {
-            cpu::breathe(match channel.is_for_two() {
-                true if cpu::looks_are_cheap() && attempt < BREATHLESS_WHERE_CHEAP => 0,
-                true if cpu::looks_are_cheap() => BREATHS_WHERE_CHEAP,
-                true => BREATHS_FOR_TWO,
-                false => BREATHS_FOR_MESSAGE,
-            })
-        }
+        (_, Awaited::Message | Awaited::Receipt) => cpu::breathe(match channel.is_for_two() {
+            true if cpu::looks_are_cheap() && attempt < BREATHLESS_WHERE_CHEAP => 0,
+            true if cpu::looks_are_cheap() => BREATHS_WHERE_CHEAP,
+            true => BREATHS_FOR_TWO,
+            false => BREATHS_FOR_MESSAGE,
+        }),
         _ => cpu::breathe(BREATHS_FOR_ROOM),
     }
 }
@@ -108,7 +106,7 @@ impl Patience {
             spins: Cell::new(u32::MAX),
             until_retry: Cell::new(RETRY_AFTER),
             retry_after: Cell::new(RETRY_AFTER),
-            slept: Cell::new(0),
+            waited: Cell::new(0),
             copied: Cell::new(0),
             taken: Cell::new(0),
             streams: Cell::new(false),
@@ -147,6 +145,11 @@ impl Patience {
         }
     }
 
+    /// Whether it will, as things are.
+    fn is_to_spin(&self) -> bool {
+        self.may_spin() && self.spins.get() > 0
+    }
+
     fn is_to_retry(&self) -> bool {
         let left = self.until_retry.get() - 1;
         let retry = left == 0;
@@ -173,24 +176,24 @@ impl Patience {
         self.streams.get()
     }
 
-    /// Whether an attempt before the next sleep is most likely in vain.
+    /// Whether an attempt before it sleeps, or gives its turn away, is most likely in vain.
     #[inline]
     pub(crate) fn expects_sleep(&self) -> bool {
-        let slept = self.slept.get();
-        slept >= SLEPT_OFTEN && slept % ATTEMPT_EVERY >= 2 && self.strategy == WaitStrategy::Block
+        let waited = self.waited.get();
+        waited >= WAITED_OFTEN && waited % ATTEMPT_EVERY >= 2 && !self.is_to_spin()
     }
 
-    /// A call slept.
-    pub(crate) fn slept(&self) {
-        self.slept.set(self.slept.get().wrapping_add(1));
+    /// A call slept, or gave its turn away for what it got.
+    pub(crate) fn waited(&self) {
+        self.waited.set(self.waited.get().wrapping_add(1));
     }
 
-    /// A call was done without sleeping.
+    /// A call was done without either.
     #[inline]
     pub(crate) fn was_awake(&self) {
         // Asked first, since it mostly is: see `End::was_awake`.
-        if self.slept.get() != 0 {
-            self.slept.set(0);
+        if self.waited.get() != 0 {
+            self.waited.set(0);
         }
     }
 

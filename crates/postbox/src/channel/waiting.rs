@@ -176,6 +176,7 @@ impl End {
             self.patience.learn(false);
         }
         if let Some(done) = self.give_turns_away(wait, &mut attempt)? {
+            self.patience.waited();
             return Ok(done);
         }
         let mut heard = false;
@@ -219,7 +220,7 @@ impl End {
             }
             self.count(Statistic::Waits, 1);
             self.awake_for.set(0);
-            self.patience.slept();
+            self.patience.waited();
             self.wake_a_sender(awaited);
             let rung = self.with_set(awaited, |set| {
                 set.sleep_unless(&self.channel, self.seat, wait.deadline, wait.cancel)
