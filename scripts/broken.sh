@@ -13,7 +13,7 @@
 #
 # 01 to 19 are caught by the walk over all steps; 20 to 39 by loom and the model; 40 to 49 by the walk over
 # naming; 50 to 59 by loom on who meets whom and on pairs, save 57 by a unit test and 59 by the walk; 60 to 69
-# by the tests of batches and the plays of packets; 70 to 79 by those of hostile members; 80 to 89 by loom, the
+# by the tests of batches and the plays of packets, save 69 by a unit test; 70 to 79 by those of hostile members; 80 to 89 by loom, the
 # tests of the rings and the conformance suite on sleeping; 90 to 96 by those of shortages; 97 to 99, of pairs, by a unit
 # test, loom and the walk.
 #

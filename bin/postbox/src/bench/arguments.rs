@@ -173,7 +173,7 @@ pub enum Waiting {
     Spin,
     /// Spin while that pays
     Adaptive,
-    /// Sleep at once
+    /// Give one turn away where that pays, then sleep
     Block,
 }
 

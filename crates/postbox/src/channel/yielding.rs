@@ -209,6 +209,7 @@ mod tests {
     use super::*;
     use crate::{Bytes, Mechanism, Options, ReceiveError};
     use postbox_sys::cpu;
+    use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
     use std::sync::Barrier;
     use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
@@ -338,9 +339,10 @@ mod tests {
             });
             cpu::pin_to(one).unwrap();
             runs.wait();
-            act();
+            let outcome = catch_unwind(AssertUnwindSafe(act));
             over.store(true, Relaxed);
             other.join().unwrap();
+            outcome.unwrap_or_else(|panic| resume_unwind(panic));
         });
     }
 
