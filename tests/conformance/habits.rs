@@ -1,4 +1,4 @@
-//! A receiver that has always had to sleep sleeps at once the next time, and misses nothing for it.
+//! A receiver that has always had to sleep does not look first the next time, and misses nothing for it.
 
 use nix::unistd::pause;
 use postbox::{Capacity, Mechanism, Options, Receiver, Sender, WaitStrategy, fork};
@@ -9,22 +9,44 @@ use std::ops::Range;
 
 type Failure = Box<dyn std::error::Error>;
 
-/// So often it has slept before: more than what makes a habit.
+/// So often it has slept before: more than what makes a habit, also of one that spins first and learns not to.
 const HABIT: u32 = 19;
+
+/// With either strategy that sleeps.
+fn either(
+    play: fn(Mechanism, Capacity, WaitStrategy) -> Outcome,
+    mechanism: Mechanism,
+    capacity: Capacity,
+) -> Outcome {
+    play(mechanism, capacity, WaitStrategy::Block)?;
+    play(mechanism, capacity, WaitStrategy::Adaptive)
+}
 
 pub fn cases() -> Vec<Case> {
     let some = [Capacity::Bounded(1), Capacity::Bounded(64), Capacity::Unbounded];
     [
-        across_capacities("who has always slept finds what came meanwhile", &some, messages),
+        across_capacities("who has always slept finds what came meanwhile", &some, |m, c| {
+            either(messages, m, c)
+        }),
         across_capacities(
             "who has always slept finds what is left of an overflow",
             &[Capacity::Unbounded],
-            overflow,
+            |m, c| either(overflow, m, c),
         ),
-        across_capacities("who has always slept finds a batch message by message", &some, batch),
-        over_capacities("who has always slept hears that the sender has gone", &some, gone),
-        over_capacities("who has always slept hears that the sender has died", &some, died),
-        over_capacities("who has always slept takes turns with a newcomer", &some, newcomer),
+        across_capacities(
+            "who has always slept finds a batch message by message",
+            &some,
+            |m, c| either(batch, m, c),
+        ),
+        over_capacities("who has always slept hears that the sender has gone", &some, |m, c| {
+            either(gone, m, c)
+        }),
+        over_capacities("who has always slept hears that the sender has died", &some, |m, c| {
+            either(died, m, c)
+        }),
+        over_capacities("who has always slept takes turns with a newcomer", &some, |m, c| {
+            either(newcomer, m, c)
+        }),
     ]
     .into_iter()
     .flatten()
@@ -40,8 +62,12 @@ struct Scene {
 }
 
 impl Scene {
-    fn new(mechanism: Mechanism, capacity: Capacity) -> Result<Self, Failure> {
-        let options = Options::new(mechanism).capacity(capacity).wait_strategy(WaitStrategy::Block);
+    fn new(
+        mechanism: Mechanism,
+        capacity: Capacity,
+        strategy: WaitStrategy,
+    ) -> Result<Self, Failure> {
+        let options = Options::new(mechanism).capacity(capacity).wait_strategy(strategy);
         let (tx, rx) = connect(&options)?;
         Ok(Scene { tx, rx, aside: Gate::new()?, go: Gate::new()? })
     }
@@ -85,9 +111,9 @@ fn some_of(capacity: Capacity) -> u32 {
     }
 }
 
-fn messages(mechanism: Mechanism, capacity: Capacity) -> Outcome {
+fn messages(mechanism: Mechanism, capacity: Capacity, strategy: WaitStrategy) -> Outcome {
     let count = some_of(capacity);
-    Scene::new(mechanism, capacity)?.play(
+    Scene::new(mechanism, capacity, strategy)?.play(
         |tx| {
             (0..count).try_for_each(|i| tx.try_send(&i))?;
             Ok(tx)
@@ -97,8 +123,8 @@ fn messages(mechanism: Mechanism, capacity: Capacity) -> Outcome {
 }
 
 /// What the kernel's object held is taken by another before.
-fn overflow(mechanism: Mechanism, capacity: Capacity) -> Outcome {
-    let scene = Scene::new(mechanism, capacity)?;
+fn overflow(mechanism: Mechanism, capacity: Capacity, strategy: WaitStrategy) -> Outcome {
+    let scene = Scene::new(mechanism, capacity, strategy)?;
     let other = scene.rx.clone();
     let count = 5000;
     scene.play(
@@ -118,9 +144,9 @@ fn overflow(mechanism: Mechanism, capacity: Capacity) -> Outcome {
     )
 }
 
-fn batch(mechanism: Mechanism, capacity: Capacity) -> Outcome {
+fn batch(mechanism: Mechanism, capacity: Capacity, strategy: WaitStrategy) -> Outcome {
     let count = some_of(capacity).min(40);
-    Scene::new(mechanism, capacity)?.play(
+    Scene::new(mechanism, capacity, strategy)?.play(
         |tx| {
             let numbers: Vec<u32> = (0..count).collect();
             assert_eq!(tx.try_send_batch(&numbers)?, numbers.len());
@@ -130,9 +156,9 @@ fn batch(mechanism: Mechanism, capacity: Capacity) -> Outcome {
     )
 }
 
-fn gone(mechanism: Mechanism, capacity: Capacity) -> Outcome {
+fn gone(mechanism: Mechanism, capacity: Capacity, strategy: WaitStrategy) -> Outcome {
     let count = some_of(capacity);
-    Scene::new(mechanism, capacity)?.play(
+    Scene::new(mechanism, capacity, strategy)?.play(
         |tx| Ok((0..count).try_for_each(|i| tx.try_send(&i))?),
         |rx| {
             take(rx, 0..count)?;
@@ -142,10 +168,10 @@ fn gone(mechanism: Mechanism, capacity: Capacity) -> Outcome {
     )
 }
 
-fn died(mechanism: Mechanism, capacity: Capacity) -> Outcome {
+fn died(mechanism: Mechanism, capacity: Capacity, strategy: WaitStrategy) -> Outcome {
     let count = some_of(capacity);
     let sent = Gate::new()?;
-    Scene::new(mechanism, capacity)?.play(
+    Scene::new(mechanism, capacity, strategy)?.play(
         |tx| {
             let mut mortal = fork(tx, |tx| {
                 (0..count).try_for_each(|i| tx.try_send(&i))?;
@@ -167,8 +193,8 @@ fn died(mechanism: Mechanism, capacity: Capacity) -> Outcome {
     )
 }
 
-fn newcomer(mechanism: Mechanism, capacity: Capacity) -> Outcome {
-    let scene = Scene::new(mechanism, capacity)?;
+fn newcomer(mechanism: Mechanism, capacity: Capacity, strategy: WaitStrategy) -> Outcome {
+    let scene = Scene::new(mechanism, capacity, strategy)?;
     let other = scene.rx.clone();
     scene.play(
         |tx| {

@@ -17,7 +17,7 @@ pub fn cases() -> Vec<Case> {
             four_by_four,
         ),
         across_capacities(
-            "four by four with senders and receivers that sleep at once",
+            "four by four with senders and receivers that never spin",
             &CAPACITIES,
             four_by_four_asleep,
         ),

@@ -109,8 +109,8 @@
 //! ```
 //!
 //! What an end does before it sleeps is its channel's [`WaitStrategy`]: `Adaptive` (spin while that
-//! has lately paid, let others have the processor while that pays, then sleep), `Block` (sleep at
-//! once) or `Spin` (never sleep). A sleeping end costs no processor time, and a message wakes one of
+//! has lately paid, let others have the processor while that pays, then sleep), `Block` (never spin,
+//! let others have the processor once, then sleep) or `Spin` (never sleep). A sleeping end costs no processor time, and a message wakes one of
 //! the sleeping receivers. For an event loop of your own, [`Receiver::pollable`] gives a descriptor
 //! that is readable while a receive could return something.
 //!

@@ -123,8 +123,9 @@ pub enum WaitStrategy {
     /// the processor where others have only used it for themselves, or the wait ends within 8 ms.
     #[default]
     Adaptive,
-    /// Never spins: lets others have the processor once, where that has lately paid, then sleeps. It keeps the
-    /// processor where `Adaptive` would.
+    /// Never spins: lets others have the processor once, unless that has lately been in vain, then sleeps. It keeps
+    /// the processor where the wait ends within 50 ms. Until it has found out that others compute there, a message or a
+    /// cancel may have to wait for a turn of theirs, two or three times.
     Block,
 }
 

@@ -257,6 +257,8 @@ impl End {
     pub(crate) fn is_alone(&self) -> bool {
         let roster = self.channel.block.control.roster();
         if self.alone.get().0 != roster {
+            // Others may have been woken for what is there, and died: a habit that goes by what wakes this one is over.
+            self.patience.was_awake();
             self.alone.set((roster, self.channel.block.live(self.role) == 1));
         }
         self.alone.get().1

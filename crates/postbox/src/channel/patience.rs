@@ -48,7 +48,7 @@ pub(crate) struct Patience {
     streams: Cell<bool>,
 }
 
-/// Between two attempts on a ring, of about 32 ns each, by what is awaited.
+/// Between two attempts on memory, of about 32 ns each, by what is awaited.
 ///
 /// Each look at a slot takes its cache line from a sender that is about to write it, and each look at
 /// the head takes that from a receiver that moves it: to look less often is to be served sooner. Room
@@ -117,7 +117,7 @@ impl Patience {
         self.strategy
     }
 
-    /// Whether it ever tries again before it sleeps.
+    /// Whether it ever spins.
     pub(crate) fn may_spin(&self) -> bool {
         self.strategy != WaitStrategy::Block
     }

@@ -21,7 +21,7 @@ use super::end::End;
 use super::members::{Role, Statistic};
 use crate::mechanism::WaitStrategy;
 use crate::wait::{Ended, Wait};
-use postbox_sys::clock;
+use postbox_sys::{clock, wipe_on_fork};
 use std::cell::Cell;
 use std::time::{Duration, Instant};
 
@@ -64,8 +64,8 @@ struct Yielding {
     granted_until: Cell<u64>,
     /// From then until then long turns are judged.
     suspects_until: Cell<u64>,
-    /// The process that has learnt it: what is forked knows nothing of its neighbours.
-    pid: Cell<u32>,
+    /// The fork generation that has learnt it: who is forked knows nothing of its neighbours.
+    born: Cell<u64>,
 }
 
 impl Yielding {
@@ -74,13 +74,13 @@ impl Yielding {
             vain: Cell::new(0),
             granted_until: Cell::new(0),
             suspects_until: Cell::new(0),
-            pid: Cell::new(0),
+            born: Cell::new(0),
         }
     }
 
     /// Forgets what another process has learnt: this one's parent.
-    fn belongs_to(&self, pid: u32) {
-        if self.pid.replace(pid) != pid {
+    fn belongs_to(&self, generation: u64) {
+        if self.born.replace(generation) != generation {
             self.vain.set(0);
             self.granted_until.set(0);
             self.suspects_until.set(0);
@@ -131,15 +131,15 @@ impl End {
     where
         E: From<Ended>,
     {
-        let most = turns(self.patience.strategy());
+        let (most, margin) = turns(self.patience.strategy());
         if most == 0 {
             return Ok(None);
         }
-        OWN.with(|own| own.belongs_to(self.pid()));
+        OWN.with(|own| own.belongs_to(wipe_on_fork::generation()));
         let mut now = clock::now();
         let end = now + MOST_AWAY;
         for _ in 0..most {
-            if OWN.with(|own| own.abstains(now)) || ends_soon(wait) {
+            if OWN.with(|own| own.abstains(now)) || ends_soon(wait, margin) {
                 break;
             }
             let suspects = OWN.with(|own| own.suspects(now));
@@ -148,8 +148,6 @@ impl End {
             let given = clock::now();
             std::thread::yield_now();
             now = clock::now();
-            // As before a sleep: what came before the end came in time.
-            let ended = wait.over();
             let took = now - given;
             let counted = before.filter(|_| took >= LONG);
             // Whoever leaves meanwhile may be counted twice, before or after.
@@ -158,6 +156,8 @@ impl End {
             if took < TAKEN {
                 break;
             }
+            // As before a sleep: what came before the end came in time.
+            let ended = wait.over();
             if let Some(done) = attempt(true)? {
                 return Ok(Some(done));
             }
@@ -178,20 +178,21 @@ impl End {
     }
 }
 
-/// How many are given away at most.
-fn turns(strategy: WaitStrategy) -> u32 {
+/// How many are given away at most, and how far off a deadline must be, in nanoseconds.
+fn turns(strategy: WaitStrategy) -> (u32, u64) {
     match strategy {
         // It was told to keep the processor.
-        WaitStrategy::Spin => 0,
-        WaitStrategy::Adaptive => MOST,
-        WaitStrategy::Block => ONE,
+        WaitStrategy::Spin => (0, 0),
+        WaitStrategy::Adaptive => (MOST, MOST_AWAY),
+        // A sleeper would be woken in time whoever computes here.
+        WaitStrategy::Block => (ONE, LONGEST),
     }
 }
 
 /// Whether a turn might outlast the wait: who has little time does not give it away.
-fn ends_soon(wait: &Wait) -> bool {
-    const TURN: Duration = Duration::from_nanos(MOST_AWAY);
-    wait.deadline.is_some_and(|deadline| deadline.saturating_duration_since(Instant::now()) < TURN)
+fn ends_soon(wait: &Wait, margin: u64) -> bool {
+    let turn = Duration::from_nanos(margin);
+    wait.deadline.is_some_and(|deadline| deadline.saturating_duration_since(Instant::now()) < turn)
 }
 
 /// Whom an end in that role waits for.
@@ -210,7 +211,6 @@ mod tests {
     use crate::{Bytes, Mechanism, Options, ReceiveError};
     use postbox_sys::cpu;
     use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-    use std::sync::Barrier;
     use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
     const SLICE: u64 = 4_000_000;
@@ -298,10 +298,11 @@ mod tests {
 
     #[test]
     fn who_has_little_time_does_not_give_it_away() {
-        assert!(!ends_soon(&Wait::forever()));
-        assert!(!ends_soon(&Wait::timeout(Duration::from_secs(60))));
-        assert!(ends_soon(&Wait::timeout(Duration::from_millis(1))));
-        assert!(ends_soon(&Wait::timeout(Duration::ZERO)));
+        let soon = |wait: &Wait| ends_soon(wait, 1_000_000_000);
+        assert!(!soon(&Wait::forever()));
+        assert!(!soon(&Wait::timeout(Duration::from_secs(60))));
+        assert!(soon(&Wait::timeout(Duration::from_millis(900))));
+        assert!(soon(&Wait::timeout(Duration::ZERO)));
     }
 
     #[test]
@@ -328,17 +329,17 @@ mod tests {
     /// While somebody else on this thread's processor wants each turn.
     fn beside_another(act: impl FnOnce()) {
         let one = cpu::available().unwrap()[0];
-        let (over, runs) = (AtomicBool::new(false), Barrier::new(2));
+        let over = AtomicBool::new(false);
+        // Before there is another thread, which inherits it.
+        cpu::pin_to(one).unwrap();
         std::thread::scope(|scope| {
             let other = scope.spawn(|| {
-                cpu::pin_to(one).unwrap();
-                runs.wait();
                 while !over.load(Relaxed) {
+                    let began = clock::now();
+                    while clock::now() < began + 2 * TAKEN {}
                     std::thread::yield_now();
                 }
             });
-            cpu::pin_to(one).unwrap();
-            runs.wait();
             let outcome = catch_unwind(AssertUnwindSafe(act));
             over.store(true, Relaxed);
             other.join().unwrap();
@@ -351,7 +352,7 @@ mod tests {
         let forever = Wait::forever();
         beside_another(|| {
             let once = |strategy| {
-                OWN.with(|own| own.belongs_to(0));
+                OWN.with(|own| own.belongs_to(u64::MAX));
                 attempts(strategy, &forever)
             };
             // Now and then the scheduler keeps to who has just run, or has run others for long.
@@ -359,11 +360,12 @@ mod tests {
             assert_eq!(most(WaitStrategy::Adaptive), Some(MOST));
             assert_eq!(most(WaitStrategy::Block), Some(ONE));
             assert_eq!(most(WaitStrategy::Spin), Some(0));
-            let soon = Wait::timeout(Duration::from_nanos(MOST_AWAY));
-            assert_eq!(attempts(WaitStrategy::Adaptive, &soon), 0);
+            let soon = |nanoseconds| Wait::timeout(Duration::from_nanos(nanoseconds));
+            assert_eq!(attempts(WaitStrategy::Adaptive, &soon(MOST_AWAY)), 0);
+            assert_eq!(attempts(WaitStrategy::Block, &soon(LONGEST)), 0);
             // It is the thread that has learnt it, and no other test runs on this one.
             let now = clock::now();
-            OWN.with(|own| own.belongs_to(std::process::id()));
+            OWN.with(|own| own.belongs_to(wipe_on_fork::generation()));
             (0..CERTAIN).for_each(|_| OWN.with(|own| own.learn(now, LONGEST, Some(0))));
             assert_eq!(attempts(WaitStrategy::Adaptive, &forever), 0);
         });

@@ -93,6 +93,9 @@ impl ByteReceiver {
             // Somebody else executes a receive, which may be to wait for ever.
             None => self.end.ended().map(|()| None).map_err(ReceiveError::from),
         };
+        if let Ok(Some(_)) = popped {
+            self.end.was_awake();
+        }
         if let (Ok(None), Some(polled)) = (&popped, self.polled()) {
             polled.refresh(&self.end)?;
         }
@@ -120,7 +123,7 @@ impl ByteReceiver {
         }
         let came = match end.channel.fast_path {
             FastPath::ForMany => end.channel.receive_of_pair_or_many(end, inbox, into),
-            // Who is going to sleep anyway need not ask the kernel first.
+            // Who will most likely have to wait need not ask the kernel first.
             FastPath::Kernel if !end.patience.expects_sleep() => {
                 let came = end.channel.receive_entry(end, inbox, into);
                 if let Ok(Ok(_)) = came {
@@ -143,14 +146,15 @@ impl ByteReceiver {
         self.end.is_ours() && self.pending.borrow().is_none()
     }
 
-    /// Whether it is better to sleep at once: the kernel does not let one sleep while there is a message,
+    /// Whether it is better to wait at once: the kernel does not let one sleep while there is a message,
     /// unless another receiver has been woken for it.
     #[inline]
     fn sleeps_first(&self) -> bool {
-        self.end.patience.expects_sleep()
+        // A habit may end as it turns out to be alone again.
+        self.end.is_alone()
+            && self.end.patience.expects_sleep()
             && !self.inbox.looks_ahead()
             && self.end.nothing_new(Awaited::Message)
-            && self.end.is_alone()
     }
 
     #[inline(always)]
