@@ -31,8 +31,8 @@ there, and with > or < if every round does; `within the spread` if one round doe
 `not measured`, with the reason below.
 All of them run with two processes, adaptive waiting and different cores unless they say otherwise:
 ping-pong over kernel objects with sides that never spin, on one core (block-same) and on two
-(block-apart), and by default on one (adaptive-same); batches of 64; what a synchronous send takes; links of which one is busy; processes
-that only wait. No verdict changes the exit code.
+(block-apart), and by default on one (adaptive-same); batches of 64; what a synchronous send takes;
+links of which one is busy; processes that only wait. No verdict changes the exit code.
 
 Peers are other libraries, each in a program that --peers finds (scripts/peers.sh builds some;
 bin/peers/README.md says what a program has to answer). They take turns with ours in shared memory,
