@@ -253,11 +253,12 @@ impl End {
         self.member().count(which, by);
     }
 
-    /// Whether it is the only one that faces its way.
+    /// Whether it is the only one that faces its way. Where somebody has come or gone since it was last asked, a habit of waiting
+    /// without a look is over.
     pub(crate) fn is_alone(&self) -> bool {
         let roster = self.channel.block.control.roster();
         if self.alone.get().0 != roster {
-            // Others may have been woken for what is there, and died: a habit that goes by what wakes this one is over.
+            // Others may have been woken for what is there, and died: it does not go by what wakes this one.
             self.patience.was_awake();
             self.alone.set((roster, self.channel.block.live(self.role) == 1));
         }

@@ -68,31 +68,34 @@ const STREAM_ATTEMPTS: u32 = 16;
 const STREAM_BEGINS: u64 = 8;
 const STREAM_LASTS: u64 = 3;
 
+/// Whether who awaits that gives up early: see [`MOST_SPINS_MEMORY`].
+fn is_brief(channel: &Channel, awaited: Awaited) -> bool {
+    matches!(channel.carrier, Carrier::Kernel(_)) && awaited != Awaited::Receipt
+}
+
 /// Lets the other side work before that attempt, in a stream or not.
 #[inline]
 pub(crate) fn pause(channel: &Channel, awaited: Awaited, attempt: u32, streams: bool) {
-    match (&channel.carrier, awaited) {
-        (Carrier::Kernel(_), awaited) if awaited != Awaited::Receipt => std::hint::spin_loop(),
-        (Carrier::Ring(_), Awaited::Message) if streams && attempt < STREAM_ATTEMPTS => {
-            cpu::breathe(BREATHS_FOR_STREAM)
-        }
-        (_, Awaited::Message | Awaited::Receipt) => cpu::breathe(match channel.is_for_two() {
+    if is_brief(channel, awaited) {
+        return std::hint::spin_loop();
+    }
+    cpu::breathe(match awaited {
+        Awaited::Message if streams && attempt < STREAM_ATTEMPTS => BREATHS_FOR_STREAM,
+        Awaited::Message | Awaited::Receipt => match channel.is_for_two() {
             true if cpu::looks_are_cheap() && attempt < BREATHLESS_WHERE_CHEAP => 0,
             true if cpu::looks_are_cheap() => BREATHS_WHERE_CHEAP,
             true => BREATHS_FOR_TWO,
             false => BREATHS_FOR_MESSAGE,
-        }),
-        _ => cpu::breathe(BREATHS_FOR_ROOM),
-    }
+        },
+        Awaited::Room | Awaited::Space | Awaited::Floor => BREATHS_FOR_ROOM,
+    })
 }
 
 /// How often `Adaptive` tries there at most: as long, where it tries more often.
 pub(crate) fn most_spins(channel: &Channel, awaited: Awaited) -> u32 {
-    match (&channel.carrier, awaited) {
-        (Carrier::Kernel(_), awaited) if awaited != Awaited::Receipt => MOST_SPINS_KERNEL,
-        (_, Awaited::Message | Awaited::Receipt)
-            if channel.is_for_two() && cpu::looks_are_cheap() =>
-        {
+    match awaited {
+        _ if is_brief(channel, awaited) => MOST_SPINS_KERNEL,
+        Awaited::Message | Awaited::Receipt if channel.is_for_two() && cpu::looks_are_cheap() => {
             MOST_SPINS_MEMORY * BREATHS_FOR_TWO / BREATHS_WHERE_CHEAP
         }
         _ => MOST_SPINS_MEMORY,

@@ -29,6 +29,9 @@ use std::time::{Duration, Instant};
 const MOST: u32 = 8;
 /// And where one would: the other side may be ready to run, and answer in it.
 const ONE: u32 = 1;
+/// Who would sleep keeps its turn where its deadline is nearer than that, in nanoseconds: a sleeper is woken in time, whoever
+/// computes here.
+const NEAR: u64 = 50_000_000;
 /// Whoever has been away for so long, in nanoseconds, gives no more of them away before it sleeps.
 const MOST_AWAY: u64 = 8_000_000;
 /// A turn that comes back sooner, in nanoseconds, was wanted by nobody: two switches between processes take longer.
@@ -184,8 +187,7 @@ fn turns(strategy: WaitStrategy) -> (u32, u64) {
         // It was told to keep the processor.
         WaitStrategy::Spin => (0, 0),
         WaitStrategy::Adaptive => (MOST, MOST_AWAY),
-        // A sleeper would be woken in time whoever computes here.
-        WaitStrategy::Block => (ONE, LONGEST),
+        WaitStrategy::Block => (ONE, NEAR),
     }
 }
 
@@ -351,8 +353,16 @@ mod tests {
     fn an_end_tries_after_each_turn_that_somebody_took_and_gives_none_away_where_it_does_not_pay() {
         let forever = Wait::forever();
         beside_another(|| {
+            let in_vain = |generation| {
+                let now = clock::now();
+                OWN.with(|own| {
+                    own.belongs_to(generation);
+                    (0..CERTAIN).for_each(|_| own.learn(now, LONGEST, Some(0)));
+                });
+            };
+            // What another process has learnt is no matter.
             let once = |strategy| {
-                OWN.with(|own| own.belongs_to(u64::MAX));
+                in_vain(u64::MAX);
                 attempts(strategy, &forever)
             };
             // Now and then the scheduler keeps to who has just run, or has run others for long.
@@ -362,11 +372,9 @@ mod tests {
             assert_eq!(most(WaitStrategy::Spin), Some(0));
             let soon = |nanoseconds| Wait::timeout(Duration::from_nanos(nanoseconds));
             assert_eq!(attempts(WaitStrategy::Adaptive, &soon(MOST_AWAY)), 0);
-            assert_eq!(attempts(WaitStrategy::Block, &soon(LONGEST)), 0);
+            assert_eq!(attempts(WaitStrategy::Block, &soon(NEAR)), 0);
             // It is the thread that has learnt it, and no other test runs on this one.
-            let now = clock::now();
-            OWN.with(|own| own.belongs_to(wipe_on_fork::generation()));
-            (0..CERTAIN).for_each(|_| OWN.with(|own| own.learn(now, LONGEST, Some(0))));
+            in_vain(wipe_on_fork::generation());
             assert_eq!(attempts(WaitStrategy::Adaptive, &forever), 0);
         });
     }

@@ -258,8 +258,40 @@ impl ByteReceiver {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Bytes, Capacity, Mechanism, Options};
+    use crate::{Bytes, Capacity, Mechanism, Options, WaitStrategy};
     use nix::errno::Errno;
+
+    /// A receiver of a POSIX queue that has always had to wait.
+    fn used_to_waiting() -> (crate::Sender<Bytes>, crate::Receiver<Bytes>) {
+        let options = Options::new(Mechanism::MessageQueue).wait_strategy(WaitStrategy::Block);
+        let (tx, rx) = options.channel::<Bytes>().unwrap();
+        assert!(rx.end().is_alone());
+        (0..10).for_each(|_| rx.end().patience.waited());
+        assert!(rx.end().patience.expects_sleep());
+        (tx, rx)
+    }
+
+    #[test]
+    fn who_is_alone_again_looks_before_it_waits() {
+        let (tx, rx) = used_to_waiting();
+        tx.send(b"and its partners are known").unwrap();
+        rx.try_receive().unwrap();
+        rx.try_receive().unwrap();
+        (0..10).for_each(|_| rx.end().patience.waited());
+        assert!(rx.bytes.sleeps_first());
+        drop(rx.clone());
+        // They are known again, and nothing else is new.
+        rx.try_receive().unwrap();
+        assert!(!rx.bytes.sleeps_first() && rx.end().is_alone());
+    }
+
+    #[test]
+    fn who_finds_a_message_without_waiting_is_used_to_it_no_more() {
+        let (tx, rx) = used_to_waiting();
+        tx.send(b"there").unwrap();
+        assert!(rx.try_receive().unwrap().is_some());
+        assert!(!rx.end().patience.expects_sleep());
+    }
 
     #[test]
     fn who_is_counted_on_takes_the_message_whatever_its_wait_ended_in() {
