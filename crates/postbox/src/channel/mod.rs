@@ -49,6 +49,7 @@ mod receiver;
 mod rendezvous;
 mod repair;
 #[allow(dead_code, reason = "for those who own a mailbox")]
+mod retry;
 mod revocation;
 mod sender;
 mod spool;

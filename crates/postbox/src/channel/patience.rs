@@ -7,6 +7,7 @@
 //! ```
 
 use super::control::Awaited;
+use super::retry::Retry;
 use super::{Carrier, Channel};
 use crate::mechanism::WaitStrategy;
 use postbox_sys::cpu;
@@ -21,10 +22,6 @@ pub(crate) const MOST_SPINS_KERNEL: u32 = 200;
 /// A message from so many bytes on takes so long to be copied that the other side's part in it is worth waiting for:
 /// that often the measure more for each so many.
 const COPIED: usize = 1 << 18;
-/// After so many waits without luck the full measure is tried again; then after twice as many, and so on up to the
-/// most: it takes up to a tenth of a millisecond, and so many sleeps three at least.
-const RETRY_AFTER: u32 = 64;
-const MOST_BETWEEN: u32 = 1024;
 
 /// After so many calls in a row that slept or gave their turn away the next ones do without an attempt.
 const WAITED_OFTEN: u32 = 8;
@@ -36,9 +33,8 @@ const ATTEMPT_EVERY: u32 = 64;
 pub(crate) struct Patience {
     strategy: WaitStrategy,
     spins: Cell<u32>,
-    /// Waits until the full measure is tried again, and how many these were to begin with.
-    until_retry: Cell<u32>,
-    retry_after: Cell<u32>,
+    /// Of the full measure, which takes up to a tenth of a millisecond where so many sleeps as are between take three.
+    retry: Retry,
     /// Calls in a row that slept, or gave their turn away.
     waited: Cell<u32>,
     /// Bytes of the message that was passed since the last wait, if they were many.
@@ -107,8 +103,7 @@ impl Patience {
         Patience {
             strategy,
             spins: Cell::new(u32::MAX),
-            until_retry: Cell::new(RETRY_AFTER),
-            retry_after: Cell::new(RETRY_AFTER),
+            retry: Retry::new(),
             waited: Cell::new(0),
             copied: Cell::new(0),
             taken: Cell::new(0),
@@ -143,7 +138,7 @@ impl Patience {
         match self.strategy {
             WaitStrategy::Block => 0,
             WaitStrategy::Spin => u32::MAX,
-            WaitStrategy::Adaptive if self.is_to_retry() => most,
+            WaitStrategy::Adaptive if self.retry.is_due() => most,
             WaitStrategy::Adaptive => self.spins.get().min(most),
         }
     }
@@ -151,16 +146,6 @@ impl Patience {
     /// Whether it will, as things are.
     fn is_to_spin(&self) -> bool {
         self.may_spin() && self.spins.get() > 0
-    }
-
-    fn is_to_retry(&self) -> bool {
-        let left = self.until_retry.get() - 1;
-        let retry = left == 0;
-        if retry {
-            self.retry_after.set((2 * self.retry_after.get()).min(MOST_BETWEEN));
-        }
-        self.until_retry.set(if retry { self.retry_after.get() } else { left });
-        retry
     }
 
     /// A message of that length was sent or received.
@@ -204,8 +189,7 @@ impl Patience {
     pub(crate) fn learn(&self, paid: bool) {
         if paid {
             self.spins.set(u32::MAX);
-            self.until_retry.set(RETRY_AFTER);
-            self.retry_after.set(RETRY_AFTER);
+            self.retry.reset();
         } else {
             self.spins.set(self.spins.get().min(MOST_SPINS_MEMORY) / 2);
         }
@@ -234,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_pay_is_tried_less_and_less_often_until_it_does() {
+    fn the_full_measure_is_tried_again_now_and_then_and_at_once_when_it_has_paid() {
         let patience = Patience::new(WaitStrategy::Adaptive);
         // Waits up to one with the full measure, which is in vain as all others.
         let in_vain = || {
@@ -245,11 +229,10 @@ mod tests {
             })
         };
         assert_eq!(in_vain(), Some(1), "nothing was learnt yet");
-        let between: Vec<_> = (0..6).map_while(|_| in_vain()).collect();
-        assert_eq!(between, [RETRY_AFTER - 1, 128, 256, 512, MOST_BETWEEN, MOST_BETWEEN]);
+        assert_eq!((in_vain(), in_vain()), (Some(63), Some(128)));
         patience.learn(true);
         assert_eq!(in_vain(), Some(1), "it has paid");
-        assert_eq!(in_vain(), Some(RETRY_AFTER - 1));
+        assert_eq!(in_vain(), Some(63));
     }
 
     #[test]

@@ -9,7 +9,7 @@
 //! meanwhile, and a thread to which they do not pay gives none away for a while:
 //!
 //! ```text
-//!  a turn ──► within 1 µs      nobody had it: sleep
+//!  a turn ──► within 1 µs      nobody had it: sleep; after eight such in a row most are left out
 //!         ──► within 0.5 ms    try, and give the next one away, eight in all; with `Block` one
 //!         ──► longer           try; the next long ones, if they come soon, are judged: a message for each 20 µs?
 //!                                yes ──► go on       no, twice ──► sleep, and give none away
@@ -19,6 +19,7 @@
 use super::control::Awaited;
 use super::end::End;
 use super::members::{Role, Statistic};
+use super::retry::Retry;
 use crate::mechanism::WaitStrategy;
 use crate::wait::{Ended, Wait};
 use postbox_sys::{clock, wipe_on_fork};
@@ -36,6 +37,8 @@ const NEAR: u64 = 50_000_000;
 const MOST_AWAY: u64 = 8_000_000;
 /// A turn that comes back sooner, in nanoseconds, was wanted by nobody: two switches between processes take longer.
 const TAKEN: u64 = 1_000;
+/// After so many of these in a row this thread has the processor to itself, and tries only now and then.
+const UNWANTED: u32 = 8;
 /// A turn that comes back later, in nanoseconds, went to somebody who used it up: a partner with much to do, or a stranger
 /// who computes. Others in the same need come back sooner.
 const LONG: u64 = 500_000;
@@ -61,6 +64,9 @@ thread_local! {
 
 /// What a thread has learnt about giving turns away. Times are in nanoseconds of the monotonic clock.
 struct Yielding {
+    /// How many turns in a row nobody had.
+    unwanted: Cell<u32>,
+    retry: Retry,
     /// How many long turns in a row did not pay, of those that were judged; up to [`MOST_VAIN`].
     vain: Cell<u32>,
     /// Until then what they were judged to be is taken for granted.
@@ -74,6 +80,8 @@ struct Yielding {
 impl Yielding {
     const fn new() -> Self {
         Yielding {
+            unwanted: Cell::new(0),
+            retry: Retry::new(),
             vain: Cell::new(0),
             granted_until: Cell::new(0),
             suspects_until: Cell::new(0),
@@ -84,9 +92,26 @@ impl Yielding {
     /// Forgets what another process has learnt: this one's parent.
     fn belongs_to(&self, generation: u64) {
         if self.born.replace(generation) != generation {
+            self.unwanted.set(0);
             self.vain.set(0);
             self.granted_until.set(0);
             self.suspects_until.set(0);
+        }
+    }
+
+    /// Whether most likely nobody would have it.
+    fn is_unwanted(&self) -> bool {
+        self.unwanted.get() >= UNWANTED && !self.retry.is_due()
+    }
+
+    /// Somebody had the turn, or nobody.
+    fn note(&self, taken: bool) {
+        match taken {
+            true => {
+                self.unwanted.set(0);
+                self.retry.reset();
+            }
+            false => self.unwanted.set(UNWANTED.min(self.unwanted.get() + 1)),
         }
     }
 
@@ -138,7 +163,13 @@ impl End {
         if most == 0 {
             return Ok(None);
         }
-        OWN.with(|own| own.belongs_to(wipe_on_fork::generation()));
+        let unwanted = OWN.with(|own| {
+            own.belongs_to(wipe_on_fork::generation());
+            own.is_unwanted()
+        });
+        if unwanted {
+            return Ok(None);
+        }
         let mut now = clock::now();
         let end = now + MOST_AWAY;
         for _ in 0..most {
@@ -155,8 +186,12 @@ impl End {
             let counted = before.filter(|_| took >= LONG);
             // Whoever leaves meanwhile may be counted twice, before or after.
             let carried = counted.map(|before| self.passed_by_others().saturating_sub(before));
-            OWN.with(|own| own.learn(given, took, carried));
-            if took < TAKEN {
+            let taken = took >= TAKEN;
+            OWN.with(|own| {
+                own.learn(given, took, carried);
+                own.note(taken);
+            });
+            if !taken {
                 break;
             }
             // As before a sleep: what came before the end came in time.
@@ -292,6 +327,22 @@ mod tests {
     }
 
     #[test]
+    fn turns_that_nobody_has_are_left_out_until_somebody_has_one() {
+        let yielding = Yielding::new();
+        let in_vain =
+            || (0..).take_while(|_| !yielding.is_unwanted()).map(|_| yielding.note(false)).count();
+        assert_eq!(in_vain(), UNWANTED as usize);
+        let left_out = (1..).find(|_| !yielding.is_unwanted());
+        yielding.note(false);
+        assert_eq!(left_out, Some(63), "one was left out above");
+        assert!(yielding.is_unwanted());
+        yielding.note(true);
+        assert_eq!(in_vain(), UNWANTED as usize);
+        yielding.belongs_to(1);
+        assert!(!yielding.is_unwanted(), "another process may be another's neighbour");
+    }
+
+    #[test]
     fn whoever_was_stopped_for_an_hour_abstains_for_seconds() {
         let hour = (3_600_000_000_000, Some(0));
         assert!(!after(&[hour, hour]).abstains(BEGAN + LONGEST * REMEMBERED));
@@ -370,11 +421,29 @@ mod tests {
             assert_eq!(most(WaitStrategy::Adaptive), Some(MOST));
             assert_eq!(most(WaitStrategy::Block), Some(ONE));
             assert_eq!(most(WaitStrategy::Spin), Some(0));
+            let makes_up = || {
+                OWN.with(|own| {
+                    own.belongs_to(u64::MAX);
+                    own.belongs_to(wipe_on_fork::generation());
+                    own.note(false);
+                });
+                let all_taken = attempts(WaitStrategy::Adaptive, &forever) == MOST;
+                all_taken && OWN.with(|own| own.unwanted.get() == 0)
+            };
+            assert!(
+                (0..100).any(|_| makes_up()),
+                "a turn that somebody has, for those that nobody had"
+            );
             let soon = |nanoseconds| Wait::timeout(Duration::from_nanos(nanoseconds));
             assert_eq!(attempts(WaitStrategy::Adaptive, &soon(MOST_AWAY)), 0);
             assert_eq!(attempts(WaitStrategy::Block, &soon(NEAR)), 0);
             // It is the thread that has learnt it, and no other test runs on this one.
             in_vain(wipe_on_fork::generation());
+            assert_eq!(attempts(WaitStrategy::Adaptive, &forever), 0);
+            OWN.with(|own| {
+                own.granted_until.set(0);
+                (0..UNWANTED).for_each(|_| own.note(false));
+            });
             assert_eq!(attempts(WaitStrategy::Adaptive, &forever), 0);
         });
     }
