@@ -8,7 +8,8 @@
 #![allow(unsafe_code)]
 
 use crate::{Errno, Result};
-use nix::sys::socket::{ControlMessage, MsgFlags, sendmsg};
+use nix::sys::socket::sockopt::Linger;
+use nix::sys::socket::{ControlMessage, MsgFlags, sendmsg, setsockopt};
 use std::io::IoSlice;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
@@ -103,6 +104,13 @@ const CONTROL_LENGTH: usize = {
 #[repr(C, align(8))]
 struct ControlBuffer([u8; CONTROL_LENGTH]);
 
+/// Whoever closes the last descriptor of a connection over the network with `SO_LINGER` set waits until
+/// all is sent, for as long as whoever set it likes: not us, for a stranger.
+fn do_not_linger(fd: &OwnedFd) {
+    // Refused, as of what is no socket: there is nothing to wait for, then.
+    let _ = setsockopt(fd, Linger, &libc::linger { l_onoff: 0, l_linger: 0 });
+}
+
 /// Takes possession of every descriptor in the control data.
 ///
 /// # Safety
@@ -124,7 +132,9 @@ unsafe fn own_descriptors(header: &libc::msghdr) -> Vec<OwnedFd> {
             for index in 0..bytes / size_of::<RawFd>() {
                 // SAFETY: the kernel put this many descriptors there, installed in this process and
                 // known to nobody else yet.
-                owned.push(unsafe { OwnedFd::from_raw_fd(data.add(index).read_unaligned()) });
+                let fd = unsafe { OwnedFd::from_raw_fd(data.add(index).read_unaligned()) };
+                do_not_linger(&fd);
+                owned.push(fd);
             }
         }
         // SAFETY: as for the first one.
@@ -139,6 +149,7 @@ mod tests {
     use crate::pipe::tests::until_hung_up;
     use crate::socket::seqpacket_pair;
     use nix::fcntl::{FcntlArg, FdFlag, fcntl};
+    use nix::sys::socket::getsockopt;
 
     #[test]
     fn descriptors_arrive_in_order_close_on_exec_and_lead_to_the_same_objects() {
@@ -176,6 +187,17 @@ mod tests {
         // The pipe ends only when no write end is left anywhere.
         until_hung_up(&rx);
         assert_eq!(crate::pipe::read(&rx, &mut [0; 4]), Ok(0));
+    }
+
+    #[test]
+    fn no_close_of_a_strangers_connection_waits() {
+        let (left, right) = seqpacket_pair().unwrap();
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let stranger = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        setsockopt(&stranger, Linger, &libc::linger { l_onoff: 1, l_linger: 3600 }).unwrap();
+        send_with_fds(&left, b"here", &[stranger.as_fd()]).unwrap();
+        let received = recv_with_fds(&right, &mut [0; 4], 1).unwrap();
+        assert_eq!(getsockopt(&received.descriptors[0], Linger).unwrap().l_onoff, 0);
     }
 
     #[test]

@@ -18,12 +18,17 @@ use std::process::ExitStatus;
 ///
 /// # Errors
 ///
-/// `ESRCH`: there is no such process. `EINVAL`: `pid` is zero, beyond any pid, or a thread that is
-/// not the first of its process. `EMFILE`, `ENFILE`, `ENOMEM`, `ENODEV`.
+/// `ESRCH`: there is no such process, or the number is that of a thread that is not the first of its
+/// process (for which kernels say `EINVAL`, later ones `ENOENT`). `EINVAL`: `pid` is zero or beyond any pid.
+/// `EMFILE`, `ENFILE`, `ENOMEM`, `ENODEV`.
 pub fn open(pid: u32) -> Result<OwnedFd> {
-    let pid = libc::pid_t::try_from(pid).map_err(|_| Errno::EINVAL)?;
+    let pid = libc::pid_t::try_from(pid).ok().filter(|&pid| pid > 0).ok_or(Errno::EINVAL)?;
     // SAFETY: the call takes two numbers.
-    let fd = Errno::result(unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) })?;
+    let opened = Errno::result(unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) });
+    let fd = opened.map_err(|errno| match errno {
+        Errno::EINVAL | Errno::ENOENT => Errno::ESRCH,
+        errno => errno,
+    })?;
     // SAFETY: the call has just opened this descriptor, so nobody else owns it.
     Ok(unsafe { OwnedFd::from_raw_fd(fd as RawFd) })
 }
@@ -176,5 +181,13 @@ mod tests {
         assert_eq!(open(0).unwrap_err(), Errno::EINVAL);
         assert_eq!(open(u32::MAX).unwrap_err(), Errno::EINVAL);
         assert_eq!(open(i32::MAX as u32).unwrap_err(), Errno::ESRCH);
+    }
+
+    #[test]
+    fn the_number_of_a_thread_is_no_process() {
+        std::thread::scope(|scope| {
+            let thread = scope.spawn(|| open(nix::unistd::gettid().as_raw() as u32));
+            assert_eq!(thread.join().unwrap().unwrap_err(), Errno::ESRCH);
+        });
     }
 }

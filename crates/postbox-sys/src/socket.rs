@@ -51,6 +51,29 @@ pub fn seqpacket_pair() -> Result<(OwnedFd, OwnedFd)> {
     socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC)
 }
 
+/// Lets nobody send descriptors to the socket, where the kernel can do that (`SO_PASSRIGHTS`, from Linux 6.16):
+/// who sends some gets `EPERM`. Whoever has the same description can undo it.
+///
+/// # Errors
+///
+/// `ENOTSOCK`: not a socket.
+pub fn refuse_descriptors(socket: impl AsFd) -> Result<()> {
+    let no: libc::c_int = 0;
+    let length = size_of_val(&no) as libc::socklen_t;
+    let fd = socket.as_fd().as_raw_fd();
+    // SAFETY: the option is one number, and it is there.
+    let set = unsafe {
+        libc::setsockopt(fd, libc::SOL_SOCKET, SO_PASSRIGHTS, (&raw const no).cast(), length)
+    };
+    match Errno::result(set) {
+        Ok(_) | Err(Errno::ENOPROTOOPT) => Ok(()),
+        Err(errno) => Err(errno),
+    }
+}
+
+/// As `asm/socket.h` has it.
+const SO_PASSRIGHTS: libc::c_int = if cfg!(target_arch = "sparc64") { 0x5c } else { 83 };
+
 /// Sends one message.
 ///
 /// See [`send(2)`](https://man7.org/linux/man-pages/man2/send.2.html).
@@ -162,6 +185,22 @@ mod tests {
         assert_eq!(recv(&right, &mut buffer), Ok(Received { bytes: 4, message: 4 }));
         assert_eq!(recv(&left, &mut buffer), Ok(Received { bytes: 4, message: 4 }));
         assert_eq!(unsent_bytes(&left), Ok(0));
+    }
+
+    #[test]
+    fn a_socket_that_refuses_descriptors_still_takes_messages() {
+        let (left, right) = seqpacket_pair().unwrap();
+        refuse_descriptors(&right).unwrap();
+        let sent = crate::descriptors::send_with_fds(&left, b"with", &[left.as_fd()]);
+        // Older kernels let it pass.
+        assert!(matches!(sent, Err(Errno::EPERM) | Ok(4)), "{sent:?}");
+        let mut buffer = [0; 8];
+        let with = recv(&right, &mut buffer);
+        assert_eq!(with.is_err(), sent.is_err());
+        send(&left, b"without").unwrap();
+        assert_eq!(recv(&right, &mut buffer), Ok(Received { bytes: 7, message: 7 }));
+        let (_, pipe) = crate::pipe::packet_pipe().unwrap();
+        assert_eq!(refuse_descriptors(pipe), Err(Errno::ENOTSOCK));
     }
 
     #[test]

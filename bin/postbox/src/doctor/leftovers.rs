@@ -117,8 +117,8 @@ fn sweep() {
 fn find(base: Option<&Path>) -> Vec<Leftover> {
     let mut found = Vec::new();
     for (name, path) in base.into_iter().flat_map(entries) {
-        if let Some(pid) = name.strip_prefix('.').and_then(|rest| rest.split('-').next()) {
-            if pid.parse().is_ok_and(is_dead) {
+        if let Some(pid) = temporary_user(&name) {
+            if is_dead(pid) {
                 found.push(Leftover::Unfinished(path));
             }
         } else if let Ok(name) = Name::new(&name) {
@@ -156,7 +156,7 @@ fn in_domain(name: &Name, path: &Path) -> Vec<Leftover> {
     let sockets = parts.iter().flat_map(|part| entries(part));
     let (dead, live): (Vec<_>, Vec<_>) = sockets.partition(|(file, _)| {
         let pid = file.rsplit_once('.').and_then(|(_, pid)| pid.parse().ok());
-        pid.is_some_and(is_dead)
+        temporary_user(file).or(pid).is_some_and(is_dead)
     });
     if live.is_empty() {
         return vec![Leftover::Domain(name.clone())];
@@ -171,6 +171,12 @@ fn entries(directory: &Path) -> Vec<(String, PathBuf)> {
         .collect();
     all.sort();
     all
+}
+
+/// The process that makes or removes something under such a name: `.postbox-PID-NUMBER`.
+fn temporary_user(name: &str) -> Option<u32> {
+    let (pid, _) = name.strip_prefix(".postbox-")?.split_once('-')?;
+    pid.parse().ok()
 }
 
 fn is_dead(pid: u32) -> bool {

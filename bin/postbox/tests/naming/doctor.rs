@@ -52,3 +52,27 @@ fn what_was_left_behind_is_shown_and_removed_when_asked() {
     assert!(verdicts(&scene.ask("doctor"), "left behind").is_empty());
     scene.finish();
 }
+
+#[test]
+fn what_was_left_unfinished_is_shown_and_removed_when_asked() {
+    let scene = Scene::new();
+    let mut dead = std::process::Command::new("true").spawn().unwrap();
+    dead.wait().unwrap();
+    let temporary = format!(".postbox-{}-0", dead.id());
+    let consumer = scene.consumer("--as sink --quiet");
+    scene.await_process("sink");
+    let domain = fs::read_dir(scene.directory()).unwrap().map(|entry| entry.unwrap().path());
+    let domain = domain.into_iter().find(|path| path.join("processes").is_dir()).unwrap();
+    let socket = domain.join("processes").join(&temporary);
+    // As if killed while a socket was made, and while a domain was: whoever joins sweeps.
+    fs::write(&socket, "").unwrap();
+    fs::create_dir(scene.directory().join(&temporary)).unwrap();
+    let findings = scene.ask("doctor");
+    assert_eq!(verdicts(&findings, "left behind").len(), 2, "{findings}");
+    scene.ask("doctor --clean");
+    assert!(verdicts(&scene.ask("doctor"), "left behind").is_empty());
+    assert!(!socket.exists());
+    consumer.signal(nix::sys::signal::Signal::SIGTERM);
+    consumer.finish();
+    scene.finish();
+}

@@ -35,7 +35,7 @@ use std::sync::atomic::compiler_fence;
 /// Fences of one process after which sleepers have the barriers again.
 const SPARED_AFTER: u32 = if ARMED { 3 } else { 4096 };
 
-/// There is no error on a good descriptor.
+/// There is no error on a bell.
 fn ring(bell: BorrowedFd<'_>) {
     let _ = eventfd::nudge(bell);
     at(Step::BellRung);

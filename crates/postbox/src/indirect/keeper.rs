@@ -19,7 +19,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// How long a keeper that owns nothing waits for its first mailbox.
+/// How long a keeper waits at least for the first who wants a mailbox kept.
 const FIRST: Duration = Duration::from_secs(10);
 
 /// The name that a keeper has in its domain.
@@ -33,7 +33,8 @@ pub(super) fn name() -> Name {
 /// What a keeper does once it owns nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WhenIdle {
-    /// It ends when it has owned nothing for so long; ten seconds at least before the first mailbox.
+    /// It ends when it has owned nothing, and was asked for nothing, for so long; ten seconds at least before it is
+    /// first asked for a mailbox.
     End(Duration),
     /// It stays.
     Stay,
@@ -154,8 +155,8 @@ impl Keeper {
         if let Some(cancel) = wait.cancel {
             add(cancel.bell())?;
         }
-        // Since when it owns nothing.
-        let mut idle: Option<Instant> = None;
+        // Since when it owns nothing, and how many had wanted it to by then.
+        let mut idle: Option<(Instant, u64)> = None;
         loop {
             if let Some(bell) = bell {
                 let _ = eventfd::clear(bell);
@@ -169,10 +170,12 @@ impl Keeper {
                 idle = None;
                 None
             } else {
-                let since = *idle.get_or_insert_with(Instant::now);
+                let wanted = self.owned.wanted();
+                idle = idle.filter(|&(_, before)| before == wanted);
+                let (since, _) = *idle.get_or_insert_with(|| (Instant::now(), wanted));
                 let grace = match self.when_idle {
                     WhenIdle::Stay => None,
-                    WhenIdle::End(after) if self.owned.ever() => Some(after),
+                    WhenIdle::End(after) if wanted > 0 => Some(after),
                     WhenIdle::End(after) => Some(after.max(FIRST)),
                 };
                 grace.and_then(|grace| since.checked_add(grace))

@@ -32,8 +32,8 @@ struct Hosts {
     of: HashMap<Name, Arc<Host>>,
     /// Its process leaves: no more come in.
     closed: bool,
-    /// Whether there ever was one.
-    ever: bool,
+    /// How often somebody has wanted one to be kept, in vain or not.
+    wanted: u64,
     /// Answers that are still to be sent.
     engaged: usize,
 }
@@ -92,9 +92,9 @@ impl Owned {
         self.hosts().of.is_empty()
     }
 
-    /// Whether there ever was one, be it for an instant.
-    pub(super) fn ever(&self) -> bool {
-        self.hosts().ever
+    /// How often somebody has wanted one to be kept, in vain or not.
+    pub(super) fn wanted(&self) -> u64 {
+        self.hosts().wanted
     }
 
     pub(super) fn names(&self) -> Vec<Name> {
@@ -109,7 +109,7 @@ impl Owned {
         if hosts.closed {
             return Err(Refusal::AskAgain);
         }
-        hosts.ever = true;
+        hosts.wanted += 1;
         let before = hosts.of.insert(host.name.clone(), host.clone());
         drop(hosts);
         // Its last act takes the lock again.
@@ -213,7 +213,11 @@ impl Owned {
         };
         match done {
             Ok(()) => MailboxReply::Done.pack().into(),
-            Err(refusal) => MailboxReply::Refused(refusal).pack().into(),
+            Err(refusal) => {
+                self.hosts().wanted += 1;
+                self.ring();
+                MailboxReply::Refused(refusal).pack().into()
+            }
         }
     }
 }

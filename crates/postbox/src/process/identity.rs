@@ -96,7 +96,7 @@ impl Identity {
         }
         let fd = match pidfd::open(self.pid()) {
             Ok(fd) => Arc::new(fd),
-            Err(Errno::ESRCH | Errno::EINVAL) => return Ok(None),
+            Err(Errno::ESRCH) => return Ok(None),
             Err(errno) => return Err(errno),
         };
         // The descriptor pins whoever has that pid now: is it the one that was meant?

@@ -31,6 +31,10 @@ pub(crate) struct Records {
 impl Records {
     pub(super) fn create(wanted: Wanted) -> Result<Self, Fault> {
         let (write, read) = socket::seqpacket_pair().map_err(Fault::system("socketpair"))?;
+        // Who closes one that was sent by a stranger may have to wait for it, or the kernel in its place.
+        for end in [&write, &read] {
+            socket::refuse_descriptors(end).map_err(Fault::system("setsockopt"))?;
+        }
         let bytes = wanted.depth as usize * charge(wanted.entry.min(ENTRY_LIMIT));
         if socket::send_buffer(write.as_fd()).is_ok_and(|now| now < bytes) {
             // The kernel caps it at net.core.wmem_max; the overflow takes the rest.
