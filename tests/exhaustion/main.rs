@@ -12,6 +12,7 @@ mod crowds;
 mod descriptors;
 mod members;
 mod memory;
+mod namespaces;
 mod partner;
 mod partners;
 mod places;
@@ -26,8 +27,17 @@ use std::process::ExitCode;
 const DEADLINES: &str = "struck each millisecond, no call by name is early, or late";
 
 fn main() -> ExitCode {
-    let parts =
-        [descriptors(), quotas(), memory(), places(), crowds(), members(), signals(), clocks()];
+    let parts = [
+        descriptors(),
+        quotas(),
+        memory(),
+        places(),
+        namespaces(),
+        crowds(),
+        members(),
+        signals(),
+        clocks(),
+    ];
     run(parts.into_iter().flatten().collect())
 }
 
@@ -115,6 +125,16 @@ fn places() -> Vec<Case> {
         Case::new("a domain whose directory is removed goes on, and a new one begins", removed),
         Case::new("a directory may lie deeper than a socket's address can say", deep),
     ]
+}
+
+fn namespaces() -> Vec<Case> {
+    use namespaces::*;
+    let parts = [
+        over("where /proc shows no settings of the system the contract holds", without_settings),
+        over("where /proc hides the processes of others the contract holds", hidden),
+        over("where /proc is that of another pid namespace the contract holds", of_other_numbers),
+    ];
+    parts.into_iter().flatten().collect()
 }
 
 fn crowds() -> Vec<Case> {

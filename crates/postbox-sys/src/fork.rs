@@ -34,7 +34,7 @@ use crate::signals::{Signal, default_action};
 use crate::threads::others;
 use crate::{Errno, Result};
 use nix::sys::signal::{SigSet, SigmaskHow};
-use nix::unistd::{ForkResult, getpid};
+use nix::unistd::ForkResult;
 use std::fmt;
 use std::time::Duration;
 
@@ -142,14 +142,13 @@ pub fn exit_now(code: i32) -> ! {
 ///
 /// Those of [`fork`], but for the system's refusal to fork.
 pub fn refuse_strangers(vouched_for: &[&str]) -> std::result::Result<(), ForkError> {
-    let main = getpid().as_raw() as u32;
     let mut strangers = 0;
     for _ in 0..LOOKS {
         let threads = others()?;
         let vouched = |name: &str| vouched_for.iter().any(|known| cut(known) == name);
         // The main thread is nobody's helper, whatever its name: its stack may be lent out.
         strangers =
-            threads.iter().filter(|thread| thread.tid == main || !vouched(&thread.name)).count();
+            threads.iter().filter(|thread| thread.is_main || !vouched(&thread.name)).count();
         if strangers == 0 {
             return Ok(());
         }

@@ -7,6 +7,8 @@
 
 use crate::{Errno, Result};
 use std::sync::atomic::{Ordering, fence};
+use std::thread;
+use std::time::Duration;
 
 const GLOBAL: libc::c_int = 1 << 0;
 const GLOBAL_EXPEDITED: libc::c_int = 1 << 1;
@@ -21,10 +23,11 @@ fn membarrier(command: libc::c_int) -> Result<()> {
 /// each had stored is visible from here on, and what each loads afterwards is no older than this
 /// call. It takes some milliseconds.
 ///
-/// Where the kernel has it not (`ENOSYS`; `EINVAL` with `nohz_full`), a fence of the calling thread
-/// alone has to do.
+/// Where the kernel has it not (`ENOSYS`; `EINVAL` with `nohz_full`), or a filter forbids it, it is a fence of the calling
+/// thread and a wait of a millisecond: no processor keeps a store back for a thousandth of that.
 pub fn all() {
     if membarrier(GLOBAL).is_err() {
+        thread::sleep(Duration::from_millis(1));
         fence(Ordering::SeqCst);
     }
 }

@@ -1,6 +1,6 @@
 //! Who a process is: its number together with its start time.
 
-use crate::proc_file::Stat;
+use crate::proc_file::{self, Stat};
 use crate::{Errno, Result};
 
 /// Names one process for as long as the machine runs: numbers are reused, but not within one tick.
@@ -17,7 +17,8 @@ pub struct Identity {
 /// A zombie still has one. It is field 22 of
 /// [`/proc/PID/stat`](https://man7.org/linux/man-pages/man5/proc_pid_stat.5.html), read such that
 /// no name of a program can mislead it. Where `/proc` is mounted with `hidepid`, processes of other
-/// users look as if they did not exist.
+/// users look as if they did not exist, and so do all where it is that of another pid namespace, whose
+/// numbers mean others.
 pub fn start_time(pid: u32) -> Option<u64> {
     try_start_time(pid).unwrap_or(None)
 }
@@ -28,11 +29,42 @@ pub fn start_time(pid: u32) -> Option<u64> {
 ///
 /// `EMFILE`, `ENFILE`, `ENOMEM`: reading it takes a descriptor and a little memory for a moment.
 pub fn try_start_time(pid: u32) -> Result<Option<u64>> {
-    match Stat::read(format!("/proc/{pid}/stat")) {
-        Ok(stat) => Ok(Some(stat.start_time)),
+    let Some(stat) = seen(Stat::read(format!("/proc/{pid}/stat")))? else { return Ok(None) };
+    Ok(shows_our_numbers()?.then_some(stat.start_time))
+}
+
+/// The effective user of the process `pid`, if it may be looked at.
+///
+/// # Errors
+///
+/// Those of [`try_start_time`].
+pub fn try_user_of(pid: u32) -> Result<Option<u32>> {
+    // Not the owner of /proc/PID: that is root where a process has changed its user.
+    let Some(status) = seen(proc_file::read(format!("/proc/{pid}/status")))? else {
+        return Ok(None);
+    };
+    Ok(if shows_our_numbers()? { effective_user(&status) } else { None })
+}
+
+/// The second of the four in the line `Uid:`, which is the one that credentials show.
+fn effective_user(status: &str) -> Option<u32> {
+    let line = status.lines().find_map(|line| line.strip_prefix("Uid:"))?;
+    line.split_ascii_whitespace().nth(1)?.parse().ok()
+}
+
+/// What was found of a process; none if it cannot be seen, be it for good.
+fn seen<T>(found: Result<T>) -> Result<Option<T>> {
+    match found {
+        Ok(found) => Ok(Some(found)),
         Err(errno @ (Errno::EMFILE | Errno::ENFILE | Errno::ENOMEM)) => Err(errno),
         Err(_) => Ok(None),
     }
+}
+
+/// Whether `/proc` is of this process's pid namespace.
+fn shows_our_numbers() -> Result<bool> {
+    let own = seen(Stat::read("/proc/self/stat"))?;
+    Ok(own.is_some_and(|own| own.id == std::process::id()))
 }
 
 /// The identity of the calling process.
@@ -60,6 +92,19 @@ mod tests {
         let me = own_identity().unwrap();
         assert_eq!(me.pid, std::process::id());
         assert_eq!(start_time(me.pid), Some(me.start_time));
+    }
+
+    #[test]
+    fn the_effective_user_is_the_one_that_counts() {
+        assert_eq!(effective_user("Name:\tx\nUid:\t1\t2\t3\t4\nGid:\t5\t6\t7\t8\n"), Some(2));
+        assert_eq!(effective_user("Name:\tUid\n"), None);
+        assert_eq!(effective_user("Uid:\tx y"), None);
+    }
+
+    #[test]
+    fn this_process_is_its_users_and_nobody_is_pid_0s() {
+        assert_eq!(try_user_of(std::process::id()), Ok(Some(user())));
+        assert_eq!(try_user_of(0), Ok(None));
     }
 
     #[test]

@@ -2,7 +2,6 @@
 
 use crate::proc_file::{Stat, errno};
 use crate::{Errno, Result};
-use nix::unistd::gettid;
 
 /// The kernel's flag of a task that has begun to end and runs no more of the program's code.
 const PF_EXITING: u32 = 0x4;
@@ -13,10 +12,10 @@ const ATTEMPTS: u32 = 10_000;
 /// A thread of this process.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Thread {
-    /// Its id; that of the main thread is the process id.
-    pub tid: u32,
     /// Its name, cut to 15 bytes by the kernel.
     pub name: String,
+    /// Whether the process began with it.
+    pub is_main: bool,
 }
 
 /// How many threads this process has.
@@ -41,8 +40,8 @@ pub fn others() -> Result<Vec<Thread>> {
     // The kernel's listing passes over a thread if one before it ends meanwhile: it is whole if there
     // were as many threads before and after as it lists.
     for _ in 0..ATTEMPTS {
-        let before = Stat::read("/proc/self/stat")?.threads;
-        let (listed, others) = list()?;
+        let Stat { id: main, threads: before, .. } = Stat::read("/proc/self/stat")?;
+        let (listed, others) = list(main)?;
         if listed == before && Stat::read("/proc/self/stat")?.threads == before {
             return Ok(others);
         }
@@ -51,9 +50,10 @@ pub fn others() -> Result<Vec<Thread>> {
     Err(Errno::EAGAIN)
 }
 
-/// How many threads the kernel lists, those that are ending included; and which run beside this one.
-fn list() -> Result<(usize, Vec<Thread>)> {
-    let own = gettid().as_raw() as u32;
+/// How many threads the kernel lists, those that are ending included; and which run beside this one. By the
+/// numbers that they have in `/proc`, which may be those of an outer pid namespace.
+fn list(main: u32) -> Result<(usize, Vec<Thread>)> {
+    let own = Stat::read("/proc/thread-self/stat")?.id;
     let mut found = Vec::new();
     let mut listed = 0;
     for entry in std::fs::read_dir("/proc/self/task").map_err(|error| errno(&error))? {
@@ -62,8 +62,8 @@ fn list() -> Result<(usize, Vec<Thread>)> {
         match Stat::read(path) {
             Ok(stat) if stat.id == own || stat.flags & PF_EXITING != 0 => (),
             Ok(stat) => found.push(Thread {
-                tid: stat.id,
                 name: String::from_utf8_lossy(&stat.name).into_owned(),
+                is_main: stat.id == main,
             }),
             Err(Errno::ESRCH) => (),
             Err(errno) => return Err(errno),
@@ -97,8 +97,12 @@ mod tests {
 
     #[test]
     fn the_calling_thread_is_counted_but_not_among_the_others() {
-        let own = gettid().as_raw() as u32;
-        assert!(others().unwrap().iter().all(|thread| thread.tid != own));
-        assert!(count().unwrap() >= 1);
+        const OWN: &str = "calling thread";
+        let thread = std::thread::Builder::new().name(OWN.into()).spawn(|| {
+            assert!(others().unwrap().iter().all(|thread| thread.name != OWN));
+            assert_eq!(others().unwrap().iter().filter(|thread| thread.is_main).count(), 1);
+            assert!(count().unwrap() >= 2);
+        });
+        thread.unwrap().join().unwrap();
     }
 }

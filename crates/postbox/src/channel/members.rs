@@ -289,8 +289,16 @@ impl ControlBlock {
             return false;
         }
         let by_taker = to == Identity::own();
-        let claim = member.owner.compare_exchange(from.to_word(), to.to_word(), AcqRel, Acquire);
-        let became = claim.is_ok() || claim == Err(to.to_word());
+        let change = |from: Identity| {
+            member.owner.compare_exchange(from.to_word(), to.to_word(), AcqRel, Acquire)
+        };
+        if by_taker && change(to.by_pid_alone()).is_ok() {
+            // The giver may not have seen when the taker started, and so did not know all of it.
+            at(Step::SeatTransferred);
+        }
+        let claim = change(from);
+        let found = claim.err().and_then(Identity::from_word);
+        let became = claim.is_ok() || found.is_some_and(|found| to.names(found));
         if claim.is_ok() {
             at(Step::SeatTransferred);
         }
@@ -430,7 +438,7 @@ impl Channel {
         status.life() == Life::Live
             && status.role() == role
             && status.generation() == seat.generation
-            && member.owner().is_some_and(|owner| owners.contains(&owner))
+            && member.owner().is_some_and(|owner| owners.iter().any(|&meant| owner.names(meant)))
     }
 
     /// Whether a process with a live record is known to be dead though nobody has buried it yet.

@@ -132,6 +132,14 @@ impl Channel {
             if found[index] == own.to_word() {
                 return Ok(index);
             }
+            // Left to this process by one that may not see when it started.
+            let left = own.by_pid_alone().to_word();
+            if found[index] == left
+                && word.compare_exchange(left, own.to_word(), AcqRel, Acquire).is_ok()
+            {
+                at(Step::PairPlaceTaken);
+                return Ok(index);
+            }
         }
         for (index, word) in pair.iter().enumerate() {
             let free = Identity::from_word(found[index]).is_none_or(Identity::is_dead);

@@ -19,8 +19,8 @@ use crate::name::Name;
 use crate::peer::Peer;
 use crate::process::Identity;
 use postbox_steps::{Step, at};
+use postbox_sys::process;
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::MetadataExt;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
@@ -249,7 +249,7 @@ impl Link {
         let pid = self.partner.identity.pid();
         // Its user as the socket told; until it has answered, as /proc tells of its pid.
         let uid = self.confirmed().map(|confirmed| confirmed.uid);
-        let uid = uid.or_else(|| Some(std::fs::metadata(format!("/proc/{pid}")).ok()?.uid()));
+        let uid = uid.or_else(|| process::try_user_of(pid).ok().flatten());
         Peer::known(pid, uid, Some(self.partner.name.clone()))
     }
 

@@ -245,9 +245,7 @@ impl Switchboard {
         let identity = Identity::read(caller.pid).map_err(CreateError::from)?;
         let partner = Partner { name: partner.clone(), identity };
         match request {
-            LinkRequest::Take { to, .. } if to != Identity::own().to_word() => {
-                Ok((LinkReply::Stranger, Vec::new()))
-            }
+            LinkRequest::Take { to, .. } if !is_meant(to) => Ok((LinkReply::Stranger, Vec::new())),
             LinkRequest::Take { link, .. } => {
                 self.take(&link, fds, partner, caller.uid)?;
                 Ok((LinkReply::Taken { instance: self.instance }, Vec::new()))
@@ -328,6 +326,11 @@ impl Table {
             self.links.remove(name);
         }
     }
+}
+
+/// Whether this process is the one that is asked.
+fn is_meant(to: u64) -> bool {
+    Identity::from_word(to).is_some_and(|to| to.names(Identity::own()))
 }
 
 fn most_kept() -> usize {

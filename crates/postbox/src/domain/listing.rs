@@ -70,6 +70,14 @@ impl Domain {
         Ok(live.into_iter().map(|(name, owner, _)| MailboxEntry { name, owner }).collect())
     }
 
+    /// The user that the process was when it joined under that name: the one whose socket it is. Nobody else can put
+    /// a socket in its place, nor does it join where one is that is another's.
+    pub(crate) fn user_who_joined(&self, name: &Name, pid: u32) -> Option<u32> {
+        let place = self.place_now();
+        let socket = sys::status_of(place.sockets(Kind::Process), file_name(name, pid));
+        socket.ok().map(|socket| socket.uid)
+    }
+
     /// Name, pid and user of each socket whose name is held by the process that made it.
     fn live(&self, kind: Kind) -> Result<Vec<(Name, u32, u32)>, DomainError> {
         let place = self.place_now();

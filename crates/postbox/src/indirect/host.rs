@@ -16,7 +16,7 @@ use super::options::MailboxOptions;
 use super::owned::Owned;
 use super::rights::{Access, Grant, Rights};
 use super::status::{MailboxOwner, MailboxStatus};
-use super::users::{user_of, user_of_process};
+use super::users::{user_of, user_of_member};
 use super::wire::{BothRights, MailboxReply, MailboxRequest, Refusal, Terms, cannot};
 use super::{later, transfer};
 use crate::channel::{Channel, Lifetime, Role};
@@ -226,7 +226,8 @@ impl Host {
         let (rights, owner) = (desk.rights().of(right), &desk.terms().owner);
         self.channel.revoke(role, |identity, name| {
             name.is_some_and(|name| {
-                user_of_process(identity.pid()).is_some_and(|uid| rights.allow(name, uid, owner))
+                let user = user_of_member(&self.domain, name, identity.pid());
+                user.is_some_and(|uid| rights.allow(name, uid, owner))
             })
         });
     }

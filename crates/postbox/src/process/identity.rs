@@ -11,7 +11,8 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 /// A process, told apart from a later one with the same pid by when it started.
 ///
 /// One word: the low 42 bits of the start time (clock ticks since boot) above 22 bits of pid,
-/// which is as far as Linux counts. The start time is 0 where `/proc` cannot be read.
+/// which is as far as Linux counts. The start time is 0 where `/proc` does not show it: it may be missing, or hide
+/// the processes of others from this one (`hidepid`), which then calls them by pid alone; see [`names`](Self::names).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Identity(u64);
 
@@ -83,6 +84,16 @@ impl Identity {
         self.0 >> PID_BITS
     }
 
+    /// As one calls it that may not see when it started.
+    pub(crate) fn by_pid_alone(self) -> Self {
+        Identity::new(self.pid(), 0)
+    }
+
+    /// Whether by this that process is meant, which lives.
+    pub(crate) fn names(self, process: Identity) -> bool {
+        self == process || self == process.by_pid_alone()
+    }
+
     /// A descriptor that becomes readable when this process dies; `None` if it is dead.
     ///
     /// # Errors
@@ -119,5 +130,22 @@ impl Identity {
             Ok(None) => true,
             Err(_) => false,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_is_meant_by_what_others_may_know_of_it() {
+        let process = Identity::new(4711, 99);
+        assert!(process.names(process) && Identity::new(4711, 0).names(process));
+        assert!(!Identity::new(4711, 98).names(process), "an earlier one with that pid");
+        assert!(
+            !process.names(Identity::new(4711, 0)),
+            "it is known when it started, and that is not seen"
+        );
+        assert!(!Identity::new(4712, 0).names(process));
     }
 }

@@ -18,6 +18,18 @@ const LEAST_ENTRY: usize = 128;
 /// The largest, whatever the system grants: what lies beyond goes through shared memory.
 const MOST_ENTRY: usize = 1 << 16;
 
+/// The limits of a queue that kernels begin with.
+const USUAL: (u64, u64) = (10, 8192);
+
+/// The most messages of a queue, and their greatest length. In some containers there is no `/proc/sys` to tell.
+fn limits() -> Result<(u64, u64), Fault> {
+    match mqueue::limits() {
+        Ok(limits) => Ok((limits.max_messages, limits.max_message_size)),
+        Err(Errno::ENOENT | Errno::ESRCH | Errno::EACCES | Errno::EPERM) => Ok(USUAL),
+        Err(errno) => Err(Fault::System { call: "reading the queue limits", errno }),
+    }
+}
+
 #[derive(Debug)]
 pub(crate) struct PosixQueue {
     queue: OwnedFd,
@@ -31,17 +43,20 @@ impl PosixQueue {
     /// As deep and wide as wanted, or as the limits and the user's quota allow: what does not fit
     /// goes through the overflow and the bodies.
     pub(super) fn create(wanted: Wanted) -> Result<Self, Fault> {
-        let limits = mqueue::limits().map_err(Fault::system("reading the queue limits"))?;
-        let mut depth = wanted.depth.clamp(1, (limits.max_messages as u32).max(1));
-        let widest = (limits.max_message_size as usize).min(MOST_ENTRY);
+        let (most, longest) = limits()?;
+        let mut depth = wanted.depth.clamp(1, (most as u32).max(1));
+        let widest = (longest as usize).min(MOST_ENTRY);
         let mut entry = wanted.entry.clamp(LEAST_ENTRY, widest.max(LEAST_ENTRY));
         loop {
             match mqueue::create("postbox", depth as usize, entry) {
                 Ok(queue) => {
                     return Ok(PosixQueue { queue, receives: true, depth, entry_limit: entry });
                 }
-                // EMFILE also says that the quota of RLIMIT_MSGQUEUE does not suffice.
-                Err(Errno::EMFILE | Errno::ENOMEM) if entry > LEAST_ENTRY || depth > 1 => {
+                // EMFILE also says that the quota of RLIMIT_MSGQUEUE does not suffice, EINVAL that the limits were not
+                // to be seen, and are lower than most.
+                Err(Errno::EMFILE | Errno::ENOMEM | Errno::EINVAL)
+                    if entry > LEAST_ENTRY || depth > 1 =>
+                {
                     if entry > LEAST_ENTRY {
                         entry = (entry / 4).max(LEAST_ENTRY);
                     } else {

@@ -21,6 +21,15 @@ const PAGE: u32 = 4096;
 /// What an unprivileged process may ask for by default: 1 MiB.
 const MOST_SLOTS: u32 = 256;
 
+/// The same end by another description; none where the pipe is another user's, or there is no `/proc` to open it by.
+fn reopened(fd: &OwnedFd, end: pipe::End) -> Result<Option<OwnedFd>, Fault> {
+    match pipe::reopen(fd.as_fd(), end) {
+        Ok(own) => Ok(Some(own)),
+        Err(Errno::EACCES | Errno::EPERM | Errno::ENOENT) => Ok(None),
+        Err(errno) => Err(Fault::System { call: "reopening the pipe", errno }),
+    }
+}
+
 #[derive(Debug)]
 pub(crate) struct PacketPipe {
     /// None for a member that only sends.
@@ -56,10 +65,10 @@ impl PacketPipe {
             Ok(false) => return Err(Fault::Corrupt("the pipe is not one in packet mode")),
             Err(errno) => return Err(Fault::System { call: "fcntl", errno }),
         }
-        // Descriptions of our own, unless the pipe is another user's.
-        let own = |fd: OwnedFd, end| pipe::reopen(fd.as_fd(), end).unwrap_or(fd);
-        let read = read.map(|read| own(read, pipe::End::Read));
-        Ok(PacketPipe { read, write: own(write, pipe::End::Write) })
+        // Descriptions of our own, where that may be.
+        let own = |fd: OwnedFd, end| Ok(reopened(&fd, end)?.unwrap_or(fd));
+        let read = read.map(|read| own(read, pipe::End::Read)).transpose()?;
+        Ok(PacketPipe { read, write: own(write, pipe::End::Write)? })
     }
 
     /// Both ends for another process, by descriptions that are not ours, so that what it does to
@@ -67,9 +76,9 @@ impl PacketPipe {
     pub(super) fn fds_to_give(&self) -> Result<Vec<OwnedFd>, Fault> {
         let ends = self.read.iter().map(|read| (read, pipe::End::Read));
         ends.chain([(&self.write, pipe::End::Write)])
-            .map(|(fd, end)| match pipe::reopen(fd.as_fd(), end) {
-                Ok(own) => Ok(own),
-                Err(_) => super::copy(fd.as_fd()),
+            .map(|(fd, end)| match reopened(fd, end)? {
+                Some(own) => Ok(own),
+                None => super::copy(fd.as_fd()),
             })
             .collect()
     }
