@@ -19,6 +19,11 @@
 //! explores the very code that runs over a mapping (`tests/loom_*.rs`). Those of 6 are given their words
 //! one by one, for the same reason.
 
+#[cfg(not(all(target_os = "linux", target_pointer_width = "64")))]
+compile_error!(
+    "Postbox is for Linux on 64-bit processors: its words in shared memory have 64 bits"
+);
+
 pub mod admission;
 pub mod fences;
 pub mod log;

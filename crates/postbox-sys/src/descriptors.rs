@@ -76,7 +76,8 @@ pub fn recv_with_fds(socket: impl AsFd, buffer: &mut [u8], max: usize) -> Result
     header.msg_iov = &raw mut piece;
     header.msg_iovlen = 1;
     header.msg_control = control.0.as_mut_ptr().cast();
-    header.msg_controllen = CONTROL_LENGTH;
+    // Of one type or another, as the C library has it.
+    header.msg_controllen = CONTROL_LENGTH as _;
     let flags = libc::MSG_DONTWAIT | libc::MSG_CMSG_CLOEXEC | libc::MSG_TRUNC;
     // SAFETY: the header leads to one writable piece and one writable, aligned control buffer.
     let message = Errno::result(unsafe {
@@ -128,7 +129,7 @@ unsafe fn own_descriptors(header: &libc::msghdr) -> Vec<OwnedFd> {
             // SAFETY: the data begins behind the header, within the same control message.
             let data = unsafe { libc::CMSG_DATA(control) }.cast::<RawFd>();
             // SAFETY: the macro only computes with its argument.
-            let bytes = found.cmsg_len - unsafe { libc::CMSG_LEN(0) } as usize;
+            let bytes = found.cmsg_len as usize - unsafe { libc::CMSG_LEN(0) } as usize;
             for index in 0..bytes / size_of::<RawFd>() {
                 // SAFETY: the kernel put this many descriptors there, installed in this process and
                 // known to nobody else yet.

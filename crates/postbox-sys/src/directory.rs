@@ -4,9 +4,12 @@
 //! See [`openat(2)`](https://man7.org/linux/man-pages/man2/openat.2.html) and its kin. Names are
 //! plain: a slash in one leads elsewhere, so callers check them first.
 
+#![allow(unsafe_code)]
+
 use crate::proc_file::errno;
 use crate::{Errno, Result};
-use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, RenameFlags, open, openat, renameat, renameat2};
+use nix::NixPath;
+use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, open, openat, renameat};
 use nix::sys::stat::{FchmodatFlags, FileStat, Mode, SFlag};
 use nix::sys::stat::{fchmod, fchmodat, fstat, fstatat, mkdirat};
 use nix::unistd::{Gid, Group, UnlinkatFlags, fchown, geteuid, linkat, unlinkat};
@@ -190,7 +193,15 @@ pub fn rename(parent: impl AsFd, from: impl AsRef<OsStr>, to: impl AsRef<OsStr>)
 /// `EEXIST`: something bears the name. `ENOENT`, `EACCES`, `EPERM`.
 pub fn rename_new(parent: impl AsFd, from: impl AsRef<OsStr>, to: impl AsRef<OsStr>) -> Result<()> {
     let (directory, from, to) = (parent.as_fd(), from.as_ref(), to.as_ref());
-    match renameat2(directory, from, directory, to, RenameFlags::RENAME_NOREPLACE) {
+    let number = directory.as_raw_fd();
+    let renamed = from.with_nix_path(|from| {
+        to.with_nix_path(|to| {
+            let (from, to, flags) = (from.as_ptr(), to.as_ptr(), libc::RENAME_NOREPLACE);
+            // SAFETY: both names end in NUL.
+            unsafe { libc::syscall(libc::SYS_renameat2, number, from, number, to, flags) }
+        })
+    })??;
+    match Errno::result(renamed).map(drop) {
         Err(Errno::EINVAL | Errno::ENOSYS) => rename(directory, from, to),
         outcome => outcome,
     }

@@ -7,13 +7,13 @@
 
 #![allow(unsafe_code)]
 
-use crate::{Errno, Result};
+use crate::{Errno, Result, calls};
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::eventfd::{EfdFlags, EventFd};
 use nix::sys::stat::{SFlag, fstat};
 use nix::unistd::{read, write};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 /// Creates a silent bell, close-on-exec and nonblocking.
 ///
@@ -128,14 +128,10 @@ pub fn ring(bell: impl AsFd) -> Result<()> {
 pub fn clear(bell: impl AsFd) -> Result<()> {
     let bell = bell.as_fd();
     let mut count = [0u8; 8];
-    let into = libc::iovec { iov_base: count.as_mut_ptr().cast(), iov_len: count.len() };
-    // SAFETY: one piece, writable for its length.
-    let cleared =
-        unsafe { libc::preadv2(bell.as_raw_fd(), &raw const into, 1, -1, libc::RWF_NOWAIT) };
-    let cleared = match Errno::result(cleared) {
+    let cleared = match calls::read_nowait(bell, &mut count) {
         // Unknown to the kernel, or to a filter of system calls.
-        Err(Errno::EOPNOTSUPP | Errno::ENOSYS | Errno::EPERM) => read(bell, &mut count).map(drop),
-        other => other.map(drop),
+        Err(Errno::EOPNOTSUPP | Errno::ENOSYS | Errno::EPERM) => read(bell, &mut count),
+        cleared => cleared,
     };
     match cleared {
         Ok(_) | Err(Errno::EAGAIN) => Ok(()),
@@ -147,6 +143,7 @@ pub fn clear(bell: impl AsFd) -> Result<()> {
 mod tests {
     use super::*;
     use crate::epoll::{Epoll, Event, Interest};
+    use std::os::fd::AsRawFd;
     use std::time::Instant;
 
     fn readable(bell: &OwnedFd) -> bool {

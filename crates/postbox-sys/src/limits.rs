@@ -3,9 +3,16 @@
 use crate::Result;
 use crate::proc_file::{number, read};
 use nix::sys::resource::getrlimit;
+use nix::unistd::{SysconfVar, sysconf};
 use std::path::{Path, PathBuf};
 
 pub use nix::sys::resource::Resource;
+
+/// Bytes of a page of memory: 4096, and on some processors up to 64 KiB.
+pub fn page_size() -> usize {
+    let bytes = sysconf(SysconfVar::PAGE_SIZE).ok().flatten();
+    bytes.and_then(|bytes| usize::try_from(bytes).ok()).unwrap_or(4096)
+}
 
 /// A limit of this process: (soft, hard), `u64::MAX` for none.
 ///

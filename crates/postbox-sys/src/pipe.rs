@@ -26,6 +26,7 @@
 
 #![allow(unsafe_code)]
 
+use crate::limits::page_size;
 use crate::{Errno, Result, calls};
 use nix::fcntl::{FcntlArg, OFlag, fcntl, open};
 use nix::sys::signal::{SigSet, SigmaskHow, Signal};
@@ -142,12 +143,7 @@ pub fn read(pipe: impl AsFd, buffer: &mut [u8]) -> Result<usize> {
 /// Otherwise those of [`write`](write()).
 #[inline]
 pub fn write_nowait(pipe: impl AsFd, packet: &[u8]) -> Result<usize> {
-    let piece = libc::iovec { iov_base: packet.as_ptr().cast_mut().cast(), iov_len: packet.len() };
-    // SAFETY: one piece, readable for its length; the kernel does not write to it.
-    let written = unsafe {
-        libc::pwritev2(pipe.as_fd().as_raw_fd(), &raw const piece, 1, -1, libc::RWF_NOWAIT)
-    };
-    Errno::result(written).map(|written| written as usize)
+    calls::write_nowait(pipe.as_fd(), packet)
 }
 
 /// Like [`read`](read()), and never waits whatever the flags of the description (`RWF_NOWAIT`).
@@ -160,15 +156,10 @@ pub fn write_nowait(pipe: impl AsFd, packet: &[u8]) -> Result<usize> {
 /// Otherwise those of [`read`](read()).
 #[inline]
 pub fn read_nowait(pipe: impl AsFd, buffer: &mut [u8]) -> Result<usize> {
-    let piece = libc::iovec { iov_base: buffer.as_mut_ptr().cast(), iov_len: buffer.len() };
-    // SAFETY: one piece, writable for its length.
-    let read = unsafe {
-        libc::preadv2(pipe.as_fd().as_raw_fd(), &raw const piece, 1, -1, libc::RWF_NOWAIT)
-    };
-    Errno::result(read).map(|read| read as usize)
+    calls::read_nowait(pipe.as_fd(), buffer)
 }
 
-/// The size of the pipe's buffer in bytes: one packet per 4096.
+/// The size of the pipe's buffer in bytes: one packet per page.
 ///
 /// # Errors
 ///
@@ -188,6 +179,24 @@ pub fn capacity(pipe: impl AsFd) -> Result<usize> {
 pub fn set_capacity(pipe: impl AsFd, bytes: usize) -> Result<usize> {
     let bytes = i32::try_from(bytes).map_err(|_| Errno::EINVAL)?;
     fcntl(pipe, FcntlArg::F_SETPIPE_SZ(bytes)).map(|bytes| bytes as usize)
+}
+
+/// How many packets the pipe holds: each takes a page, however short it is.
+///
+/// # Errors
+///
+/// `EBADF`: not a pipe.
+pub fn packets(pipe: impl AsFd) -> Result<usize> {
+    capacity(pipe).map(|bytes| bytes / page_size())
+}
+
+/// Makes the pipe hold at least so many packets, rounded up to a power of two; returns how many it holds now.
+///
+/// # Errors
+///
+/// Those of [`set_capacity`].
+pub fn set_packets(pipe: impl AsFd, packets: usize) -> Result<usize> {
+    set_capacity(pipe, packets.saturating_mul(page_size())).map(|bytes| bytes / page_size())
 }
 
 /// How many bytes wait in the pipe, all packets together (`FIONREAD`). Either end can be asked.
@@ -298,14 +307,15 @@ pub(crate) mod tests {
     #[test]
     fn the_capacity_is_one_packet_per_page() {
         let (rx, tx) = packet_pipe().unwrap();
-        assert_eq!(set_capacity(&tx, 5 * 4096), Ok(8 * 4096));
-        assert_eq!(capacity(&rx), Ok(8 * 4096));
+        assert_eq!(set_packets(&tx, 5), Ok(8));
+        assert_eq!(packets(&rx), Ok(8));
+        assert_eq!(capacity(&rx), Ok(8 * page_size()));
         for _ in 0..8 {
             write(&tx, b"x").unwrap();
         }
         assert_eq!(write(&tx, b"x"), Err(Errno::EAGAIN));
-        assert_eq!(set_capacity(&tx, 4096), Err(Errno::EBUSY));
-        assert_eq!(set_capacity(&tx, usize::MAX), Err(Errno::EINVAL));
+        assert_eq!(set_packets(&tx, 1), Err(Errno::EBUSY));
+        assert_eq!(set_packets(&tx, usize::MAX), Err(Errno::EINVAL));
     }
 
     #[test]
@@ -324,7 +334,7 @@ pub(crate) mod tests {
             Err(Errno::EOPNOTSUPP) => return, // Linux before 6.4
             empty => assert_eq!(empty, Err(Errno::EAGAIN)),
         }
-        set_capacity(&tx, 4096).unwrap();
+        set_packets(&tx, 1).unwrap();
         assert_eq!(write_nowait(&tx, b"one"), Ok(3));
         assert_eq!(write_nowait(&tx, b"two"), Err(Errno::EAGAIN));
         assert_eq!(read_nowait(&rx, &mut buffer), Ok(3));

@@ -186,7 +186,7 @@ impl Bare {
         Ok(match mechanism {
             Mechanism::Pipe => {
                 let (read, write) = pipe::packet_pipe()?;
-                pipe::set_capacity(&write, depth as usize * 4096)?;
+                pipe::set_packets(&write, depth as usize)?;
                 Bare::Pipe(read, write)
             }
             Mechanism::Socket => {

@@ -105,7 +105,7 @@ fn queues() -> Vec<Finding> {
 fn pipes() -> Vec<Finding> {
     let mut findings = Vec::new();
     if let Ok(bytes) = limits::pipe_max_size() {
-        let meaning = format!("packets in a pipe: {}", grouped(bytes / 4096));
+        let meaning = format!("packets in a pipe: {}", grouped(bytes / limits::page_size() as u64));
         let finding = Finding::ok("fs.pipe-max-size", bytes, meaning);
         let shallow = bytes < 1 << 20;
         findings.push(if shallow {

@@ -12,14 +12,14 @@
 
 use super::{Refused, Wanted, no_way_out, unless_interrupted};
 use crate::error::Fault;
+use postbox_sys::limits::page_size;
 use postbox_sys::{Errno, pipe};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 /// A packet is at most a page: `PIPE_BUF`.
 pub(super) const ENTRY_LIMIT: usize = 4096;
-const PAGE: u32 = 4096;
-/// What an unprivileged process may ask for by default: 1 MiB.
-const MOST_SLOTS: u32 = 256;
+/// Bytes of what an unprivileged process may ask for by default.
+const MOST: usize = 1 << 20;
 
 /// The same end by another description; none where the pipe is another user's, or there is no `/proc` to open it by.
 fn reopened(fd: &OwnedFd, end: pipe::End) -> Result<Option<OwnedFd>, Fault> {
@@ -40,10 +40,11 @@ pub(crate) struct PacketPipe {
 impl PacketPipe {
     pub(super) fn create(wanted: Wanted) -> Result<Self, Fault> {
         let (read, write) = pipe::packet_pipe().map_err(Fault::system("pipe2"))?;
-        let slots = wanted.depth.clamp(1, MOST_SLOTS).next_power_of_two();
+        let most = (MOST / page_size()).max(1);
+        let slots = (wanted.depth as usize).clamp(1, most);
         // Refused with EPERM once the user's pipes hold their share of pages: then it stays
         // shallower, and what does not fit goes through the overflow.
-        let _ = pipe::set_capacity(write.as_fd(), (slots * PAGE) as usize);
+        let _ = pipe::set_packets(write.as_fd(), slots);
         Ok(PacketPipe { read: Some(read), write })
     }
 
@@ -94,7 +95,7 @@ impl PacketPipe {
     }
 
     pub(super) fn depth(&self) -> u32 {
-        pipe::capacity(self.write.as_fd()).map_or(1, |bytes| bytes as u32 / PAGE)
+        pipe::packets(self.write.as_fd()).map_or(1, |packets| packets as u32)
     }
 
     #[inline(always)]

@@ -54,7 +54,7 @@ impl Bare {
         let (kind, read, write) = match mechanism {
             Mechanism::Pipe if payload <= PAGE => {
                 let (read, write) = pipe::packet_pipe()?;
-                pipe::set_capacity(&write, depth.unwrap_or(PIPE_DEPTH).max(1) as usize * PAGE)?;
+                pipe::set_packets(&write, depth.unwrap_or(PIPE_DEPTH).max(1) as usize)?;
                 (Kind::Packets, read, write)
             }
             Mechanism::Socket if fits_socket(payload)? => {
