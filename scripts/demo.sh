@@ -7,7 +7,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 file=${1:-Cargo.lock}
-cargo build --release --quiet -p postbox-cli -p postbox-producer -p postbox-consumer
+cargo build --release --quiet
 export PATH="${CARGO_TARGET_DIR:-$PWD/target}/release:$PATH"
 POSTBOX_DIR=$(mktemp -d)
 export POSTBOX_DIR

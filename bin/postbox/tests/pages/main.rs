@@ -12,6 +12,7 @@ mod page;
 mod terminal;
 
 use page::{Block, Command};
+use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
@@ -73,4 +74,25 @@ fn play(blocks: &[Block], wrong: &mut Vec<String>) {
             }
         }
     }
+}
+
+#[test]
+fn what_the_pages_build_are_all_the_programs_that_they_use() {
+    // `cargo build` without a package builds the default members.
+    let metadata = std::process::Command::new(env!("CARGO"))
+        .args(["metadata", "--no-deps", "--offline", "--format-version", "1"])
+        .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("../.."))
+        .output()
+        .unwrap();
+    let metadata: Value = serde_json::from_slice(&metadata.stdout).unwrap();
+    let built = metadata["workspace_default_members"].as_array().unwrap();
+    let packages = metadata["packages"].as_array().unwrap().iter();
+    let mut programs: Vec<&str> = packages
+        .filter(|package| built.contains(&package["id"]))
+        .flat_map(|package| package["targets"].as_array().unwrap())
+        .filter(|target| target["kind"][0] == "bin")
+        .map(|target| target["name"].as_str().unwrap())
+        .collect();
+    programs.sort_unstable();
+    assert_eq!(programs, ["chat", "consumer", "postbox", "producer"]);
 }
