@@ -41,6 +41,9 @@ fi
 patches=(scripts/broken/"${1:-}"*.patch)
 [ ${#patches[@]} -gt 0 ] || { echo "no patch in scripts/broken begins with '$1'" >&2; exit 2; }
 
+# What is broken may show now and then alone, and must not be given a second chance.
+export POSTBOX_ONCE=1
+
 root=$PWD
 base=${CARGO_TARGET_DIR:-$root/target}/broken
 mkdir -p "$base"

@@ -84,6 +84,8 @@ fn one_place(stage: &Stage) -> Outcome {
             let resumed = stage.go_on_past(&victim, Vec::new());
             resumed.ok().filter(|()| tx.len() == 1)
         });
+        // Whoever is still to send sleeps, or would find the next place without being woken.
+        senders.iter().for_each(|sender| until_asleep_or_ended(sender.pid()));
     }
     let receiver = stage.receiver(&rx)?;
     stage.go_on_past(&victim, senders.into())?;
