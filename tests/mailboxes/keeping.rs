@@ -197,6 +197,19 @@ pub fn one() -> Outcome {
     Ok(())
 }
 
+pub fn asked_in_vain() -> Outcome {
+    let stage = Stage::new()?;
+    let (domain, owner) = (stage.domain()?, stage.join("owner")?);
+    let jobs = owner.create_mailbox::<u32>("jobs", Mechanism::SharedMemory)?;
+    let keeper = Keeper::start(&domain, WhenIdle::End(Duration::ZERO))?;
+    let there = domain.mailbox("jobs")?.create(Mechanism::SharedMemory);
+    assert!(there.is_err_and(|error| error.is_taken()));
+    // Half of what it would wait to be asked at all.
+    keeper.run(&Wait::timeout(Duration::from_secs(5)))?;
+    jobs.destroy()?;
+    Ok(())
+}
+
 pub fn comes_and_goes() -> Outcome {
     let stage = Stage::new()?;
     let domain = stage.domain()?;

@@ -63,6 +63,7 @@ fn main() -> ExitCode {
         Case::new("a keeper's mailboxes are administered without a name", keeping::administered),
         Case::new("mailboxes pass to a keeper and from it", keeping::passed),
         Case::new("a keeper survives those who misbehave", keeping::misbehaviour),
+        Case::new("a keeper that is asked in vain does not stay for it", keeping::asked_in_vain),
         Case::new("a keeper that ends takes nothing with it", keeping::comes_and_goes),
         Case::new("a domain has one keeper", keeping::one),
         Case::new("another user is refused unless its group is let in", users::second_user),
