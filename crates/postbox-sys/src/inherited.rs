@@ -22,10 +22,10 @@ pub fn duplicate(number: RawFd) -> Result<OwnedFd> {
 /// Closes descriptor `number`, which was passed to this program, if it is still as it came: not
 /// close-on-exec. Says whether it did.
 ///
-/// What Rust's standard library, nix and Postbox open is close-on-exec, so a number that is not
-/// belongs to no object of theirs, however often this is called and whatever the number. Whoever has
-/// taken an inherited number over by other means (`from_raw_fd`) has to mark it close-on-exec, or must
-/// not let Postbox pick it up.
+/// What Rust's standard library and Postbox open is close-on-exec, so a number that is not belongs to no
+/// object of theirs, however often this is called and whatever the number. Whoever has an object of an
+/// inheritable number, taken over (`from_raw_fd`) or made so (as `dup(2)` does, and nix's wrapper of it),
+/// has to mark it close-on-exec, or must not let Postbox pick that number up.
 ///
 /// See [`close(2)`](https://man7.org/linux/man-pages/man2/close.2.html).
 pub fn close(number: RawFd) -> bool {
@@ -33,8 +33,8 @@ pub fn close(number: RawFd) -> bool {
     let flags = unsafe { libc::fcntl(number, libc::F_GETFD) };
     let as_it_came = flags >= 0 && flags & libc::FD_CLOEXEC == 0;
     if as_it_came {
-        // SAFETY: closing touches no memory, and no object of this process owns a number that is
-        // inheritable: see above.
+        // SAFETY: closing touches no memory, and no object owns an inheritable number that was given to
+        // Postbox to pick up: see above.
         unsafe { libc::close(number) };
     }
     as_it_came
