@@ -1,12 +1,13 @@
 //! Child processes: how they are started, how they end, and that nobody's end is overlooked.
 
+use nix::errno::Errno;
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, kill};
 use nix::unistd::{Pid, getppid, pause};
 use postbox::{
     Bytes, Cancel, Capacity, ChildError, ForkError, Group, GroupError, InheritError, Mechanism,
     Receiver, Spawn, SpawnError, Wait, channel, fork, inherited,
 };
-use postbox_tests::{Case, Gate, Outcome, eventually, own_thread, run, soon, until_asleep};
+use postbox_tests::{Case, Gate, Outcome, eventually, ignore, own_thread, run, soon, until_asleep};
 use std::io::{Read, Seek};
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Command, ExitCode};
@@ -21,6 +22,7 @@ fn main() -> ExitCode {
     run(vec![
         Case::new("a child's status is 0, 1 with the error on standard error, or 101", statuses),
         Case::new("how a child ended is told with its pid", how_it_ended),
+        Case::new("where SIGCHLD is ignored a child may have gone before it is known", ignored),
         Case::new("a child that is dropped is ended and reaped", dropped_child),
         Case::new("a child that ignores SIGTERM is killed a second later", stubborn_child),
         Case::new("a group waits for all and reports the first failure", group_reports),
@@ -69,6 +71,23 @@ fn statuses() -> Outcome {
     status.map_err(|error| format!("{error}; {text}"))?;
     assert!(text.contains("the valve is stuck") && text.contains("the valve is gone"), "{text}");
     Ok(())
+}
+
+/// Nobody can say how such a child ended, nor signal another that has its number.
+fn ignored() -> Outcome {
+    let untold =
+        |error: &ChildError| matches!(error, ChildError::Wait { errno: Errno::ECHILD, .. });
+    let outer = fork((), |()| {
+        ignore(Signal::SIGCHLD)?;
+        for _ in 0..300 {
+            assert!(fork((), |()| Ok(()))?.wait().is_err_and(|error| untold(&error)));
+            let mut group = Group::new();
+            group.fork((), |()| Ok(()))?;
+            assert!(matches!(group.wait(), Err(GroupError::Child(error)) if untold(&error)));
+        }
+        Ok(())
+    })?;
+    Ok(outer.wait()?)
 }
 
 fn how_it_ended() -> Outcome {

@@ -37,7 +37,9 @@ pub use matrix::{
 };
 pub use naming::{NAMINGS, Naming, channel, connect, pid_of_sender};
 pub use offices::{destroy as destroy_mailboxes, mailbox};
-pub use plain::{Bystander, Storm, bystander, default_action, holder, on_signal, unprivileged_as};
+pub use plain::{
+    Bystander, Storm, bystander, default_action, holder, ignore, on_signal, unprivileged_as,
+};
 pub use watching::{
     all_asleep, cpu_time, is_asleep, is_running, own_thread, state, switches, until_asleep,
     until_asleep_or_ended, until_settled, until_stopped,

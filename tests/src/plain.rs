@@ -85,6 +85,13 @@ pub fn unprivileged_as(user: u32) -> nix::Result<()> {
     Ok(())
 }
 
+/// Ignores a signal.
+pub fn ignore(signal: Signal) -> nix::Result<()> {
+    let action = SigAction::new(SigHandler::SigIgn, SaFlags::empty(), SigSet::empty());
+    // SAFETY: no code of this process runs for it.
+    unsafe { sigaction(signal, &action) }.map(drop)
+}
+
 /// Sets a signal's handler.
 pub fn on_signal(signal: Signal, handler: extern "C" fn(i32), flags: SaFlags) -> nix::Result<()> {
     let action = SigAction::new(SigHandler::Handler(handler), flags, SigSet::empty());

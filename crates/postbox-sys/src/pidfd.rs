@@ -113,6 +113,18 @@ pub fn try_wait(process: impl AsFd) -> Result<Option<ExitStatus>> {
     reap(process, libc::WEXITED | libc::WNOHANG)
 }
 
+/// Whether it is a child of this process that has not been waited for.
+///
+/// # Errors
+///
+/// `EBADF`, `EINVAL`: not a pidfd.
+pub fn is_child(process: impl AsFd) -> Result<bool> {
+    match reap(process, libc::WEXITED | libc::WNOHANG | libc::WNOWAIT) {
+        Err(Errno::ECHILD) => Ok(false),
+        seen => seen.map(|_| true),
+    }
+}
+
 fn reap(process: impl AsFd, options: libc::c_int) -> Result<Option<ExitStatus>> {
     // SAFETY: `siginfo_t` is plain numbers, for which all zeros is a value.
     let mut info: libc::siginfo_t = unsafe { std::mem::zeroed() };
@@ -151,12 +163,15 @@ mod tests {
         let process = open(child.id()).unwrap();
         assert_eq!(is_dead(&process), Ok(false));
         assert_eq!(try_wait(&process), Ok(None));
+        assert_eq!(is_child(&process), Ok(true));
         send_signal(&process, Signal::SIGKILL).unwrap();
         let mut polled = [PollFd::new(process.as_fd(), PollFlags::POLLIN)];
         assert_eq!(poll(&mut polled, PollTimeout::NONE), Ok(1));
         assert_eq!(is_dead(&process), Ok(true));
+        assert_eq!(is_child(&process), Ok(true), "it was looked at alone");
         assert_eq!(wait(&process).unwrap().signal(), Some(libc::SIGKILL));
         assert_eq!(wait(&process), Err(Errno::ECHILD));
+        assert_eq!(is_child(&process), Ok(false));
         assert_eq!(send_signal(&process, Signal::SIGKILL), Err(Errno::ESRCH));
     }
 

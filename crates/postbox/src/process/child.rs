@@ -2,7 +2,7 @@
 
 use postbox_sys::epoll::{Epoll, Event, Interest};
 use postbox_sys::signals::Signal;
-use postbox_sys::{Errno, pidfd};
+use postbox_sys::{Errno, eventfd, pidfd};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
@@ -20,6 +20,9 @@ const GRACE: Duration = Duration::from_secs(1);
 pub struct Child {
     pid: u32,
     process: OwnedFd,
+    /// Where SIGCHLD is ignored nobody waits for a child: it had ended before it could be looked at, and `process` is
+    /// but a bell that sounds.
+    is_gone: bool,
     status: Option<ExitStatus>,
 }
 
@@ -60,7 +63,15 @@ fn ending(status: ExitStatus) -> String {
 impl Child {
     /// The child with that pid, which has not been waited for.
     pub(crate) fn new(pid: u32) -> Result<Self, Errno> {
-        Ok(Child { pid, process: pidfd::open(pid)?, status: None })
+        let process = match pidfd::open(pid) {
+            // Unless it is another's by now.
+            Ok(process) => Some(process).filter(|process| pidfd::is_child(process) != Ok(false)),
+            Err(Errno::ESRCH) => None,
+            Err(errno) => return Err(errno),
+        };
+        let is_gone = process.is_none();
+        let process = process.map_or_else(eventfd::create_rung, Ok)?;
+        Ok(Child { pid, process, is_gone, status: None })
     }
 
     /// Its process id.
@@ -87,7 +98,7 @@ impl Child {
         match self.status {
             Some(status) => Ok(status),
             None => {
-                let waited = pidfd::wait(&self.process);
+                let waited = self.process().ok_or(Errno::ECHILD).and_then(pidfd::wait);
                 let status = waited.map_err(|errno| ChildError::Wait { pid: self.pid, errno })?;
                 Ok(*self.status.insert(status))
             }
@@ -101,7 +112,7 @@ impl Child {
     /// Only [`ChildError::Wait`].
     pub fn try_wait(&mut self) -> Result<Option<ExitStatus>, ChildError> {
         if self.status.is_none() {
-            let waited = pidfd::try_wait(&self.process);
+            let waited = self.process().ok_or(Errno::ECHILD).and_then(pidfd::try_wait);
             self.status = waited.map_err(|errno| ChildError::Wait { pid: self.pid, errno })?;
         }
         Ok(self.status)
@@ -115,7 +126,12 @@ impl Child {
     /// `EINVAL` for a number that is no signal, `ESRCH` once it has been waited for.
     pub fn signal(&self, number: i32) -> std::io::Result<()> {
         let signal = Signal::try_from(number)?;
-        Ok(pidfd::send_signal(&self.process, signal)?)
+        Ok(pidfd::send_signal(self.process().ok_or(Errno::ESRCH)?, signal)?)
+    }
+
+    /// Its pidfd, if it has one.
+    fn process(&self) -> Option<&OwnedFd> {
+        (!self.is_gone).then_some(&self.process)
     }
 
     /// Ends it and reaps it: SIGTERM, and SIGKILL if it is not gone a second later.
@@ -130,7 +146,7 @@ impl Child {
 
     pub(crate) fn terminate(&self) {
         if self.status.is_none() {
-            let _ = pidfd::send_signal(&self.process, Signal::SIGTERM);
+            let _ = self.signal(Signal::SIGTERM as i32);
         }
     }
 
@@ -138,7 +154,7 @@ impl Child {
     pub(crate) fn reap_by(&mut self, deadline: Instant) {
         while let Ok(None) = self.try_wait() {
             if Instant::now() >= deadline || self.sleep_until_ended(deadline).is_err() {
-                let _ = pidfd::send_signal(&self.process, Signal::SIGKILL);
+                let _ = self.signal(Signal::SIGKILL as i32);
                 let _ = self.wait_status();
             }
         }
