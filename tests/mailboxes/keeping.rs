@@ -9,8 +9,9 @@ use postbox::{
     Access, Cancel, Keeper, KeeperError, MailboxOptions, Mechanism, Ownership, Right, Wait,
     WhenIdle,
 };
-use postbox_tests::{Outcome, until_asleep};
+use postbox_tests::{Outcome, own_thread, until_asleep};
 use std::os::fd::AsRawFd;
+use std::sync::mpsc::channel;
 use std::time::Duration;
 
 pub fn outlives() -> Outcome {
@@ -202,10 +203,16 @@ pub fn asked_in_vain() -> Outcome {
     let (domain, owner) = (stage.domain()?, stage.join("owner")?);
     let jobs = owner.create_mailbox::<u32>("jobs", Mechanism::SharedMemory)?;
     let keeper = Keeper::start(&domain, WhenIdle::End(Duration::ZERO))?;
+    let (told, task) = channel();
+    let running = std::thread::spawn(move || {
+        let _ = told.send(own_thread());
+        // Half of what it would wait to be asked at all.
+        keeper.run(&Wait::timeout(Duration::from_secs(5)))
+    });
+    until_asleep(task.recv()?);
     let there = domain.mailbox("jobs")?.create(Mechanism::SharedMemory);
     assert!(there.is_err_and(|error| error.is_taken()));
-    // Half of what it would wait to be asked at all.
-    keeper.run(&Wait::timeout(Duration::from_secs(5)))?;
+    running.join().map_err(|_| "the keeper panicked")??;
     jobs.destroy()?;
     Ok(())
 }

@@ -42,7 +42,7 @@ pub(crate) fn read_nowait(fd: BorrowedFd<'_>, buffer: &mut [u8]) -> Result<usize
     let piece = libc::iovec { iov_base: buffer.as_mut_ptr().cast(), iov_len: buffer.len() };
     // SAFETY: one piece, writable for its length.
     answer(unsafe {
-        libc::syscall(libc::SYS_preadv2, number(fd), &raw const piece, 1, HERE, HERE, NOWAIT)
+        libc::syscall(libc::SYS_preadv2, number(fd), &raw const piece, ONE, HERE, HERE, NOWAIT)
     })
 }
 
@@ -51,13 +51,15 @@ pub(crate) fn write_nowait(fd: BorrowedFd<'_>, bytes: &[u8]) -> Result<usize> {
     let piece = libc::iovec { iov_base: bytes.as_ptr().cast_mut().cast(), iov_len: bytes.len() };
     // SAFETY: one piece, readable for its length; the kernel does not write to it.
     answer(unsafe {
-        libc::syscall(libc::SYS_pwritev2, number(fd), &raw const piece, 1, HERE, HERE, NOWAIT)
+        libc::syscall(libc::SYS_pwritev2, number(fd), &raw const piece, ONE, HERE, HERE, NOWAIT)
     })
 }
 
 /// The current offset, as either half of one.
 const HERE: c_long = -1;
-const NOWAIT: c_int = libc::RWF_NOWAIT;
+/// How many pieces.
+const ONE: c_long = 1;
+const NOWAIT: c_long = libc::RWF_NOWAIT as c_long;
 
 /// See [`send(2)`](https://man7.org/linux/man-pages/man2/send.2.html).
 #[inline(always)]

@@ -7,8 +7,8 @@
 
 #![allow(unsafe_code)]
 
-use crate::{Errno, Result};
-use nix::sys::socket::sockopt::Linger;
+use crate::{Errno, Result, listener};
+use nix::sys::socket::sockopt::{Linger, PassCred};
 use nix::sys::socket::{ControlMessage, MsgFlags, sendmsg, setsockopt};
 use std::io::IoSlice;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
@@ -68,6 +68,30 @@ pub fn send_with_fds(
 /// kernel cut the descriptors short, which it does when this process has none left. `ECONNRESET`:
 /// the other end was closed with messages unread.
 pub fn recv_with_fds(socket: impl AsFd, buffer: &mut [u8], max: usize) -> Result<Received> {
+    take(socket.as_fd(), buffer, max).map(|(received, _)| received)
+}
+
+/// Ends a connection. What was sent on it and nobody has taken is taken here first: the kernel would close the
+/// descriptors in it, and that might take as long as their sender has set (`SO_LINGER`).
+pub fn hang_up(connection: OwnedFd) {
+    // From now on each message comes with its sender's credentials, and the end does not.
+    let _ = setsockopt(&connection, PassCred, &true);
+    // The end is seen although a forked child may have a copy; and no more is sent.
+    let _ = listener::shut(&connection);
+    for _ in 0..MOST_UNREAD {
+        match take(connection.as_fd(), &mut [0], MAX_DESCRIPTORS) {
+            Ok((_, is_message)) if is_message => {}
+            Err(Errno::EINTR | Errno::EMFILE | Errno::EOVERFLOW) => {}
+            Ok(_) | Err(_) => break,
+        }
+    }
+}
+
+/// More messages than a socket has room for, however short they are.
+const MOST_UNREAD: usize = 4096;
+
+/// What came, and whether control data came with it.
+fn take(socket: BorrowedFd<'_>, buffer: &mut [u8], max: usize) -> Result<(Received, bool)> {
     // Room for the most that can come, so that only a lack of descriptors cuts them short.
     let mut control = ControlBuffer([0; CONTROL_LENGTH]);
     let mut piece = libc::iovec { iov_base: buffer.as_mut_ptr().cast(), iov_len: buffer.len() };
@@ -80,9 +104,9 @@ pub fn recv_with_fds(socket: impl AsFd, buffer: &mut [u8], max: usize) -> Result
     header.msg_controllen = CONTROL_LENGTH as _;
     let flags = libc::MSG_DONTWAIT | libc::MSG_CMSG_CLOEXEC | libc::MSG_TRUNC;
     // SAFETY: the header leads to one writable piece and one writable, aligned control buffer.
-    let message = Errno::result(unsafe {
-        libc::recvmsg(socket.as_fd().as_raw_fd(), &raw mut header, flags)
-    })? as usize;
+    let message =
+        Errno::result(unsafe { libc::recvmsg(socket.as_raw_fd(), &raw mut header, flags) })?
+            as usize;
     // Owned before anything is judged: whatever is refused below is closed.
     // SAFETY: the kernel has just filled in this header and its control buffer.
     let descriptors = unsafe { own_descriptors(&header) };
@@ -92,13 +116,17 @@ pub fn recv_with_fds(socket: impl AsFd, buffer: &mut [u8], max: usize) -> Result
     if descriptors.len() > max {
         return Err(Errno::EOVERFLOW);
     }
-    Ok(Received { bytes: message.min(buffer.len()), message, descriptors })
+    let received = Received { bytes: message.min(buffer.len()), message, descriptors };
+    Ok((received, header.msg_controllen > 0))
 }
 
 /// Bytes of control data for one message of [`MAX_DESCRIPTORS`].
 const CONTROL_LENGTH: usize = {
     // SAFETY: the macro only computes with its argument.
-    unsafe { libc::CMSG_SPACE((MAX_DESCRIPTORS * size_of::<RawFd>()) as u32) as usize }
+    unsafe {
+        let descriptors = libc::CMSG_SPACE((MAX_DESCRIPTORS * size_of::<RawFd>()) as u32);
+        (descriptors + libc::CMSG_SPACE(size_of::<libc::ucred>() as u32)) as usize
+    }
 };
 
 /// Aligned as the headers inside it need.
@@ -199,6 +227,22 @@ mod tests {
         send_with_fds(&left, b"here", &[stranger.as_fd()]).unwrap();
         let received = recv_with_fds(&right, &mut [0; 4], 1).unwrap();
         assert_eq!(getsockopt(&received.descriptors[0], Linger).unwrap().l_onoff, 0);
+    }
+
+    #[test]
+    fn whoever_hangs_up_takes_what_was_sent_and_closes_what_came_with_it() {
+        let (left, right) = seqpacket_pair().unwrap();
+        let (rx, tx) = crate::pipe::packet_pipe().unwrap();
+        // A message without bytes is no end.
+        send_with_fds(&left, b"", &[]).unwrap();
+        send_with_fds(&left, b"unread", &[tx.as_fd()]).unwrap();
+        drop(tx);
+        let copy = right.try_clone().unwrap();
+        hang_up(right);
+        // Not by the last close: there is a copy.
+        until_hung_up(&rx);
+        assert_eq!(send_with_fds(&left, b"late", &[]), Err(Errno::EPIPE));
+        drop(copy);
     }
 
     #[test]

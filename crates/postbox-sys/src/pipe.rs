@@ -26,6 +26,7 @@
 
 #![allow(unsafe_code)]
 
+use crate::directory::own_uid;
 use crate::limits::page_size;
 use crate::{Errno, Result, calls};
 use nix::fcntl::{FcntlArg, OFlag, fcntl, open};
@@ -55,14 +56,26 @@ pub fn packet_pipe() -> Result<(OwnedFd, OwnedFd)> {
     pipe2(OFlag::O_DIRECT | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK)
 }
 
+/// Whether this user, whose pipe it is, has taken away its own right to open it (`fchmod(2)`), as a hostile process
+/// may do.
+///
+/// # Errors
+///
+/// `EBADF`.
+pub fn is_withheld(pipe: impl AsFd) -> Result<bool> {
+    let found = fstat(pipe)?;
+    let both = (Mode::S_IRUSR | Mode::S_IWUSR).bits();
+    Ok(found.st_uid == own_uid() && found.st_mode & both != both)
+}
+
 /// Opens a second description of one end of the pipe behind `fd`: its flags are nobody else's.
 ///
 /// It is in packet mode, nonblocking and close-on-exec. The way goes through `/proc/self/fd`.
 ///
 /// # Errors
 ///
-/// `EACCES`: the pipe belongs to another user. `ENOENT`: `/proc` is not mounted. `ENXIO`: a write
-/// end, and nobody has the pipe open for reading. `EMFILE`, `ENFILE`.
+/// `EACCES`: the pipe belongs to another user, or its own has [withheld](is_withheld) it. `ENOENT`: `/proc` is not
+/// mounted. `EMFILE`, `ENFILE`.
 pub fn reopen(fd: impl AsFd, end: End) -> Result<OwnedFd> {
     let access = match end {
         End::Read => OFlag::O_RDONLY,
@@ -266,6 +279,7 @@ pub fn is_nonblocking(pipe: impl AsFd) -> Result<bool> {
 pub(crate) mod tests {
     use super::*;
     use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+    use nix::sys::stat::fchmod;
 
     /// Waits until the other end is closed everywhere: for a moment, a child that another test has
     /// forked and that has not come to its `exec` yet holds it too.
@@ -316,6 +330,14 @@ pub(crate) mod tests {
         assert_eq!(write(&tx, b"x"), Err(Errno::EAGAIN));
         assert_eq!(set_packets(&tx, 1), Err(Errno::EBUSY));
         assert_eq!(set_packets(&tx, usize::MAX), Err(Errno::EINVAL));
+    }
+
+    #[test]
+    fn a_pipe_that_its_user_may_not_open_is_withheld() {
+        let (rx, tx) = packet_pipe().unwrap();
+        assert_eq!(is_withheld(&tx), Ok(false));
+        fchmod(&tx, Mode::S_IRUSR).unwrap();
+        assert_eq!((is_withheld(&tx), is_withheld(&rx)), (Ok(true), Ok(true)));
     }
 
     #[test]

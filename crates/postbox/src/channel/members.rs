@@ -292,11 +292,13 @@ impl ControlBlock {
         let change = |from: Identity| {
             member.owner.compare_exchange(from.to_word(), to.to_word(), AcqRel, Acquire)
         };
-        if by_taker && change(to.by_pid_alone()).is_ok() {
-            // The giver may not have seen when the taker started, and so did not know all of it.
+        let mut claim = change(from);
+        let known = to.by_pid_alone();
+        // The giver, which may not see when the taker started, was first. It changes this no more.
+        if by_taker && known != to && claim == Err(known.to_word()) && change(known).is_ok() {
+            claim = Err(to.to_word());
             at(Step::SeatTransferred);
         }
-        let claim = change(from);
         let found = claim.err().and_then(Identity::from_word);
         let became = claim.is_ok() || found.is_some_and(|found| to.names(found));
         if claim.is_ok() {

@@ -66,12 +66,17 @@ impl Channel {
         }
     }
 
+    /// Whether that offer stands.
+    pub(crate) fn is_offered(&self, nonce: u64) -> bool {
+        self.block.control.offer.load(Acquire) == word(nonce, OFFERED)
+    }
+
     /// The heir takes the mailbox over; false if the offer has been cancelled.
     pub(crate) fn accept_ownership(&self, nonce: u64, heir: Identity) -> bool {
         let offer = &self.block.control.offer;
         let offered = word(nonce, OFFERED);
         let owner = self.block.control.owner.load(Acquire);
-        if offer.load(Acquire) != offered {
+        if !self.is_offered(nonce) {
             return false;
         }
         if !self.enter(nonce, heir) {

@@ -3,7 +3,7 @@
 use super::address::{file_name, parse_file_name};
 use super::{Address, Domain, DomainError, Kind};
 use crate::name::Name;
-use postbox_sys::directory as sys;
+use postbox_sys::directory::{self as sys, FileKind};
 
 /// A process that has joined a domain.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -74,8 +74,10 @@ impl Domain {
     /// a socket in its place, nor does it join where one is that is another's.
     pub(crate) fn user_who_joined(&self, name: &Name, pid: u32) -> Option<u32> {
         let place = self.place_now();
-        let socket = sys::status_of(place.sockets(Kind::Process), file_name(name, pid));
-        socket.ok().map(|socket| socket.uid)
+        // In another pid namespace it may have any: nobody joins by the name of this file, and anybody can make one.
+        let file = Some(file_name(name, pid)).filter(|_| pid != 0)?;
+        let found = sys::status_of(place.sockets(Kind::Process), file).ok()?;
+        (found.kind == FileKind::Socket).then_some(found.uid)
     }
 
     /// Name, pid and user of each socket whose name is held by the process that made it.

@@ -33,8 +33,8 @@ pub(super) fn name() -> Name {
 /// What a keeper does once it owns nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WhenIdle {
-    /// It ends when it has owned nothing, and was asked for nothing, for so long; ten seconds at least before it is
-    /// first asked for a mailbox.
+    /// It ends when it has owned nothing, and nobody has wanted it to, for so long; ten seconds at least before
+    /// somebody first does.
     End(Duration),
     /// It stays.
     Stay,

@@ -184,6 +184,9 @@ impl Owned {
             return Reply::NotUnderstood.into();
         };
         let asker = Asker { pid: caller.pid, uid: caller.uid, name: caller.name.as_ref() };
+        // To keep one, that is.
+        let wanted =
+            matches!(request, MailboxRequest::Adopt { .. } | MailboxRequest::Create { .. });
         let done = match request {
             MailboxRequest::Adopt { name, terms, rights, nonce } => {
                 let offer = Offer::receive(member.domain, asker, name, terms, rights, nonce, fds);
@@ -214,7 +217,7 @@ impl Owned {
         match done {
             Ok(()) => MailboxReply::Done.pack().into(),
             Err(refusal) => {
-                self.hosts().wanted += 1;
+                self.hosts().wanted += u64::from(wanted);
                 self.ring();
                 MailboxReply::Refused(refusal).pack().into()
             }

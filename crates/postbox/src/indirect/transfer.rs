@@ -61,6 +61,10 @@ impl Offer {
         if channel.config.lifetime != Lifetime::Owned {
             return Err(cannot("what came with it is no mailbox"));
         }
+        // Late: the half that is free by now is for another heir.
+        if !channel.is_offered(nonce) {
+            return Err(cannot("the offer of it was withdrawn"));
+        }
         let claim = domain.claim_successor(&address).map_err(|error| match error {
             ClaimError::Taken { pid } => cannot(format!("process {pid} holds its name")),
             ClaimError::Domain(error) => cannot(error),

@@ -33,6 +33,14 @@ mod tests {
         assert_eq!(user_of(&domain, &name).unwrap(), uid);
         assert_eq!(domain.user_who_joined(&name, own), uid);
         assert_eq!(domain.user_who_joined(&name, own + 1), None);
+        for other in ["member.0", "nobody.1"] {
+            let place = directory.path().join("users/processes").join(other);
+            std::os::unix::net::UnixListener::bind(&place).unwrap();
+        }
+        std::fs::write(directory.path().join("users/processes/file.1"), "").unwrap();
+        assert_eq!(domain.user_who_joined(&name, 0), None);
+        assert_eq!(domain.user_who_joined(&Name::new("nobody").unwrap(), 1), uid);
+        assert_eq!(domain.user_who_joined(&Name::new("file").unwrap(), 1), None);
         assert_eq!(domain.user_who_joined(&Name::new("nobody").unwrap(), own), None);
         assert_eq!(user_of(&domain, &Name::new("nobody").unwrap()).unwrap(), None);
     }

@@ -168,7 +168,7 @@ impl Child {
 }
 
 impl AsFd for Child {
-    /// Its pidfd: readable once it has ended.
+    /// A descriptor that is readable once it has ended: its pidfd, unless it had gone already, SIGCHLD being ignored.
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.process.as_fd()
     }

@@ -107,7 +107,8 @@ impl Identity {
         }
         let fd = match pidfd::open(self.pid()) {
             Ok(fd) => Arc::new(fd),
-            Err(Errno::ESRCH) => return Ok(None),
+            // The second of a word that somebody has scribbled: no process has that number.
+            Err(Errno::ESRCH | Errno::EINVAL) => return Ok(None),
             Err(errno) => return Err(errno),
         };
         // The descriptor pins whoever has that pid now: is it the one that was meant?

@@ -25,6 +25,9 @@ const MOST: usize = 1 << 20;
 fn reopened(fd: &OwnedFd, end: pipe::End) -> Result<Option<OwnedFd>, Fault> {
     match pipe::reopen(fd.as_fd(), end) {
         Ok(own) => Ok(Some(own)),
+        Err(Errno::EACCES | Errno::EPERM) if pipe::is_withheld(fd) == Ok(true) => {
+            Err(Fault::Corrupt("the pipe is closed to its own user"))
+        }
         Err(Errno::EACCES | Errno::EPERM | Errno::ENOENT) => Ok(None),
         Err(errno) => Err(Fault::System { call: "reopening the pipe", errno }),
     }

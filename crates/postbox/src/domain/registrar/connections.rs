@@ -1,8 +1,8 @@
 //! Connections on which nothing has been said yet.
 
+use postbox_sys::descriptors::hang_up;
 use postbox_sys::directory::own_uid;
 use postbox_sys::epoll::Epoll;
-use postbox_sys::listener::shut;
 use postbox_sys::socket::Credentials;
 use std::collections::BTreeMap;
 use std::os::fd::OwnedFd;
@@ -54,12 +54,11 @@ impl Connections {
         oldest.inspect(|&token| self.close(epoll, token)).is_some()
     }
 
-    /// Closes one. A forked child may have a copy of it, which would keep it in the set, and the
-    /// other side from seeing the end.
+    /// Closes one. A forked child may have a copy of it, which would keep it in the set.
     pub(super) fn close(&mut self, epoll: &Epoll, token: u64) {
         if let Some(connection) = self.0.remove(&token) {
             let _ = epoll.remove(&connection.socket);
-            let _ = shut(&connection.socket);
+            hang_up(connection.socket);
         }
     }
 

@@ -7,7 +7,7 @@ use super::{Answer, BELL, Caller, Desk, Post, next_token};
 use crate::error::Fault;
 use crate::process::quiet;
 use postbox_steps::{Step, at};
-use postbox_sys::descriptors::{recv_with_fds, send_with_fds};
+use postbox_sys::descriptors::{hang_up, recv_with_fds, send_with_fds};
 use postbox_sys::epoll::{Event, Interest};
 use postbox_sys::socket::{Credentials, peer_credentials};
 use postbox_sys::{Errno, eventfd, listener};
@@ -143,9 +143,7 @@ impl State<'_> {
     fn receive(&mut self, socket: OwnedFd, post_token: u64, post: &Post) {
         let Ok(peer) = peer_credentials(&socket) else { return };
         if !post.listener.admits(peer.uid) || self.hear(&socket, &peer, post) == Heard::All {
-            // The end is seen although a forked child may have a copy.
-            let _ = listener::shut(&socket);
-            return;
+            return hang_up(socket);
         }
         let token = next_token();
         let added = self.desk.epoll.add(&socket, Interest::EPOLLIN, token);
