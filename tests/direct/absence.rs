@@ -54,9 +54,11 @@ fn waited_for() -> Outcome {
         let start = Instant::now();
         let patience = Duration::from_millis(20);
         let late = me.send_with(name, &"x".to_string(), &Wait::timeout(patience));
-        assert!(late.unwrap_err().is_timeout() && start.elapsed() >= patience);
-        let late = me.receive_from_with::<String>(name, &Wait::timeout(patience));
-        assert!(late.unwrap_err().is_timeout());
+        let late = late.unwrap_err();
+        assert!(late.is_timeout() && late.is_absent() && start.elapsed() >= patience, "{late}");
+        assert!(late.to_string().contains(name) && late.to_string().contains("'lab'"), "{late}");
+        let late = me.receive_from_with::<String>(name, &Wait::timeout(patience)).unwrap_err();
+        assert!(late.is_timeout() && late.is_absent(), "{late}");
         let cancel = postbox::Cancel::new()?;
         let (own, firing) = (own_thread(), cancel.clone());
         let canceller = thread::spawn(move || {
@@ -184,7 +186,7 @@ fn stopped() -> Outcome {
             let start = Instant::now();
             let error = me.send_with(name, &"x".to_string(), &Wait::timeout(patience)).unwrap_err();
             let took = start.elapsed();
-            assert!(error.is_timeout(), "{error}");
+            assert!(error.is_timeout() && !error.is_absent(), "{error}");
             assert!(took >= patience && took < Duration::from_secs(1), "{took:?}");
         }
         let cancel = postbox::Cancel::new()?;

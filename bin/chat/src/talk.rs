@@ -8,8 +8,7 @@ use crate::keyboard::{Keyboard, Typed};
 use crate::message::{LOBBY, LONGEST, Note, Person, SCHEMA, ToLobby, links};
 use crate::room::Room;
 use postbox::{
-    DirectError, LinkError, Mailbox, MailboxError, Opening, Process, Receiver, SendError,
-    TrySendError, Wait,
+    DirectError, LinkError, Mailbox, Opening, Process, Receiver, SendError, TrySendError, Wait,
 };
 use postbox_program::ending::Ending;
 use postbox_program::stop::Stop;
@@ -105,9 +104,8 @@ impl Talk<'_> {
                 Some(lobby) => lobby,
                 None => {
                     let opening = Opening::new().schema(SCHEMA).wait(*wait);
-                    self.me.open_mailbox_with(LOBBY, &opening).map_err(|error| match error {
-                        MailboxError::TimedOut { .. } => self.standstill(),
-                        error => error.to_string(),
+                    self.me.open_mailbox_with(LOBBY, &opening).map_err(|error| {
+                        if error.is_timeout() { self.standstill() } else { error.to_string() }
                     })?
                 }
             };

@@ -66,9 +66,10 @@ pub fn run(arguments: &Arguments, stop: &Stop) -> Result<(), Ending> {
     let opening = if at_once { Some(Instant::now()) } else { deadline };
     let mut source = arguments.source.open(&me, Until::Asked, stop, opening)?;
     let mut message = Vec::new();
-    for _ in 0..arguments.count {
+    for received in 0..arguments.count {
         let sender = arguments.next(&mut source, &mut message, stop, deadline);
         let sender = sender.map_err(|ending| ending.at(&source.name))?;
+        let sender = sender.ok_or_else(|| arguments.nothing_after(received, &source.name))?;
         if arguments.json {
             print(&json_object(&shown(&message, &sender)))?;
         } else {
@@ -87,13 +88,21 @@ impl Arguments {
         message: &mut Vec<u8>,
         stop: &Stop,
         deadline: Option<Instant>,
-    ) -> Result<Peer, Ending> {
-        let received = if self.try_ {
+    ) -> Result<Option<Peer>, Ending> {
+        if self.try_ {
             source.try_receive(message)
         } else {
             source.receive(message, stop, deadline)
-        };
-        received?.ok_or_else(|| Ending::Nothing("there is no message".into()))
+        }
+    }
+
+    /// Why there is no next message: whoever waits for one sees the end of its process alone.
+    fn nothing_after(&self, received: u64, source: &str) -> Ending {
+        Ending::Nothing(match (self.try_, received, self.count) {
+            (true, ..) => format!("{source}: there is no message"),
+            (false, 0, 1) => format!("{source} has gone without a message"),
+            (false, _, count) => format!("{source} has gone after {received} of {count} messages"),
+        })
     }
 }
 

@@ -7,7 +7,9 @@ impl From<LinkError> for Ending {
     fn from(error: LinkError) -> Self {
         let said = error.to_string();
         match error {
-            LinkError::Absent { .. } | LinkError::TimedOut => Ending::Nothing(said),
+            LinkError::Absent { .. } | LinkError::StillAbsent { .. } | LinkError::TimedOut => {
+                Ending::Nothing(said)
+            }
             LinkError::InvalidName(_) | LinkError::Oneself { .. } => Ending::BadInput(said),
             LinkError::Create(error) => error.into(),
             LinkError::Cancelled => Ending::Cancelled,
@@ -30,6 +32,7 @@ impl From<MailboxError> for Ending {
         let said = error.to_string();
         match error {
             MailboxError::Absent { .. }
+            | MailboxError::StillAbsent { .. }
             | MailboxError::TimedOut { .. }
             | MailboxError::NoSuchProcess { .. }
             | MailboxError::NoKeeper { .. } => Ending::Nothing(said),

@@ -4,8 +4,8 @@ use crate::ending::Ending;
 use crate::stop::Stop;
 use crate::target::open_mailbox;
 use postbox::{
-    Absence, Bytes, DirectError, Direction, LinkOptions, Name, Peer, Process, ReceiveError,
-    Receiver, Wait,
+    Absence, Bytes, DirectError, Direction, LinkError, LinkOptions, Name, Peer, Process,
+    ReceiveError, Receiver, Wait,
 };
 use std::time::{Duration, Instant};
 
@@ -82,7 +82,9 @@ impl ReceiveFrom {
                 (format!("mailbox '{mailbox}'"), Way::Channel(receiver.into()))
             }
             (None, Some(partner)) => {
-                let link = me.receiver_from_with(partner.as_str(), &stop.wait(deadline))?;
+                let told = Unlinked::of(partner, deadline);
+                let link = me.receiver_from_with(partner.as_str(), &stop.wait(deadline));
+                let link = link.map_err(|error| told.as_ending(me, error))?;
                 (format!("process '{partner}'"), Way::Channel(link.into()))
             }
             (None, None) => {
@@ -95,6 +97,32 @@ impl ReceiveFrom {
             }
         };
         Ok(Source { name, way })
+    }
+}
+
+/// Whose messages do not come, and whether that was waited for.
+struct Unlinked<'p> {
+    partner: &'p Name,
+    waited: &'static str,
+}
+
+impl<'p> Unlinked<'p> {
+    fn of(partner: &'p Name, deadline: Option<Instant>) -> Self {
+        let waits = deadline.is_none_or(|at| at > Instant::now());
+        Unlinked { partner, waited: if waits { "timed out: " } else { "" } }
+    }
+
+    fn as_ending(&self, me: &Process, error: LinkError) -> Ending {
+        let (Unlinked { partner, waited }, domain) = (self, me.domain().name());
+        Ending::Nothing(match error {
+            LinkError::StillAbsent { .. } => {
+                format!("{waited}no process is called '{partner}' in domain '{domain}'")
+            }
+            LinkError::TimedOut => {
+                format!("{waited}process '{partner}' of domain '{domain}' has sent nothing")
+            }
+            error => return error.into(),
+        })
     }
 }
 

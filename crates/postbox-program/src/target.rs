@@ -3,7 +3,7 @@
 use crate::carriage::Carriage;
 use crate::ending::Ending;
 use crate::stop::Stop;
-use postbox::{Absence, Bytes, Mailbox, Name, Opening, Process, Sender};
+use postbox::{Absence, Bytes, LinkError, Mailbox, Name, Opening, Process, Sender};
 use std::time::Instant;
 
 /// One of the two.
@@ -44,11 +44,13 @@ impl SendTo {
         match (&self.to, &self.mailbox) {
             (Some(partner), _) => {
                 let name = format!("process '{partner}'");
+                let told = |error| unlinked(me, partner, error);
                 if carriage.is_explicit() {
                     // A link on other terms is an error then.
-                    me.link_within(partner.as_str(), carriage.links(absence(deadline)), &wait)?;
+                    let links = carriage.links(absence(deadline));
+                    me.link_within(partner.as_str(), links, &wait).map_err(told)?;
                 }
-                let sender = me.sender_to_with(partner.as_str(), &wait)?;
+                let sender = me.sender_to_with(partner.as_str(), &wait).map_err(told)?;
                 Ok(Target { name, sender })
             }
             (None, Some(mailbox)) => {
@@ -65,6 +67,18 @@ impl SendTo {
 /// Who is not there is waited for if there is a deadline.
 pub fn absence(deadline: Option<Instant>) -> Absence {
     if deadline.is_some() { Absence::Wait } else { Absence::Fail }
+}
+
+/// Why there is no way to send to that process.
+fn unlinked(me: &Process, partner: &Name, error: LinkError) -> Ending {
+    match error {
+        LinkError::TimedOut => Ending::Nothing(format!(
+            "timed out: process '{partner}' is in domain '{}', but does not answer; if it was \
+             stopped, let it go on",
+            me.domain().name()
+        )),
+        error => error.into(),
+    }
 }
 
 /// Opens a mailbox for bytes; one that is not there yet is waited for if there is a deadline.

@@ -1,6 +1,7 @@
 //! `postbox send` and `receive`: the textbook's operations, one at a time.
 
 use super::scene::Scene;
+use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 use std::io::Write;
 use std::process::Stdio;
@@ -63,5 +64,71 @@ fn a_message_may_come_from_standard_input_and_have_no_bytes() {
         assert_eq!((received.code(), &received.out[..]), (Some(0), message));
     }
     scene.postbox("mailbox destroy jobs").good();
+    scene.finish();
+}
+
+#[test]
+fn who_or_what_was_waited_for_in_vain_is_named() {
+    let scene = Scene::new();
+    let said = |program: &str, words: &str| {
+        scene.start(program, words, Stdio::null(), Stdio::piped()).refused(3)
+    };
+    for (program, words) in [
+        ("postbox", "send --mailbox none --timeout 0.05 hi"),
+        ("postbox", "receive --mailbox none --timeout 0.05"),
+        ("producer", "--mailbox none --timeout 0.05"),
+        ("consumer", "--mailbox none --timeout 0.05"),
+    ] {
+        let absent = "timed out: there is no mailbox 'none' in domain 'default'\n";
+        assert_eq!(said(program, words), format!("{program}: {absent}"));
+    }
+    for (program, words) in [
+        ("postbox", "send --to x --timeout 0.05 hi"),
+        ("postbox", "send --to x --timeout 0.05 --capacity 1 hi"),
+        ("producer", "--to x --timeout 0.05"),
+        ("postbox", "receive --from x --timeout 0.05"),
+        ("consumer", "--from x --timeout 0.05"),
+    ] {
+        let said = said(program, words);
+        assert!(
+            said.contains("timed out: no process is called 'x' in "),
+            "{program} {words}: {said}"
+        );
+        assert!(said.contains("domain 'default'"), "{program} {words}: {said}");
+    }
+    let now = said("postbox", "receive --as a --from x --try");
+    assert_eq!(now, "postbox: no process is called 'x' in domain 'default'\n");
+    scene.finish();
+}
+
+#[test]
+fn who_is_there_and_sends_or_answers_nothing_is_not_said_to_be_absent() {
+    let scene = Scene::new();
+    let x = scene.consumer("--as x --quiet");
+    scene.await_process("x");
+    let silent = scene.postbox("receive --from x --timeout 0.05").refused(3);
+    assert!(silent.contains("timed out: process 'x' of domain 'default' has sent"), "{silent}");
+    let silent = scene.postbox("receive --from x --try").refused(3);
+    assert_eq!(silent, "postbox: process 'x' of domain 'default' has sent nothing\n");
+    x.signal(Signal::SIGSTOP);
+    for name in ["a", "z"] {
+        let send = format!("send --to x --as {name} --timeout 0.2 hi");
+        let stopped = scene.postbox(&send).refused(3);
+        assert!(stopped.contains("'x' is in domain 'default', but does not answer"), "{stopped}");
+    }
+    x.signal(Signal::SIGCONT);
+    x.signal(Signal::SIGTERM);
+    x.finish();
+    scene.finish();
+}
+
+#[test]
+fn a_partner_that_leaves_too_early_is_said_to_have_gone() {
+    let scene = Scene::new();
+    let bob = scene.postbox("receive --as bob --from al --count 2");
+    scene.postbox("send --as al --to bob --timeout 60 one").good();
+    let ended = bob.finish();
+    assert_eq!((ended.code(), &ended.out[..]), (Some(3), &b"one\n"[..]), "{ended:?}");
+    assert_eq!(ended.err, "postbox: process 'al' has gone after 1 of 2 messages\n");
     scene.finish();
 }

@@ -57,6 +57,14 @@ pub enum LinkError {
         /// The domain.
         domain: Name,
     },
+    /// The deadline passed, and all the while no process had that name.
+    #[error("timed out: no process is called '{name}' in the domain '{domain}'")]
+    StillAbsent {
+        /// The name.
+        name: Name,
+        /// The domain.
+        domain: Name,
+    },
     /// There is a link already, on other terms, or the partner insists on another schema.
     #[error("the link with '{name}' is to be {asked}, but it has {has}: agree on one of them")]
     Mismatch {
@@ -88,7 +96,7 @@ pub enum LinkError {
         /// The name that the other process has.
         name: Name,
     },
-    /// The deadline passed before there was a link; nothing was sent.
+    /// The deadline passed before there was a link, though a process has the name; nothing was sent.
     #[error("timed out before the link was there; nothing was sent")]
     TimedOut,
     /// The cancel fired before there was a link; nothing was sent.
@@ -113,12 +121,12 @@ pub enum LinkError {
 impl LinkError {
     /// Whether nobody has the name.
     pub fn is_absent(&self) -> bool {
-        matches!(self, LinkError::Absent { .. })
+        matches!(self, LinkError::Absent { .. } | LinkError::StillAbsent { .. })
     }
 
     /// Whether the deadline passed.
     pub fn is_timeout(&self) -> bool {
-        matches!(self, LinkError::TimedOut)
+        matches!(self, LinkError::TimedOut | LinkError::StillAbsent { .. })
     }
 
     /// Whether the cancel fired.

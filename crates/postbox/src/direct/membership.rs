@@ -14,7 +14,7 @@ use crate::domain::{
 use crate::error::Fault;
 use crate::name::Name;
 use crate::process::Identity;
-use crate::wait::Wait;
+use crate::wait::{Ended, Wait};
 use postbox_steps::{Step, at};
 use postbox_sys::wipe_on_fork;
 use std::os::fd::{AsFd, OwnedFd};
@@ -130,6 +130,17 @@ impl Membership {
         LinkError::Absent { name: name.clone(), domain: self.domain.name().clone() }
     }
 
+    /// Why the wait for a partner ended that has not come, if it has ended.
+    fn in_vain(&self, name: &Name, wait: &Wait) -> Option<LinkError> {
+        Some(match wait.over()? {
+            Ended::TimedOut => {
+                let (name, domain) = (name.clone(), self.domain.name().clone());
+                LinkError::StillAbsent { name, domain }
+            }
+            Ended::Cancelled => LinkError::Cancelled,
+        })
+    }
+
     /// The link with that partner, on terms of this process's where there is none yet.
     pub(super) fn link(
         &self,
@@ -193,7 +204,7 @@ impl Membership {
                 watch.clear();
             }
         }
-        Ok(())
+        self.in_vain(name, wait).map_or(Ok(()), Err)
     }
 
     fn attempt(
@@ -377,8 +388,13 @@ impl Membership {
             if let Some(link) = self.board.oldest(name) {
                 return Ok(link);
             }
-            if holder.is_none() && self.defaults.absent == Absence::Fail {
-                return Err(self.absent(name));
+            if holder.is_none() {
+                if self.defaults.absent == Absence::Fail {
+                    return Err(self.absent(name));
+                }
+                if let Some(error) = self.in_vain(name, wait) {
+                    return Err(error);
+                }
             }
             if let Some(ended) = wait.over() {
                 return Err(ended.into());

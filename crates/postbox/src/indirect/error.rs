@@ -30,6 +30,14 @@ pub enum MailboxError {
         /// The domain in which it was looked for.
         domain: Name,
     },
+    /// The deadline passed, and all the while there was none of that name.
+    #[error("timed out: there is no mailbox '{name}' in domain '{domain}'")]
+    StillAbsent {
+        /// The name that was waited for.
+        name: Name,
+        /// The domain in which it was to appear.
+        domain: Name,
+    },
     /// This process may not send to it, or not receive from it.
     #[error(transparent)]
     Denied(#[from] Denied),
@@ -102,7 +110,7 @@ pub enum MailboxError {
     /// The deadline passed; without one, whoever was asked did not answer in five seconds.
     #[error("timed out: {what} did not answer; if it was stopped, let it go on")]
     TimedOut {
-        /// Who did not answer, or what did not come.
+        /// Who did not answer.
         what: String,
     },
     /// The cancel fired.
@@ -122,7 +130,7 @@ pub enum MailboxError {
 impl MailboxError {
     /// Whether there is no mailbox of that name.
     pub fn is_absent(&self) -> bool {
-        matches!(self, MailboxError::Absent { .. })
+        matches!(self, MailboxError::Absent { .. } | MailboxError::StillAbsent { .. })
     }
 
     /// Whether there is one of that name already.
@@ -153,7 +161,7 @@ impl MailboxError {
 
     /// Whether the deadline passed.
     pub fn is_timeout(&self) -> bool {
-        matches!(self, MailboxError::TimedOut { .. })
+        matches!(self, MailboxError::TimedOut { .. } | MailboxError::StillAbsent { .. })
     }
 
     /// What an owner's refusal means to the one who asked, about that mailbox.

@@ -46,7 +46,12 @@ pub(super) fn receive(
         match socket::recv(from, &mut buffer) {
             Ok(received) if received.bytes == 0 => return Ok(None),
             Ok(received) => return Ok(MailboxReply::unpack(&buffer[..received.bytes])),
-            Err(Errno::EAGAIN) => sleep(from.as_fd(), wait, &whom)?,
+            Err(Errno::EAGAIN) => {
+                if let Some(ended) = wait.over() {
+                    return Err(MailboxError::ended(ended, whom));
+                }
+                sleep(from.as_fd(), wait)?;
+            }
             Err(Errno::EINTR) => {}
             Err(Errno::ECONNRESET) => return Ok(None),
             Err(errno) => return Err(Fault::System { call: "recv", errno }.into()),
@@ -55,14 +60,7 @@ pub(super) fn receive(
 }
 
 /// Sleeps until that descriptor is readable, perhaps, or the patience is over.
-pub(super) fn sleep(
-    until: BorrowedFd<'_>,
-    wait: &Wait<'_>,
-    whom: impl Fn() -> String,
-) -> Result<(), MailboxError> {
-    if let Some(ended) = wait.over() {
-        return Err(MailboxError::ended(ended, whom));
-    }
+pub(super) fn sleep(until: BorrowedFd<'_>, wait: &Wait<'_>) -> Result<(), Fault> {
     let set = Epoll::new().map_err(Fault::system("epoll_create1"))?;
     let add =
         |fd: BorrowedFd<'_>| set.add(fd, Interest::EPOLLIN, 0).map_err(Fault::system("epoll_ctl"));
@@ -70,8 +68,7 @@ pub(super) fn sleep(
     if let Some(cancel) = wait.cancel {
         add(cancel.bell())?;
     }
-    set.wait(&mut [Event::empty(); 2], wait.deadline).map_err(Fault::system("epoll_wait"))?;
-    Ok(())
+    set.wait(&mut [Event::empty(); 2], wait.deadline).map_err(Fault::system("epoll_wait")).map(drop)
 }
 
 #[cfg(test)]

@@ -139,7 +139,8 @@ impl Process {
     ///
     /// # Errors
     ///
-    /// Those of [`open_mailbox`](Self::open_mailbox), and [`Schema`](MailboxError::Schema).
+    /// Those of [`open_mailbox`](Self::open_mailbox), [`Schema`](MailboxError::Schema), and
+    /// [`StillAbsent`](MailboxError::StillAbsent) where it did not come in time.
     pub fn open_mailbox_with<T: Message>(
         &self,
         name: &str,

@@ -13,7 +13,7 @@ use crate::direct::Process;
 use crate::domain::{Arrivals, Kind, Member};
 use crate::error::Fault;
 use crate::name::Name;
-use crate::wait::Wait;
+use crate::wait::{Ended, Wait};
 use postbox_steps::{Step, at};
 use std::os::fd::AsFd;
 use std::sync::Arc;
@@ -108,9 +108,11 @@ pub(super) fn open(
     loop {
         arrivals.clear();
         match ask_to_open(process, name, None, opening.schema, wait) {
-            Err(MailboxError::Absent { .. }) => {
-                later::sleep(arrivals.as_fd(), wait, || format!("mailbox '{name}'"))?;
-            }
+            Err(MailboxError::Absent { name, domain }) => match wait.over() {
+                Some(Ended::TimedOut) => return Err(MailboxError::StillAbsent { name, domain }),
+                Some(Ended::Cancelled) => return Err(MailboxError::Cancelled),
+                None => later::sleep(arrivals.as_fd(), wait)?,
+            },
             other => return other,
         }
     }

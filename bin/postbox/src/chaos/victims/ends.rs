@@ -335,7 +335,7 @@ impl Refused for LinkError {
     fn known(&self) -> Option<Refusal> {
         match self {
             LinkError::Absent { .. } => Some(Refusal::Absent),
-            LinkError::TimedOut => Some(Refusal::TimedOut),
+            LinkError::TimedOut | LinkError::StillAbsent { .. } => Some(Refusal::TimedOut),
             _ => None,
         }
     }
