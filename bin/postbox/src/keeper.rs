@@ -1,17 +1,20 @@
 //! `postbox keeper`: a process whose only work is to own mailboxes.
 //!
 //! ```text
-//!  postbox mailbox create ── no keeper? ──► postbox keeper --background
-//!          │                                   │ a session of its own, standard streams away
-//!          │ ◄────── "ready", over a pipe ─────┤ claims the name `keeper`
-//!          │ ── create ───────────────────────►│ … ends once it owns nothing any more
+//!  postbox mailbox create,
+//!  postbox keeper --background ── no keeper? ──► postbox keeper --detached
+//!          │                                      │ a session of its own, standard streams away
+//!          │ ◄──────── "ready", over a pipe ──────┤ claims the name `keeper`
+//!          │ ── create ──────────────────────────►│ … ends once it owns nothing any more
 //! ```
+//!
+//! What a shell has started leads a group of processes, and can have no session of its own. A child of it can.
 
 use crate::NAME;
 use nix::unistd::{close, dup2_stderr, dup2_stdin, dup2_stdout, setsid};
 use postbox::{Domain, Keeper, KeeperError, SpawnError, WhenIdle};
 use postbox_program::command_line::EXIT_CODES;
-use postbox_program::ending::{Ending, complain};
+use postbox_program::ending::{Ending, complain, print};
 use postbox_program::place::Place;
 use postbox_program::stop::Stop;
 use std::fs::{self, File};
@@ -37,6 +40,9 @@ pub struct Arguments {
     /// starts it so
     #[arg(long)]
     background: bool,
+    /// Be the process that `--background` starts
+    #[arg(long, hide = true, conflicts_with = "background")]
+    detached: bool,
 }
 
 /// Keeps mailboxes until it is stopped, or in the background until none is left.
@@ -46,20 +52,25 @@ pub fn run(arguments: &Arguments) -> Ending {
 
 fn keep(arguments: &Arguments) -> Result<Ending, Ending> {
     if arguments.background {
+        ensure(&arguments.place.open()?)?;
+        print(&format!("{READY}\n"))?;
+        return Ok(Ending::Done);
+    }
+    if arguments.detached {
         detach();
     }
     let stop = Stop::install()?;
     let domain = arguments.place.open()?;
-    let when_idle = if arguments.background { WhenIdle::End(IDLE) } else { WhenIdle::Stay };
+    let when_idle = if arguments.detached { WhenIdle::End(IDLE) } else { WhenIdle::Stay };
     let keeper = match Keeper::start(&domain, when_idle) {
         // Somebody else was faster, and is as good.
-        Err(KeeperError::Running { .. }) if arguments.background => {
+        Err(KeeperError::Running { .. }) if arguments.detached => {
             say_ready();
             return Ok(Ending::Done);
         }
         started => started.map_err(refused)?,
     };
-    if arguments.background {
+    if arguments.detached {
         say_ready();
     } else {
         let place = domain.path();
@@ -85,7 +96,7 @@ fn refused(error: KeeperError) -> Ending {
 /// A session of its own, no descriptor of anybody's but the standard streams, and no directory
 /// that could not be unmounted for its sake.
 fn detach() {
-    // It is no leader of a group: whoever started it has not made it one.
+    // It leads no group: `ensure` has not made it lead one.
     let _ = setsid();
     let _ = std::env::set_current_dir("/");
     let open = fs::read_dir("/proc/self/fd").into_iter().flatten().flatten();
@@ -110,7 +121,7 @@ fn say_ready() {
 ///
 /// # Errors
 ///
-/// A failure, in the words of the one that could not start.
+/// In the words of the one that could not start, and with its exit code.
 pub fn ensure(domain: &Domain) -> Result<(), Ending> {
     if Keeper::of(domain).map_err(refused)?.is_some() {
         return Ok(());
@@ -123,7 +134,7 @@ pub fn ensure(domain: &Domain) -> Result<(), Ending> {
     let (mut word, theirs) = io::pipe().map_err(failed)?;
     let mut child = Command::new(OWN_PROGRAM)
         .arg0(NAME)
-        .args(["keeper", "--background", "--domain", domain.name().as_str()])
+        .args(["keeper", "--detached", "--domain", domain.name().as_str()])
         .stdin(Stdio::null())
         .stdout(theirs.try_clone().map_err(failed)?)
         .stderr(theirs)
@@ -136,7 +147,12 @@ pub fn ensure(domain: &Domain) -> Result<(), Ending> {
         return Ok(());
     }
     // It has ended, or is about to.
-    let _ = child.wait();
+    let code = child.wait().ok().and_then(|status| status.code());
     let reason = said.trim().trim_start_matches("postbox: ");
-    Err(Ending::Failure(format!("the keeper did not start: {reason}")))
+    let reason = format!("the keeper did not start: {reason}");
+    Err(match code {
+        Some(2) => Ending::BadInput(reason),
+        Some(3) => Ending::Nothing(reason),
+        _ => Ending::Failure(reason),
+    })
 }

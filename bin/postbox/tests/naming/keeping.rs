@@ -2,6 +2,7 @@
 
 use super::scene::Scene;
 use nix::sys::signal::{Signal, kill};
+use nix::unistd::getsid;
 use serde_json::json;
 use std::io::Write;
 use std::process::Stdio;
@@ -47,6 +48,43 @@ fn a_keeper_in_the_foreground_stays_until_ctrl_c() {
     let ended = keeper.finish();
     assert_eq!((ended.code(), ended.out.len()), (Some(130), 0), "{ended:?}");
     consumer.refused(1);
+    scene.finish();
+}
+
+#[test]
+fn a_keeper_in_the_background_leaves_the_shell_that_started_it() {
+    let scene = Scene::new();
+    // As in an interactive shell, each program leads a group of its own.
+    let run = scene.postbox("keeper --background");
+    let started = run.pid() as i32;
+    assert_eq!(run.good(), "ready\n");
+    let keeper = scene.keeper();
+    assert_ne!(keeper.as_raw(), started);
+    assert_eq!(getsid(Some(keeper)), Ok(keeper));
+    // The one that is there is as good as another.
+    assert_eq!(scene.postbox("keeper --background").good(), "ready\n");
+    assert_eq!(scene.keeper(), keeper);
+    scene.postbox("mailbox create jobs").good();
+    assert_eq!(scene.keeper(), keeper);
+    scene.postbox("mailbox destroy jobs").good();
+    scene.finish();
+}
+
+#[test]
+fn a_keeper_in_the_background_that_cannot_start_says_why_and_fails() {
+    let scene = Scene::new();
+    let limited = |most| {
+        let limits = format!("ulimit -n {most}");
+        let (input, output) = (Stdio::null(), Stdio::piped());
+        scene.start_limited(&limits, "postbox", "keeper --background", input, output)
+    };
+    for most in [8, 12, 14] {
+        let said = limited(most).refused(1);
+        assert!(said.contains(&format!("RLIMIT_NOFILE is {most}")), "{said}");
+    }
+    assert_eq!(limited(100).good(), "ready\n");
+    scene.postbox("mailbox create jobs").good();
+    scene.postbox("mailbox destroy jobs").good();
     scene.finish();
 }
 
