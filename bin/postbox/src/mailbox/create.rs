@@ -1,7 +1,7 @@
 //! `postbox mailbox create`.
 
-use super::Subject;
 use super::show::sentence;
+use super::{Subject, existing};
 use crate::keeper;
 use postbox::{Access, MailboxError, MailboxOptions, MailboxStatus, Policy};
 use postbox_program::carriage::Carriage;
@@ -17,21 +17,23 @@ pub struct Create {
     #[command(flatten)]
     subject: Subject,
     #[command(flatten)]
-    carriage: Carriage,
+    pub(super) carriage: Carriage,
     /// Who gets a message when several receive: any of them; or at most a pair of processes may use
-    /// the mailbox; or one at a time executes receive, the others queue
-    #[arg(long, value_name = "any|pair|one-at-a-time", default_value_t)]
-    policy: Policy,
-    /// Who may receive: the owner and whom it lets in, these processes, or every member
-    #[arg(long, value_name = "owner|members|NAME,…", default_value = "owner")]
-    receivers: Access,
-    /// Who may send
-    #[arg(long, value_name = "owner|members|NAME,…", default_value = "members")]
-    senders: Access,
+    /// the mailbox; or one at a time executes receive, the others queue [default: any]
+    #[arg(long, value_name = "any|pair|one-at-a-time")]
+    pub(super) policy: Option<Policy>,
+    /// Who may receive: the owner and whom it lets in, these processes, or every member [default:
+    /// owner]
+    #[arg(long, value_name = "owner|members|NAME,…")]
+    pub(super) receivers: Option<Access>,
+    /// Who may send [default: members]
+    #[arg(long, value_name = "owner|members|NAME,…")]
+    pub(super) senders: Option<Access>,
     /// What the messages are, in a word of your own; who opens it with another is refused
     #[arg(long, value_name = "WORD")]
-    schema: Option<String>,
-    /// Let it be if there is one of that name already
+    pub(super) schema: Option<String>,
+    /// Let it be if there is one of that name already, and it has the mechanism, capacity, largest
+    /// message, policy and schema that are given here; other rights are told
     #[arg(long)]
     or_open: bool,
 }
@@ -50,17 +52,26 @@ impl Create {
             keeper::ensure(&domain)?;
             match mailbox.create(self.options()) {
                 Err(MailboxError::NoKeeper { .. }) if attempt < ATTEMPTS => attempt += 1,
-                Err(MailboxError::Exists { .. }) if self.or_open => return Ok(mailbox.status()?),
+                Err(MailboxError::Exists { .. }) if self.or_open => {
+                    let there = mailbox.status()?;
+                    return existing::accept(self, &there).map(|()| there);
+                }
                 created => return Ok(created?),
             }
         }
     }
 
     fn options(&self) -> MailboxOptions {
-        let mut options = MailboxOptions::from(self.carriage.options())
-            .policy(self.policy)
-            .receivers(self.receivers.clone())
-            .senders(self.senders.clone());
+        let mut options = MailboxOptions::from(self.carriage.options());
+        if let Some(policy) = self.policy {
+            options = options.policy(policy);
+        }
+        if let Some(receivers) = &self.receivers {
+            options = options.receivers(receivers.clone());
+        }
+        if let Some(senders) = &self.senders {
+            options = options.senders(senders.clone());
+        }
         if let Some(schema) = &self.schema {
             options = options.schema(schema);
         }

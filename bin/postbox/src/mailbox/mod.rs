@@ -2,6 +2,7 @@
 
 mod change;
 mod create;
+mod existing;
 mod show;
 
 use clap::Subcommand;

@@ -81,6 +81,40 @@ fn a_second_mailbox_of_a_name_is_refused_unless_it_is_to_be_opened() {
 }
 
 #[test]
+fn a_mailbox_that_is_opened_instead_of_created_is_what_was_asked_for() {
+    let scene = Scene::new();
+    let jobs = "mailbox create jobs --or-open";
+    let all = "--mechanism pipe --capacity 3 --max-message 4K --policy pair --schema one";
+    let first = scene.ask(&format!("{jobs} {all} --receivers b,a"));
+    for (words, why) in [
+        ("--schema two", "schema one instead of two"),
+        ("--mechanism shm", "mechanism pipe instead of shm"),
+        ("--capacity unbounded", "capacity 3 instead of unbounded"),
+        ("--max-message 8K", "max-message 4096 instead of 8192"),
+        ("--policy any --capacity 4", "capacity 3 instead of 4, policy pair instead of any"),
+    ] {
+        let said = scene.postbox(&format!("{jobs} {words}")).refused(1);
+        assert!(said.contains("'jobs' exists already, with ") && said.contains(why), "{said}");
+    }
+    // What was not said may be as it is, and rights change.
+    for words in ["", all, "--receivers a,b --senders members"] {
+        let opened = scene.postbox(&format!("{jobs} --json {words}")).finish();
+        assert_eq!((opened.code(), &*opened.err), (Some(0), ""), "{words}: {opened:?}");
+        let status: serde_json::Value = serde_json::from_slice(&opened.out).unwrap();
+        assert_eq!(status["id"], first["id"], "{words}");
+    }
+    let opened = scene.postbox(&format!("{jobs} --receivers members")).finish();
+    assert_eq!(opened.code(), Some(0), "{opened:?}");
+    assert!(opened.err.contains("may receive: b, a instead of members"), "{opened:?}");
+    scene.postbox("mailbox create plain").good();
+    let said = scene.postbox("mailbox create plain --schema one --or-open").refused(1);
+    assert!(said.contains("schema any instead of one"), "{said}");
+    scene.postbox("mailbox destroy plain").good();
+    scene.postbox("mailbox destroy jobs").good();
+    scene.finish();
+}
+
+#[test]
 fn a_mailbox_that_is_made_over_to_a_process_lives_and_dies_with_it() {
     let scene = Scene::new();
     scene.postbox("mailbox create jobs").good();

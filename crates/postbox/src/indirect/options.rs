@@ -19,8 +19,8 @@ pub enum Existing {
     Create,
     /// Open the one that is there; none is an error. Only the schema of the options is looked at.
     Open,
-    /// Open the one that is there, or else create it. Of several processes that do this at the same
-    /// time exactly one creates it.
+    /// Open the one that is there, whose schema alone is looked at, or else create it. Of several
+    /// processes that do this at the same time exactly one creates it.
     OpenOrCreate,
 }
 
