@@ -76,6 +76,17 @@ pub(crate) fn remedy(call: &str, errno: Errno) -> String {
     }
 }
 
+/// What another process has said of itself, for one who has limits of its own: `whose` it is.
+pub(crate) fn of_another(whose: &str, pid: u32, said: &str) -> String {
+    if !said.contains("RLIMIT_") {
+        return said.to_owned();
+    }
+    format!(
+        "{said}; that is the limit of {whose} (process {pid}): to raise it, end that process, with \
+         which its mailboxes go, and start one with more"
+    )
+}
+
 /// What this process may have now.
 fn limit(resource: Resource, of: &str) -> String {
     match limits::rlimit(resource) {

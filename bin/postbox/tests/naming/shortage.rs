@@ -70,6 +70,37 @@ fn without_a_queue_quota_a_keeper_is_not_left_behind() {
 }
 
 #[test]
+fn what_a_keeper_is_short_of_is_told_as_the_keepers() {
+    let scene = Scene::new();
+    for (most, name) in [(30, "a"), (40, "b"), (50, "c")] {
+        let first = format!("postbox mailbox create {name}0");
+        assert_eq!(scene.limited(&format!("ulimit -n {most}"), &first).code(), Some(0));
+        let keeper = scene.keeper();
+        let mut made = 1;
+        let said = loop {
+            let create = format!("postbox mailbox create {name}{made}");
+            let ended = scene.limited("true", &create);
+            if ended.code() != Some(0) {
+                break failed(&ended, &create);
+            }
+            made += 1;
+            assert!(made < most, "nothing ran short");
+        };
+        for words in [
+            &format!("RLIMIT_NOFILE is {most} descriptors"),
+            &format!("that is the limit of the keeper (process {keeper})"),
+            "end that process",
+        ] {
+            assert!(said.contains(words), "{said}");
+        }
+        assert_eq!(said.matches(&format!("mailbox '{name}{made}'")).count(), 1, "{said}");
+        (0..made).for_each(|i| drop(scene.postbox(&format!("mailbox destroy {name}{i}")).good()));
+        scene.until("the keeper had ended", |scene| scene.living().is_empty());
+    }
+    scene.finish();
+}
+
+#[test]
 fn beyond_a_file_size_limit_nothing_is_killed() {
     let scene = Scene::new();
     let create = "postbox mailbox create jobs";

@@ -7,6 +7,7 @@ use crate::domain::protocol::Reply;
 use crate::domain::{Address, AskError, Domain, ask};
 use crate::error::Fault;
 use crate::name::Name;
+use crate::remedy;
 use crate::wait::Wait;
 use postbox_sys::Errno;
 use std::os::fd::OwnedFd;
@@ -81,6 +82,7 @@ impl Asking<'_> {
             let reply = match answered.reply {
                 Reply::Mailbox(bytes) => MailboxReply::unpack(&bytes),
                 Reply::Failed { why } => {
+                    let why = remedy::of_another(&whom(), answered.pid, &why);
                     let reason = format!("{} cannot answer: {why}", whom());
                     return Err(MailboxError::Refused { name: about.clone(), reason });
                 }

@@ -5,12 +5,13 @@ use super::error::MailboxError;
 use super::host::Host;
 use super::options::{MailboxOptions, Ownership};
 use super::transfer::Offer;
-use super::wire::{MailboxReply, MailboxRequest, Refusal};
+use super::wire::{MailboxReply, MailboxRequest, Refusal, cannot};
 use crate::channel::{Attached, Channel};
 use crate::direct::Process;
 use crate::domain::protocol::Reply;
 use crate::domain::{Answer, Caller, Member, Tenant};
 use crate::name::Name;
+use crate::remedy;
 use postbox_steps::{Step, at};
 use postbox_sys::directory::own_uid;
 use postbox_sys::eventfd;
@@ -204,7 +205,9 @@ impl Owned {
                     Ok(_) => Ok(()),
                     Err(MailboxError::Exists { pid, .. }) => Err(Refusal::Exists { pid }),
                     Err(MailboxError::TimedOut { .. }) => Err(Refusal::AskAgain),
-                    Err(error) => Err(Refusal::Cannot(error.to_string())),
+                    // Whoever asked knows which mailbox it is about.
+                    Err(MailboxError::Refused { reason, .. }) => Err(Refusal::Cannot(reason)),
+                    Err(error) => Err(cannot(error)),
                 }
             }
             MailboxRequest::Create { .. } => {
@@ -219,8 +222,22 @@ impl Owned {
             Err(refusal) => {
                 self.hosts().wanted += u64::from(wanted);
                 self.ring();
-                MailboxReply::Refused(refusal).pack().into()
+                MailboxReply::Refused(self.as_told(member.name, refusal)).pack().into()
             }
+        }
+    }
+
+    /// The same for one to whom the limits of this process are another's.
+    fn as_told(&self, own: &Name, refusal: Refusal) -> Refusal {
+        let whose = match self.ownership {
+            Ownership::Keeper => "the keeper".to_owned(),
+            Ownership::Process => format!("'{own}'"),
+        };
+        match refusal {
+            Refusal::Cannot(said) => {
+                Refusal::Cannot(remedy::of_another(&whose, std::process::id(), &said))
+            }
+            refusal => refusal,
         }
     }
 }
