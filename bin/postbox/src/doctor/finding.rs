@@ -27,7 +27,7 @@ pub struct Finding {
     pub verdict: Verdict,
     /// What it means for Postbox.
     pub meaning: String,
-    /// What to do about it; nothing if all is well.
+    /// What to do about it; nothing if all is well, or where the meaning says it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub remedy: Option<String>,
 }
@@ -47,6 +47,11 @@ impl Finding {
     /// It works in a smaller way unless one does that.
     pub fn note(self, remedy: impl ToString) -> Self {
         Finding { verdict: Verdict::Note, remedy: Some(remedy.to_string()), ..self }
+    }
+
+    /// It does not work, and what it means says what to do.
+    pub fn failure(self) -> Self {
+        Finding { verdict: Verdict::Problem, ..self }
     }
 
     /// It does not work unless one does that.

@@ -1,7 +1,8 @@
 //! Where domains lie: which directory that is, and whether it can be trusted.
 
 use super::finding::Finding;
-use postbox::Domain;
+use postbox::{Domain, DomainError};
+use postbox_sys::Errno;
 use std::env;
 use std::path::PathBuf;
 
@@ -23,8 +24,25 @@ pub fn directory() -> (Option<PathBuf>, Finding) {
         }
         Err(error) => {
             let value = env::var(check).unwrap_or_default();
-            let finding = Finding::ok(check, value, error);
-            (None, finding.problem("set POSTBOX_DIR to a directory that only you can write to"))
+            let finding = Finding::ok(check, value, &error);
+            let finding = if is_the_choice(&error) {
+                finding.problem("set POSTBOX_DIR to a directory that only you can write to")
+            } else {
+                finding.failure()
+            };
+            (None, finding)
         }
+    }
+}
+
+/// Whether the directory is at fault rather than what it lies on, or this process. Those errors say
+/// themselves what to do.
+fn is_the_choice(error: &DomainError) -> bool {
+    match error {
+        DomainError::Unsafe { .. } => true,
+        DomainError::System { errno, .. } => {
+            matches!(errno, Errno::EACCES | Errno::EPERM | Errno::ENOTDIR | Errno::ELOOP)
+        }
+        _ => false,
     }
 }

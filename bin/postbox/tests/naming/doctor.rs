@@ -3,12 +3,18 @@
 use super::scene::Scene;
 use serde_json::Value;
 use std::fs;
+use std::process::Stdio;
 
 fn verdicts<'f>(findings: &'f Value, check: &str) -> Vec<&'f str> {
     let all = findings.as_array().unwrap().iter();
     all.filter(|finding| finding["check"] == check)
         .map(|finding| finding["verdict"].as_str().unwrap())
         .collect()
+}
+
+fn of_the_directory(findings: &Value) -> &Value {
+    let mut all = findings.as_array().unwrap().iter();
+    all.find(|finding| finding["check"] == "POSTBOX_DIR").unwrap()
 }
 
 #[test]
@@ -35,6 +41,30 @@ fn an_unsafe_directory_is_a_problem_with_a_remedy() {
     assert_eq!((ended.code(), &ended.err[..]), (Some(1), ""), "{ended:?}");
     let findings: Value = serde_json::from_slice(&ended.out).unwrap();
     assert_eq!(verdicts(&findings, "POSTBOX_DIR"), ["problem"]);
+    let directory = of_the_directory(&findings);
+    assert!(directory["remedy"].as_str().unwrap().contains("only you can write to"), "{directory}");
+    scene.finish();
+}
+
+#[test]
+fn a_directory_that_is_not_at_fault_has_no_remedy_but_the_one_of_the_error() {
+    let scene = Scene::new();
+    for (limits, remedy) in [
+        ("export POSTBOX_DIR=/proc/self/nowhere/", "make the directory above it"),
+        ("export POSTBOX_DIR=here", "set POSTBOX_DIR to one"),
+        ("ulimit -n 7", "RLIMIT_NOFILE is 7 descriptors: raise it"),
+    ] {
+        let (input, output) = (Stdio::null(), Stdio::piped());
+        let ended = scene.start_limited(limits, "postbox", "doctor --json", input, output).finish();
+        assert_eq!((ended.code(), &ended.err[..]), (Some(1), ""), "{limits}: {ended:?}");
+        let findings: Value = serde_json::from_slice(&ended.out).unwrap();
+        let directory = of_the_directory(&findings);
+        assert_eq!(directory["verdict"], "problem", "{limits}: {directory}");
+        assert!(directory["meaning"].as_str().unwrap().contains(remedy), "{limits}: {directory}");
+        assert_eq!(directory["remedy"], Value::Null, "{limits}: {directory}");
+    }
+    // A domain that was begun, for want of descriptors no more than that.
+    scene.ask("doctor --clean");
     scene.finish();
 }
 
