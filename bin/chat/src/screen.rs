@@ -1,5 +1,6 @@
 //! Lines for the person, from any thread.
 
+use postbox_program::plain::plain;
 use rustyline::ExternalPrinter;
 use std::io::{self, Write};
 use std::sync::{Mutex, PoisonError};
@@ -28,7 +29,7 @@ impl Screen {
 
     /// One line. What others wrote in it is made harmless.
     pub fn show(&self, line: &str) {
-        let line = format!("{}\n", clean(line));
+        let line = format!("{}\n", plain(line));
         let mut face = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Face::Editor(printer) = &mut *face {
             if printer.print(line.clone()).is_ok() {
@@ -40,27 +41,5 @@ impl Screen {
         let mut out = io::stdout().lock();
         // Once nobody reads it the program is told to stop.
         let _ = out.write_all(line.as_bytes()).and_then(|()| out.flush());
-    }
-}
-
-/// The same text without characters that move the cursor, colour, ring, hide or reverse: nobody
-/// draws on another's screen.
-fn clean(text: &str) -> String {
-    let harmful = |c: char| {
-        c.is_control()
-            || matches!(c, '\u{61c}' | '\u{200e}'..='\u{200f}' | '\u{2028}'..='\u{202e}')
-            || matches!(c, '\u{2066}'..='\u{2069}' | '\u{feff}')
-    };
-    text.chars().map(|c| if harmful(c) { char::REPLACEMENT_CHARACTER } else { c }).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn nobody_draws_on_anothers_screen() {
-        assert_eq!(clean("a\x1b[2Jb\r\n\x07\u{9b}31m\u{202e}c"), "a�[2Jb����31m�c");
-        assert_eq!(clean("grüße, 世界 🙂"), "grüße, 世界 🙂");
     }
 }

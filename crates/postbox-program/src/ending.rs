@@ -1,5 +1,6 @@
 //! How a program ends: its exit code, and one line on standard error where there is a reason.
 
+use crate::plain::plain;
 use postbox::{CreateError, DeliverError, Fault, ReceiveError, SendError, TrySendError};
 use std::io::{self, ErrorKind, Write};
 use std::process::ExitCode;
@@ -115,9 +116,9 @@ impl From<Fault> for Ending {
     }
 }
 
-/// One line on standard error.
+/// One line on standard error, fit for a terminal whoever has had a say in it.
 pub fn complain(program: &str, reason: &str) {
-    say(&format!("{program}: {reason}\n"));
+    say(&format!("{program}: {}\n", plain(reason)));
 }
 
 /// Writes to standard error, all at once: other programs may do so, too.

@@ -13,6 +13,7 @@
 //! | [`records`] | files as streams of records, and back |
 //! | [`input`], [`output`] | standard streams that a signal or a closed reader ends |
 //! | [`pace`] | so many a second |
+//! | [`plain`] | what others say, fit for a terminal |
 //! | [`summary`] | what a run amounted to |
 //! | [`tables`] | tables for people, JSON for programs |
 
@@ -26,6 +27,7 @@ pub mod output;
 pub mod pace;
 pub mod peers;
 pub mod place;
+pub mod plain;
 pub mod records;
 pub mod source;
 pub mod stop;

@@ -1,6 +1,7 @@
 //! What the doctor has to say about one thing.
 
 use comfy_table::Row;
+use postbox_program::plain::plain;
 use postbox_program::tables::{grouped, json_array, table};
 use serde::Serialize;
 
@@ -74,11 +75,12 @@ pub fn render(findings: &[Finding]) -> String {
             Verdict::Note => "note",
             Verdict::Problem => "PROBLEM",
         };
+        let meaning = plain(&finding.meaning);
         let means = match &finding.remedy {
-            Some(remedy) => format!("{}\n→ {remedy}", finding.meaning),
-            None => finding.meaning.clone(),
+            Some(remedy) => format!("{meaning}\n→ {}", plain(remedy)),
+            None => meaning,
         };
-        let value = finding.value.parse().map_or_else(|_| finding.value.clone(), grouped);
+        let value = finding.value.parse().map_or_else(|_| plain(&finding.value), grouped);
         table.add_row(Row::from([sign, &finding.check, &value, &means]));
     }
     format!("{table}\n")

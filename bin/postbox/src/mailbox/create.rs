@@ -3,6 +3,7 @@
 use super::show::sentence;
 use super::{Subject, existing};
 use crate::keeper;
+use clap::builder::NonEmptyStringValueParser;
 use postbox::{Access, MailboxError, MailboxOptions, MailboxStatus, Policy};
 use postbox_program::carriage::Carriage;
 use postbox_program::ending::{Ending, print};
@@ -30,7 +31,7 @@ pub struct Create {
     #[arg(long, value_name = "owner|members|NAME,…")]
     pub(super) senders: Option<Access>,
     /// What the messages are, in a word of your own; who opens it with another is refused
-    #[arg(long, value_name = "WORD")]
+    #[arg(long, value_name = "WORD", value_parser = NonEmptyStringValueParser::new())]
     pub(super) schema: Option<String>,
     /// Let it be if there is one of that name already, and it has the mechanism, capacity, largest
     /// message, policy and schema that are given here; other rights are told

@@ -5,6 +5,7 @@ use comfy_table::{CellAlignment, Row};
 use postbox::{MailboxEntry, MailboxError, MailboxStatus, Ownership};
 use postbox_program::ending::{Ending, print};
 use postbox_program::place::Place;
+use postbox_program::plain::plain;
 use postbox_program::tables::{grouped, json_array, json_object, table};
 use serde::Serialize;
 
@@ -84,7 +85,7 @@ fn render(lines: &[Line]) -> String {
                 status.may_send.to_string(),
             ]),
             Line::Silent { name, owner_pid, error } => {
-                Row::from([name.clone(), format!("process {owner_pid}"), error.clone()])
+                Row::from([name.clone(), format!("process {owner_pid}"), plain(error)])
             }
         });
     }
@@ -122,7 +123,7 @@ fn page(status: &MailboxStatus) -> String {
         ["capacity", &status.capacity.to_string()],
         ["largest message", &format!("{} bytes", grouped(status.max_message as u64))],
         ["policy", &status.policy.to_string()],
-        ["schema", status.schema.as_deref().unwrap_or("any")],
+        ["schema", &plain(status.schema.as_deref().unwrap_or("any"))],
         ["may receive", &status.may_receive.to_string()],
         ["may send", &status.may_send.to_string()],
         ["queued", &grouped(status.queued as u64)],

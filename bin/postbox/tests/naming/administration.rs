@@ -31,6 +31,20 @@ fn a_new_mailbox_is_what_was_asked_for() {
 }
 
 #[test]
+fn what_others_say_does_not_draw_on_the_screen() {
+    let scene = Scene::new();
+    let schema = "bad\u{1b}[31m\u{7}\u{202e}x";
+    let created = scene.ask(&format!("mailbox create jobs --schema {schema}"));
+    assert_eq!(created["schema"], schema);
+    let page = scene.postbox("mailbox inspect jobs").good();
+    assert!(page.contains("bad�[31m��x") && !page.contains('\u{1b}'), "{page:?}");
+    let said = scene.postbox("mailbox create jobs --schema good --or-open").refused(1);
+    assert!(said.contains("schema bad�[31m��x instead of good"), "{said:?}");
+    scene.postbox("mailbox destroy jobs").good();
+    scene.finish();
+}
+
+#[test]
 fn mailboxes_are_listed_with_their_owners() {
     let scene = Scene::new();
     assert_eq!(scene.ask("mailbox list"), json!([]));

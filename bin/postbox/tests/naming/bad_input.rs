@@ -53,6 +53,7 @@ fn a_usage_error_says_what_to_choose() {
     refused("postbox mailbox create", "<MAILBOX>");
     refused("postbox mailbox create jobs --policy first", "one-at-a-time");
     refused("postbox mailbox create jobs --receivers ../a", "members");
+    refused("postbox mailbox create jobs --schema=", "--schema");
     refused("postbox mailbox grant jobs alice --right own", "receive");
     refused("postbox send hello", "--to");
     refused("postbox receive --try --timeout 1", "--timeout");
