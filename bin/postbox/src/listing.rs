@@ -1,7 +1,7 @@
 //! `postbox processes` and `postbox links`.
 
 use comfy_table::{CellAlignment, Row};
-use postbox::{Domain, Name, Statistics};
+use postbox::{Domain, LinkError, Name, Statistics};
 use postbox_program::command_line::EXIT_CODES;
 use postbox_program::ending::{Ending, print};
 use postbox_program::place::Place;
@@ -129,7 +129,12 @@ fn all_links(domain: &Domain) -> Result<Vec<Link>, Ending> {
 }
 
 fn links_of(domain: &Domain, process: &Name) -> Result<Vec<Link>, Ending> {
-    let links = domain.links_of(process.as_str())?;
+    let links = domain.links_of(process.as_str()).map_err(|error| match error {
+        LinkError::TimedOut => Ending::Nothing(format!(
+            "timed out: process '{process}' did not answer; if it was stopped, let it go on"
+        )),
+        error => error.into(),
+    })?;
     let way = |way: Option<(usize, &Statistics)>| {
         way.map(|(waiting, counts)| Way { waiting, sent: counts.sent, bytes: counts.sent_bytes })
     };

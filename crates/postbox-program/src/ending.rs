@@ -70,6 +70,9 @@ impl From<SendError> for Ending {
             SendError::Cancelled => Ending::Cancelled,
             SendError::TimedOut => Ending::Nothing(error.to_string()),
             SendError::TooLarge(_) => Ending::BadInput(error.to_string()),
+            SendError::ByteCap { cap } => Ending::Failure(format!(
+                "the channel holds {cap} bytes, its byte cap: have some received first"
+            )),
             other => Ending::Failure(other.to_string()),
         }
     }

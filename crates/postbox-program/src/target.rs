@@ -2,8 +2,9 @@
 
 use crate::carriage::Carriage;
 use crate::ending::Ending;
+use crate::refusals::WAIT;
 use crate::stop::Stop;
-use postbox::{Absence, Bytes, LinkError, Mailbox, Name, Opening, Process, Sender};
+use postbox::{Absence, Bytes, LinkError, Mailbox, MailboxError, Name, Opening, Process, Sender};
 use std::time::Instant;
 
 /// One of the two.
@@ -77,6 +78,10 @@ fn unlinked(me: &Process, partner: &Name, error: LinkError) -> Ending {
              stopped, let it go on",
             me.domain().name()
         )),
+        LinkError::Absent { name, domain } => Ending::Nothing(format!(
+            "no process is called '{name}' in domain '{domain}' now: start it, correct the name, \
+             or {WAIT}"
+        )),
         error => error.into(),
     }
 }
@@ -92,5 +97,10 @@ pub(crate) fn open_mailbox(
     if deadline.is_some() {
         opening = opening.wait(stop.wait(deadline));
     }
-    Ok(me.open_mailbox_with(name.as_str(), &opening)?)
+    me.open_mailbox_with(name.as_str(), &opening).map_err(|error| match error {
+        MailboxError::Absent { name, domain } => Ending::Nothing(format!(
+            "there is no mailbox '{name}' in domain '{domain}': create it, or {WAIT}"
+        )),
+        error => error.into(),
+    })
 }

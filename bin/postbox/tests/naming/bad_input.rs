@@ -94,3 +94,32 @@ fn a_directory_that_others_may_write_to_is_not_trusted() {
     }
     scene.finish();
 }
+
+#[test]
+fn what_is_not_there_is_told_in_words_of_the_command_line() {
+    let scene = Scene::new();
+    let said = |words: &str| scene.postbox(words).refused(3);
+    for words in [
+        "send --to x hi",
+        "send --mailbox x hi",
+        "receive --mailbox x",
+        "receive --mailbox x --try",
+    ] {
+        let said = said(words);
+        assert!(said.contains("'x' in domain 'default'"), "{words}: {said}");
+        assert!(said.contains("wait for it with --timeout SECONDS"), "{words}: {said}");
+    }
+    for words in ["inspect x", "destroy x", "grant x a", "revoke x a", "transfer x a"] {
+        let said = said(&format!("mailbox {words}"));
+        assert!(said.contains("there is no mailbox 'x' in domain 'default'"), "{words}: {said}");
+        assert!(said.contains("postbox mailbox list") && !said.contains("wait"), "{words}: {said}");
+    }
+    let none = said("links x");
+    assert!(none.contains("'x' in domain") && none.contains("postbox processes"), "{none}");
+    let own = scene.postbox("send --as x --to x hi").refused(2);
+    assert!(own.contains("is this process itself") && !own.contains("channel"), "{own}");
+    scene.postbox("mailbox create jobs").good();
+    assert!(scene.postbox("mailbox create jobs").refused(1).contains("--or-open"));
+    scene.postbox("mailbox destroy jobs").good();
+    scene.finish();
+}

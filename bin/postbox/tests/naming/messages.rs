@@ -89,12 +89,8 @@ fn who_or_what_was_waited_for_in_vain_is_named() {
         ("postbox", "receive --from x --timeout 0.05"),
         ("consumer", "--from x --timeout 0.05"),
     ] {
-        let said = said(program, words);
-        assert!(
-            said.contains("timed out: no process is called 'x' in "),
-            "{program} {words}: {said}"
-        );
-        assert!(said.contains("domain 'default'"), "{program} {words}: {said}");
+        let absent = "timed out: no process is called 'x' in domain 'default'\n";
+        assert_eq!(said(program, words), format!("{program}: {absent}"));
     }
     let now = said("postbox", "receive --as a --from x --try");
     assert_eq!(now, "postbox: no process is called 'x' in domain 'default'\n");
@@ -116,6 +112,8 @@ fn who_is_there_and_sends_or_answers_nothing_is_not_said_to_be_absent() {
         let stopped = scene.postbox(&send).refused(3);
         assert!(stopped.contains("'x' is in domain 'default', but does not answer"), "{stopped}");
     }
+    let stopped = scene.postbox("links x").refused(3);
+    assert!(stopped.contains("process 'x' did not answer"), "{stopped}");
     x.signal(Signal::SIGCONT);
     x.signal(Signal::SIGTERM);
     x.finish();
