@@ -1,6 +1,7 @@
 //! What a channel is to be, where a program makes one.
 
 use postbox::{Absence, Capacity, LinkOptions, Mechanism, Options};
+use postbox_sys::limits;
 use std::str::FromStr;
 
 /// What a channel is to be, where one is made.
@@ -12,7 +13,8 @@ pub struct Carriage {
     /// How many messages may wait: 0 (the two sides meet), a number, or unbounded [default: 64]
     #[arg(long, value_name = "0|N|unbounded", allow_hyphen_values = true)]
     pub capacity: Option<Capacity>,
-    /// The largest message, in bytes; K, M and G are understood [default: 64M]
+    /// The largest message, in bytes, up to 1G; K, M and G are understood. Above 256M the channel may
+    /// take that much memory for what waits in it [default: 64M]
     #[arg(long, value_name = "BYTES")]
     pub max_message: Option<Size>,
 }
@@ -26,6 +28,10 @@ impl Carriage {
         }
         if let Some(Size(bytes)) = self.max_message {
             options = options.max_message(bytes);
+            let needed = room_for(bytes);
+            if needed > usual_byte_cap() {
+                options = options.byte_cap(needed);
+            }
         }
         options
     }
@@ -39,6 +45,19 @@ impl Carriage {
     pub fn links(&self, absent: Absence) -> LinkOptions {
         LinkOptions::new(self.options()).absent(absent)
     }
+}
+
+/// The byte cap that lets a message of so many bytes through: a log of that size, rounded up to a power
+/// of two, has up to 2²² units of 64 bytes at least, and one of them is never used.
+fn room_for(bytes: usize) -> u64 {
+    let bytes = bytes as u64;
+    bytes + (bytes >> 20) + 64
+}
+
+/// The byte cap of a channel whose options say none.
+fn usual_byte_cap() -> u64 {
+    let group = limits::cgroup_memory_max().map_or(u64::MAX, |bytes| bytes / 4);
+    group.min(256 << 20)
 }
 
 /// The largest message that a channel can be made for: 1 GiB.

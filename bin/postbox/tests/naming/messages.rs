@@ -3,7 +3,7 @@
 use super::scene::Scene;
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
-use std::io::Write;
+use std::io::{Seek, Write};
 use std::process::Stdio;
 
 #[test]
@@ -128,5 +128,34 @@ fn a_partner_that_leaves_too_early_is_said_to_have_gone() {
     let ended = bob.finish();
     assert_eq!((ended.code(), &ended.out[..]), (Some(3), &b"one\n"[..]), "{ended:?}");
     assert_eq!(ended.err, "postbox: process 'al' has gone after 1 of 2 messages\n");
+    scene.finish();
+}
+
+#[test]
+fn the_largest_message_that_was_asked_for_passes() {
+    const BYTES: u64 = (256 << 20) + 1;
+    let scene = Scene::new();
+    let file = tempfile::tempfile().unwrap();
+    file.set_len(BYTES).unwrap();
+    let input = || {
+        let mut file = file.try_clone().unwrap();
+        file.rewind().unwrap();
+        Stdio::from(file)
+    };
+    scene.postbox("mailbox create large --max-message 1G --receivers members").good();
+    let send = "send --mailbox large --max-message 1G";
+    scene.start("postbox", send, input(), Stdio::piped()).good();
+    let takes = "--count 1 --framing whole --json";
+    let receive = format!("--mailbox large {takes}");
+    let taken = scene.start("consumer", &receive, Stdio::null(), Stdio::null()).finish();
+    assert_eq!((taken.code(), &taken.statistics()["bytes"]), (Some(0), &json!(BYTES)));
+    scene.postbox("mailbox destroy large").good();
+    // Likewise through a link.
+    let receive = format!("--as sink {takes}");
+    let sink = scene.start("consumer", &receive, Stdio::null(), Stdio::null());
+    let send = "--to sink --timeout 60 --max-message 257M --framing whole --quiet";
+    scene.start("producer", send, input(), Stdio::piped()).good();
+    let taken = sink.finish();
+    assert_eq!((taken.code(), &taken.statistics()["bytes"]), (Some(0), &json!(BYTES)));
     scene.finish();
 }
