@@ -1,7 +1,7 @@
 //! `postbox send`: one message.
 
 use crate::NAME;
-use postbox::Peer;
+use postbox::{DeliverError, Peer};
 use postbox_program::carriage::Carriage;
 use postbox_program::command_line::{EXIT_CODES, Seconds};
 use postbox_program::ending::{Ending, print};
@@ -30,7 +30,8 @@ pub struct Arguments {
     /// Wait until a receiver has taken it, and print who it was
     #[arg(long)]
     deliver: bool,
-    /// Do not wait: where there is no room, exit code 3
+    /// Do not wait: where there is no room, exit code 3; with --deliver, where nobody takes it at
+    /// once, which may be so though a receiver waits
     #[arg(long = "try", conflicts_with = "timeout")]
     try_: bool,
     /// Wait that long for a partner, a mailbox, room, or a receiver; then exit code 3
@@ -71,7 +72,7 @@ pub fn run(arguments: &Arguments, stop: &Stop) -> Result<(), Ending> {
     let receipt = match (arguments.deliver, arguments.try_) {
         (true, _) => {
             let receipt = target.sender.deliver_with(&message, &wait);
-            Some(receipt.map_err(|error| told(error.into()))?)
+            Some(receipt.map_err(|error| told(arguments.undelivered(error)))?)
         }
         (false, true) => {
             target.sender.try_send(&message).map_err(|error| told(error.into()))?;
@@ -96,6 +97,14 @@ pub fn run(arguments: &Arguments, stop: &Stop) -> Result<(), Ending> {
 }
 
 impl Arguments {
+    /// Why nobody has taken it. Who does not wait has not run out of time.
+    fn undelivered(&self, error: DeliverError) -> Ending {
+        if self.try_ && error.is_timeout() {
+            return Ending::Nothing("nobody took it at once; nothing was sent".into());
+        }
+        error.into()
+    }
+
     fn message(&self, stop: &Stop, deadline: Option<Instant>) -> Result<Vec<u8>, Ending> {
         if let Some(message) = &self.message {
             return Ok(message.clone().into_vec());

@@ -26,6 +26,8 @@ fn nothing_to_receive_and_no_room_are_exit_code_3() {
     assert!(scene.postbox("send --mailbox jobs --try two").refused(3).contains("full"));
     scene.postbox("send --mailbox jobs --timeout 0.05 two").refused(3);
     scene.postbox("send --mailbox jobs --timeout 0.05 --deliver two").refused(3);
+    let said = scene.postbox("send --mailbox jobs --try --deliver two").refused(3);
+    assert!(said.contains("'jobs': nobody took it at once; nothing was sent"), "{said}");
     // What was not sent is not there.
     assert_eq!(scene.postbox("receive --mailbox jobs --try").good(), "one\n");
     scene.postbox("receive --mailbox jobs --try").refused(3);
