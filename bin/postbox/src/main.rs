@@ -9,6 +9,7 @@ mod keeper;
 mod listing;
 mod mailbox;
 mod receive;
+mod scratch;
 mod send;
 
 use clap::Parser;

@@ -2,6 +2,7 @@
 
 use super::ends::Outcome;
 use crate::bench::arguments::Naming;
+use crate::scratch::User;
 use postbox::{
     Absence, Access, Bytes, DomainOptions, JoinOptions, LinkOptions, Mailbox, MailboxOptions,
     Options, Process,
@@ -33,7 +34,7 @@ impl Meeting {
         if naming == Naming::Channel {
             return Ok(Meeting { mailboxes: None, directory: None, options });
         }
-        let directory = tempfile::Builder::new().prefix("postbox-bench-").tempdir()?;
+        let directory = User::Bench.directory()?;
         let mut owned = None;
         if naming == Naming::Mailbox {
             let owner = DomainOptions::new().directory(directory.path()).open(DOMAIN)?;

@@ -7,6 +7,7 @@ use super::crew::Given;
 use super::message::{self, Content};
 use super::naming::{Naming, Outcome, Way};
 use super::table::duration;
+use crate::scratch::User;
 use postbox::{
     Bytes, Capacity, Mailbox, Ownership, Process, Receipt, Receiver, Sender, TrySendError, Wait,
 };
@@ -49,7 +50,7 @@ impl Scene {
             let (sender, receiver) = way.options().channel()?;
             (scene.sender, scene.receiver) = (Some(sender), Some(receiver));
         } else {
-            let directory = tempfile::Builder::new().prefix("postbox-chaos-").tempdir()?;
+            let directory = User::Chaos.directory()?;
             way.directory = Some(directory.path().to_owned());
             scene.me = Some(way.join("ledger")?);
             scene.directory = Some(directory);

@@ -9,6 +9,7 @@
 
 use super::report::DATA;
 use super::worker::Outcome;
+use crate::scratch::User;
 use postbox::{
     Absence, Access, Bytes, Capacity, DomainOptions, JoinOptions, LinkOptions, Mailbox,
     MailboxOptions, Mechanism, Options, Process, Receiver, Sender, inherited,
@@ -151,7 +152,7 @@ pub struct Meeting {
 impl Meeting {
     /// Prepares it for that way.
     pub fn prepare(way: &Way) -> Outcome<Self> {
-        let directory = tempfile::Builder::new().prefix("postbox-compare-").tempdir()?;
+        let directory = User::Compare.directory()?;
         let mailbox = if way.naming == Naming::Mailbox {
             let domain = DomainOptions::new().directory(directory.path()).open(DOMAIN)?;
             let owner = domain.join("compare")?;

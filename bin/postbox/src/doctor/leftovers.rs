@@ -1,10 +1,10 @@
 //! What processes that were killed have left behind. Nothing of it does harm: the next process to
-//! join, or to make a queue, removes it.
+//! join, or to make a queue, removes it, but for the directories of whole runs.
 
 use super::finding::Finding;
+use crate::scratch::{self, is_dead};
 use nix::mqueue::mq_unlink;
 use postbox::{Domain, Name};
-use postbox_sys::{Errno, pidfd};
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -29,6 +29,8 @@ enum Leftover {
     Unfinished(PathBuf),
     /// A message queue whose name was not taken away before its creator was killed.
     Queue(String),
+    /// The directory of a run of `bench`, `chaos` or `compare`.
+    Run(PathBuf),
 }
 
 /// All that is there, and, if it is `clean`ed, what is to be seen of it after that.
@@ -63,7 +65,9 @@ impl Leftover {
     fn what(&self) -> String {
         match self {
             Leftover::Domain(name) => format!("domain '{name}'"),
-            Leftover::Socket(_, path) | Leftover::Unfinished(path) => path.display().to_string(),
+            Leftover::Socket(_, path) | Leftover::Unfinished(path) | Leftover::Run(path) => {
+                path.display().to_string()
+            }
             Leftover::Queue(name) => format!("message queue {name}"),
         }
     }
@@ -73,7 +77,10 @@ impl Leftover {
             Leftover::Queue(_) => {
                 "postbox doctor --clean, or leave it to the next process that makes a queue"
             }
-            _ => "postbox doctor --clean, or leave it to the next process that joins",
+            Leftover::Run(_) => "postbox doctor --clean",
+            Leftover::Domain(_) | Leftover::Socket(..) | Leftover::Unfinished(_) => {
+                "postbox doctor --clean, or leave it to the next process that joins"
+            }
         }
     }
 
@@ -88,6 +95,7 @@ impl Leftover {
                     "the process that was making it, or removing it, is dead"
                 }
                 Leftover::Queue(_) => "the process that created it was killed at that instant",
+                Leftover::Run(_) => "the run whose processes met there was killed",
             },
         )
     }
@@ -104,6 +112,7 @@ impl Leftover {
             }
             Leftover::Unfinished(_) => {}
             Leftover::Queue(name) => drop(mq_unlink(name.as_str())),
+            Leftover::Run(path) => drop(fs::remove_dir_all(path)),
         }
     }
 }
@@ -125,6 +134,7 @@ fn find(base: Option<&Path>) -> Vec<Leftover> {
             found.extend(in_domain(&name, &path));
         }
     }
+    found.extend(scratch::abandoned().into_iter().map(Leftover::Run));
     found.extend(queues().into_iter().map(|name| Leftover::Queue(format!("/{name}"))));
     found
 }
@@ -177,8 +187,4 @@ fn entries(directory: &Path) -> Vec<(String, PathBuf)> {
 fn temporary_user(name: &str) -> Option<u32> {
     let (pid, _) = name.strip_prefix(".postbox-")?.split_once('-')?;
     pid.parse().ok()
-}
-
-fn is_dead(pid: u32) -> bool {
-    pidfd::open(pid).err() == Some(Errno::ESRCH)
 }

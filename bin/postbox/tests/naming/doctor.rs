@@ -106,3 +106,28 @@ fn what_was_left_unfinished_is_shown_and_removed_when_asked() {
     consumer.finish();
     scene.finish();
 }
+
+#[test]
+fn the_directory_of_a_run_that_was_killed_is_shown_and_removed_when_asked() {
+    let scene = Scene::new();
+    let of_runs = |scene: &Scene| {
+        let entries = fs::read_dir(scene.directory()).unwrap().map(|entry| entry.unwrap());
+        let names = entries.map(|entry| entry.file_name().into_string().unwrap());
+        names.filter(|name| name.starts_with("postbox-chaos-")).count()
+    };
+    let words = "chaos --mechanism pipe --naming direct --capacity 1 --seconds 60 --kills 0";
+    let chaos = [scene.postbox(words), scene.postbox(words)];
+    scene.until("both had a directory", |scene| of_runs(scene) == 2);
+    let [killed, living] = chaos;
+    killed.signal(nix::sys::signal::Signal::SIGKILL);
+    killed.finish();
+    let findings = scene.ask("doctor");
+    assert_eq!(verdicts(&findings, "left behind"), ["note"], "{findings}");
+    scene.ask("doctor --clean");
+    assert!(verdicts(&scene.ask("doctor"), "left behind").is_empty());
+    // The other's is in use.
+    assert_eq!(of_runs(&scene), 1);
+    living.signal(nix::sys::signal::Signal::SIGINT);
+    assert_eq!(living.finish().code(), Some(130));
+    scene.finish();
+}

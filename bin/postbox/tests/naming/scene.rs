@@ -71,6 +71,8 @@ impl Scene {
         command
             .args(words.split_whitespace())
             .env("POSTBOX_DIR", self.directory())
+            // What others have left in the usual place is not of the scene.
+            .env("TMPDIR", self.directory())
             .env_remove("POSTBOX_DOMAIN")
             .stdin(input)
             .stdout(output)
