@@ -11,6 +11,7 @@ mod mailbox;
 mod receive;
 mod scratch;
 mod send;
+mod shrinkage;
 
 use clap::Parser;
 use command_line::{Arguments, Command};

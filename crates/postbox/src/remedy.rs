@@ -50,6 +50,10 @@ pub(crate) fn remedy(call: &str, errno: Errno) -> String {
             ": RLIMIT_AS is {}: raise it (ulimit -v), free memory or lower the byte cap",
             limit(Resource::RLIMIT_AS, "bytes of address space")
         ),
+        (_, Errno::EFBIG) => format!(
+            ": RLIMIT_FSIZE is {}: raise it (ulimit -f)",
+            limit(Resource::RLIMIT_FSIZE, "bytes")
+        ),
         ("epoll_ctl", Errno::ENOSPC) => format!(
             ": fs.epoll.max_user_watches is {}: raise it (sysctl), or keep fewer ends open",
             or_unknown(limits::max_user_watches().ok())
@@ -116,6 +120,7 @@ mod tests {
         assert!(remedy("mq_open", Errno::EMFILE).contains("RLIMIT_MSGQUEUE is "));
         let queues = mqueue::limits().unwrap().max_queues;
         assert!(remedy("mq_open", Errno::ENOSPC).contains(&format!("queues_max is {queues}")));
+        assert!(remedy("write", Errno::EFBIG).contains("RLIMIT_FSIZE is "));
         assert_eq!(remedy("dup", Errno::EBADF), "");
     }
 }

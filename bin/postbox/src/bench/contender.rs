@@ -3,7 +3,7 @@
 use super::arguments::Metric;
 use super::crew::{Part, Trouble, run};
 use super::ends::{Outcome, Receiving, Sending};
-use super::figures::{Measured, sum};
+use super::figures::{Figures, Measured, sum};
 use super::ping_pong::{ping, pong};
 use super::placement::Placement;
 use super::plan::{Case, Reference};
@@ -13,6 +13,7 @@ use super::references::ring::{self, Manner};
 use super::references::{copy, line, memory, mirror};
 use super::stream::{Close, consume, produce};
 use super::subjects::Subject;
+use crate::shrinkage;
 use postbox::Capacity;
 use postbox_program::stop::Stop;
 
@@ -30,19 +31,24 @@ pub struct Terms<'s> {
 impl Terms<'_> {
     /// Runs ours.
     pub fn subject(&self, case: &Case) -> Result<Measured, Trouble> {
-        let staged = match case.metric {
-            Metric::Latency => case.subject.ping_pong(&self.placement, self.budget),
-            Metric::Throughput => {
-                close().and_then(|close| case.subject.stream(&self.placement, self.budget, close))
-            }
-        };
-        let (parts, _meeting) = staged.map_err(failed)?;
-        self.figures(parts)
+        long_enough(self.budget, |budget| {
+            let staged = match case.metric {
+                Metric::Latency => case.subject.ping_pong(&self.placement, budget),
+                Metric::Throughput => {
+                    close().and_then(|close| case.subject.stream(&self.placement, budget, close))
+                }
+            };
+            let (parts, _meeting) = staged.map_err(failed)?;
+            run(parts, self.stop)
+        })
     }
 
     /// Runs a reference.
     pub fn reference(&self, case: &Case, reference: Reference) -> Result<Measured, Trouble> {
-        self.figures(self.parts(case, reference).map_err(failed)?)
+        long_enough(self.budget, |budget| {
+            let terms = Terms { placement: self.placement.clone(), budget, ..*self };
+            run(terms.parts(case, reference).map_err(failed)?, self.stop)
+        })
     }
 
     /// Runs rtrb between threads.
@@ -60,7 +66,7 @@ impl Terms<'_> {
     /// Runs these processes.
     pub fn figures(&self, parts: Vec<Part<'_>>) -> Result<Measured, Trouble> {
         let figures = run(parts, self.stop)?;
-        sum(&figures).ok_or_else(|| Trouble::Failed("a run measured nothing".into()))
+        sum(&figures).ok_or_else(nothing)
     }
 
     fn parts(&self, case: &Case, reference: Reference) -> Outcome<Vec<Part<'static>>> {
@@ -136,6 +142,26 @@ impl Terms<'_> {
     }
 }
 
+/// Repeats, with a larger budget, a run in which too few messages came for a figure: large ones, on
+/// a machine that has other things to do.
+fn long_enough(
+    budget: u64,
+    mut run: impl FnMut(u64) -> Result<Vec<Figures>, Trouble>,
+) -> Result<Measured, Trouble> {
+    for times in [1, 6, 36] {
+        if let Some(measured) = sum(&run(budget * times)?) {
+            return Ok(measured);
+        }
+    }
+    Err(nothing())
+}
+
+fn nothing() -> Trouble {
+    let remedy = shrinkage::remedy();
+    let remedy = if remedy.is_empty() { ": is the machine busy?" } else { &remedy };
+    Trouble::Failed(format!("too few messages came to be measured{remedy}"))
+}
+
 /// What a reference is called.
 pub fn name(case: &Case, reference: Reference) -> Outcome<String> {
     let Subject { producers, consumers, .. } = case.subject;
@@ -149,7 +175,7 @@ pub fn name(case: &Case, reference: Reference) -> Outcome<String> {
         Reference::InPlace => ring("in-place"),
         Reference::Memcpy => format!("memcpy of two processes{pair}"),
         Reference::Bare(taking) => {
-            let object = bare(case)?.name();
+            let object = bare(case)?.name()?;
             let polled = if taking == Taking::Polled { ", polled" } else { "" };
             format!("bare {object}{polled}{}", other_depth(case))
         }
@@ -180,4 +206,23 @@ pub fn close() -> Outcome<Close> {
 /// In words.
 pub fn failed(error: Box<dyn std::error::Error>) -> Trouble {
     Trouble::Failed(error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_without_a_figure_is_repeated_for_longer() {
+        let mut budgets = Vec::new();
+        let taken = |count| vec![Figures::Done, Figures::Taken { first: 0, last: 1000, count }];
+        let measured = long_enough(5, |budget| {
+            budgets.push(budget);
+            Ok(taken(u64::from(budget > 5)))
+        });
+        assert_eq!(measured.unwrap().value, 1e6);
+        assert_eq!(budgets, [5, 30]);
+        let Err(Trouble::Failed(said)) = long_enough(5, |_| Ok(taken(0))) else { panic!() };
+        assert!(said.starts_with("too few messages"), "{said}");
+    }
 }

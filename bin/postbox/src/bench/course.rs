@@ -35,10 +35,21 @@ impl Course<'_> {
         let mut guests = peers.beside(case);
         let references = case.references.len();
         let count = 1 + references + guests.len();
+        let mut absent = vec![None; references];
         let run = |round, contender| match contender {
             0 => terms.subject(case).map(Some),
             other if other <= references => {
-                terms.reference(case, case.references[other - 1]).map(Some)
+                let absent = &mut absent[other - 1];
+                if absent.is_some() {
+                    return Ok(None);
+                }
+                match terms.reference(case, case.references[other - 1]) {
+                    Err(Trouble::Failed(reason)) => {
+                        *absent = Some(reason);
+                        Ok(None)
+                    }
+                    measured => measured.map(Some),
+                }
             }
             other => {
                 let guest = &mut guests[other - references - 1];
@@ -49,19 +60,30 @@ impl Course<'_> {
             }
         };
         match turns.take(count, run, progress) {
-            Ok(attempt) => Ok(self.rows(case, &attempt, &guests)),
+            Ok(attempt) => Ok(self.rows(case, &attempt, &absent, &guests)),
             Err(Trouble::Stopped) => Err(Trouble::Stopped),
             Err(Trouble::Failed(reason)) => Ok(vec![Row { error: Some(reason), ..row(case) }]),
         }
     }
 
-    fn rows(&self, case: &Case, attempt: &Attempt, guests: &[Guest]) -> Vec<Row> {
+    /// `absent` says of each reference why it was left out, if it was.
+    fn rows(
+        &self,
+        case: &Case,
+        attempt: &Attempt,
+        absent: &[Option<String>],
+        guests: &[Guest],
+    ) -> Vec<Row> {
         let mut shared = row(case);
         attempt.tell_ours(&mut shared);
         let against = |(place, &reference): (usize, &Reference)| {
             let mut row = shared.clone();
-            // It was found when it was measured.
             row.reference = name(case, reference).ok();
+            if let Some(reason) = &absent[place] {
+                let which = row.reference.as_deref().unwrap_or("the bare object");
+                row.error = Some(format!("no reference ({which}): {reason}"));
+                return row;
+            }
             let ring = matches!(reference, Reference::Copying | Reference::InPlace);
             attempt.tell_theirs(place + 1, &mut row, self.unfit.as_ref().filter(|_| ring));
             row

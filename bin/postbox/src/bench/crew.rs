@@ -5,8 +5,8 @@ use super::figures::Figures;
 use nix::sys::prctl::set_pdeathsig;
 use nix::sys::signal::Signal;
 use postbox::{
-    Capacity, Child, Ends, ForkError, Mechanism, Options, ReceiveError, Receiver, Sender, Wait,
-    fork,
+    Capacity, Child, Ends, ForkError, Mechanism, Options, ReceiveError, Receiver, SendError,
+    Sender, Wait, fork,
 };
 use postbox_program::stop::Stop;
 use postbox_sys::cpu;
@@ -57,11 +57,19 @@ impl<'b> Part<'b> {
             cpu::pin_to(cpu)?;
             let figures = body(ends);
             // Whoever does not hear it has ended this process, or is about to.
-            let _ = report.send(&figures.unwrap_or_else(|e| Figures::Failed(e.to_string())));
+            let _ = report.send(&figures.unwrap_or_else(|error| excuse(&*error)));
             Ok(())
         };
         Part(Box::new(move |reporter| fork((ends, reporter), life)))
     }
+}
+
+/// Why a process cannot go on.
+fn excuse(error: &(dyn Error + 'static)) -> Figures {
+    let sent = error.downcast_ref().is_some_and(SendError::is_disconnected);
+    let received = error.downcast_ref().is_some_and(ReceiveError::is_disconnected);
+    let reason = error.to_string();
+    if sent || received { Figures::Deserted(reason) } else { Figures::Failed(reason) }
 }
 
 /// Runs all parts at once; what each has to tell, in no order.
@@ -102,19 +110,23 @@ fn hear(
 ) -> Result<Vec<Figures>, Trouble> {
     let deadline = Instant::now() + patience;
     let mut told = Vec::with_capacity(count);
+    // Whoever left may yet say why.
+    let soon = || Instant::now() + 4 * TICK;
+    let mut deserted = None;
     while told.len() < count {
         let wait = Wait::timeout(TICK).cancelled_by(stop.cancel());
         match reports.receive_with(&wait).map(|delivery| delivery.into_inner()) {
             Ok(Figures::Failed(reason)) => return Err(blame(stop, reason)),
+            Ok(Figures::Deserted(reason)) => deserted = deserted.or(Some((reason, soon()))),
             Ok(figures) => told.push(figures),
             Err(ReceiveError::Cancelled) => return Err(Trouble::Stopped),
             Err(ReceiveError::TimedOut) if Instant::now() < deadline => {
-                for child in children.iter_mut() {
-                    let died = child.try_wait()?.filter(|status| !status.success());
-                    if let Some(status) = died {
-                        let reason = format!("its process {} ended early: {status}", child.pid());
-                        return Err(blame(stop, reason));
+                look(children, stop)?;
+                match &deserted {
+                    Some((reason, late)) if Instant::now() > *late => {
+                        return Err(blame(stop, reason.clone()));
                     }
+                    _ => {}
                 }
             }
             Err(ReceiveError::TimedOut) => {
@@ -122,10 +134,25 @@ fn hear(
                     format!("not done after {} s: is the machine busy?", patience.as_secs());
                 return Err(Trouble::Failed(reason));
             }
-            Err(error) => return Err(blame(stop, error.to_string())),
+            Err(error) => {
+                look(children, stop)?;
+                let reason = deserted.map_or_else(|| error.to_string(), |(reason, _)| reason);
+                return Err(blame(stop, reason));
+            }
         }
     }
     Ok(told)
+}
+
+/// Finds processes that have died.
+fn look(children: &mut [Child], stop: &Stop) -> Result<(), Trouble> {
+    for child in children {
+        if let Some(status) = child.try_wait()?.filter(|status| !status.success()) {
+            let reason = format!("its process {} ended early: {status}", child.pid());
+            return Err(blame(stop, reason));
+        }
+    }
+    Ok(())
 }
 
 /// A signal from the terminal is meant for all of us, and may have reached the others first.

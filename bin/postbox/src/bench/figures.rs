@@ -40,6 +40,8 @@ pub enum Figures {
     },
     /// It cannot go on.
     Failed(String),
+    /// Nor can it, since the other side is gone, which knows why.
+    Deserted(String),
 }
 
 /// Times in nanoseconds, to three digits.

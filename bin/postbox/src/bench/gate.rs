@@ -25,21 +25,7 @@ pub fn judge(terms: &Terms<'_>, rounds: u32) -> Result<Row, Trouble> {
                 ours.push(terms.mirrored()?.value);
             }
         }
-        row = Row {
-            subject: format!("copying ring, {} slots", mirror::SLOTS),
-            mechanism: "ring",
-            naming: "none",
-            capacity: mirror::SLOTS.to_string(),
-            wait: "spin",
-            producers: 1,
-            consumers: 1,
-            metric: "throughput",
-            payload: mirror::PAYLOAD,
-            unit: "messages/s",
-            reference: Some("rtrb between threads".into()),
-            rounds: ours.len(),
-            ..Row::default()
-        };
+        row = Row { rounds: ours.len(), ..unmeasured() };
         row.set(Figure::Ours, Spread::of(ours.iter().copied()));
         row.set(Figure::Theirs, Spread::of(theirs.iter().copied()));
         row.set(Figure::Ratio, Spread::of_ratios(&ours, &theirs));
@@ -49,4 +35,22 @@ pub fn judge(terms: &Terms<'_>, rounds: u32) -> Result<Row, Trouble> {
     }
     row.note = Some(format!("below {ENOUGH} of rtrb: no ratio against the rings is given"));
     Ok(row)
+}
+
+/// What is known of it beforehand.
+pub fn unmeasured() -> Row {
+    Row {
+        subject: format!("copying ring, {} slots", mirror::SLOTS),
+        mechanism: "ring",
+        naming: "none",
+        capacity: mirror::SLOTS.to_string(),
+        wait: "spin",
+        producers: 1,
+        consumers: 1,
+        metric: "throughput",
+        payload: mirror::PAYLOAD,
+        unit: "messages/s",
+        reference: Some("rtrb between threads".into()),
+        ..Row::default()
+    }
 }

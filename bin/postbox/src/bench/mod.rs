@@ -101,13 +101,13 @@ fn bench(arguments: &Arguments) -> Result<Ending, Ending> {
     }
     let rounds = arguments.rounds.unwrap_or(if arguments.quick { QUICK_ROUNDS } else { ROUNDS });
     let progress = Progress::over(plan.len() as u64 * u64::from(rounds));
-    let (rows, complaint) = match &plan {
+    let rows = match &plan {
         Plan::Cases(cases) => {
             measure(arguments, &placement, cases, &programs, rounds, &stop, &progress)
         }
         Plan::Targets(targets) => {
             let suite = suite(arguments, &placement, rounds, &stop);
-            ([strangers, suite.measure(targets, &progress)].concat(), None)
+            [strangers, suite.measure(targets, &progress)].concat()
         }
     };
     progress.finish();
@@ -129,9 +129,6 @@ fn bench(arguments: &Arguments) -> Result<Ending, Ending> {
         if let Some(error) = &row.error {
             complain(NAME, &format!("{}: {error}", row.case()));
         }
-    }
-    if let Some(complaint) = complaint {
-        return Ok(Ending::Failure(complaint));
     }
     let failed = rows.iter().any(|row| row.error.is_some());
     Ok(if failed { Ending::Silent(1) } else { Ending::Done })
@@ -194,7 +191,7 @@ fn suite<'s>(
     Suite { terms: terms(arguments, placement, stop), rounds, deadlines }
 }
 
-/// The rows so far when it ends, and why it ended early if no signal did it.
+/// The rows so far when it ends.
 fn measure(
     arguments: &Arguments,
     placement: &Placement,
@@ -203,7 +200,7 @@ fn measure(
     rounds: u32,
     stop: &Stop,
     progress: &Progress,
-) -> (Vec<Row>, Option<String>) {
+) -> Vec<Row> {
     let begun = Instant::now();
     let terms = terms(arguments, placement, stop);
     let mut rows = Vec::new();
@@ -216,8 +213,12 @@ fn measure(
                 unfit = row.note.clone();
                 rows.push(row);
             }
-            Err(Trouble::Stopped) => return (rows, None),
-            Err(Trouble::Failed(reason)) => return (rows, Some(reason)),
+            Err(Trouble::Stopped) => return rows,
+            Err(Trouble::Failed(reason)) => {
+                unfit =
+                    Some("not measured beside rtrb: no ratio against the rings is given".into());
+                rows.push(Row { error: Some(reason), ..gate::unmeasured() });
+            }
         }
     }
     let deadline = arguments.quick.then(|| begun + QUICK_REPEATS);
@@ -229,7 +230,7 @@ fn measure(
             peers
         }
         // Only a signal.
-        Err(_) => return (rows, None),
+        Err(_) => return rows,
     };
     let mut course = Course { terms: &terms, turns, unfit, peers };
     for (done, case) in cases.iter().enumerate() {
@@ -248,7 +249,7 @@ fn measure(
             break;
         }
     }
-    (rows, None)
+    rows
 }
 
 /// A case for which there was no time.

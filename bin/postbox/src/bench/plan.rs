@@ -19,6 +19,9 @@ const SCALE: [u32; 2] = [2, 4];
 /// Payloads from which on plain copying is a reference, too.
 const COPIED: usize = 4096;
 
+/// Our capacity where the kernel object's cannot be found out.
+const SMALL: Capacity = Capacity::Bounded(8);
+
 /// One case: ours, and what it takes turns with.
 #[derive(Debug, Clone)]
 pub struct Case {
@@ -97,8 +100,9 @@ pub fn cases(arguments: &Arguments, placement: &Placement) -> Result<Vec<Case>, 
                                     Metric::Throughput => arguments.consumers,
                                 };
                                 let wait = wait.into();
+                                // Where no object can be made, ours and the reference say why.
                                 let (capacity, depth) = depth(mechanism, payload, capacity)
-                                    .map_err(|error| Ending::Failure(error.to_string()))?;
+                                    .unwrap_or((capacity.unwrap_or(SMALL), None));
                                 let subject = Subject {
                                     mechanism,
                                     naming,

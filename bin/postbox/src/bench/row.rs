@@ -77,7 +77,7 @@ pub struct Row {
     pub moved: bool,
     /// What else there is to know.
     pub note: Option<String>,
-    /// Why there are no figures.
+    /// Why there are no figures, or none of the reference.
     pub error: Option<String>,
 }
 

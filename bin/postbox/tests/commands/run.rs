@@ -21,6 +21,13 @@ pub fn postbox() -> Command {
     Command::new(env!("CARGO_BIN_EXE_postbox"))
 }
 
+/// The program, under limits of the shell's `ulimit`.
+pub fn limited(limits: &str) -> Command {
+    let mut command = Command::new("bash");
+    command.args(["-c", &format!("{limits}; exec \"$0\" \"$@\"")]).arg(postbox().get_program());
+    command
+}
+
 /// A run under way.
 pub struct Run {
     child: Child,

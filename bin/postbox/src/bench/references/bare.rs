@@ -1,12 +1,14 @@
 //! The kernel's objects with nothing around them, in blocking loops: one call per message.
 
 use super::super::ends::{Outcome, Receiving, Sending};
+use super::refused;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::sockopt::SndBuf;
 use nix::sys::socket::{MsgFlags, getsockopt, recv, send, setsockopt};
 use nix::unistd::{pipe2, read, write};
 use postbox::Mechanism;
+use postbox_sys::limits::page_size;
 use postbox_sys::{Errno, mqueue, pipe, socket};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::rc::Rc;
@@ -53,12 +55,12 @@ impl Bare {
     pub fn create(mechanism: Mechanism, payload: usize, depth: Option<u32>) -> Outcome<Self> {
         let (kind, read, write) = match mechanism {
             Mechanism::Pipe if payload <= PAGE => {
-                let (read, write) = pipe::packet_pipe()?;
-                pipe::set_packets(&write, depth.unwrap_or(PIPE_DEPTH).max(1) as usize)?;
+                let (read, write) = pipe::packet_pipe().map_err(refused("pipe2"))?;
+                widen(&write, depth.unwrap_or(PIPE_DEPTH).max(1) as usize * page_size())?;
                 (Kind::Packets, read, write)
             }
             Mechanism::Socket if fits_socket(payload)? => {
-                let (write, read) = socket::seqpacket_pair()?;
+                let (write, read) = socket_pair()?;
                 if let Some(depth) = depth {
                     hold(&write, depth, payload)?;
                 }
@@ -68,12 +70,13 @@ impl Bare {
                 let most = mqueue::limits()?.max_messages.min(QUEUE_DEPTH);
                 let depth = depth.map_or(most, |depth| most.min(u64::from(depth.max(1))));
                 let depth = depth as usize;
-                let queue = mqueue::create("postbox-bench", depth, payload)?;
+                let queue = mqueue::create("postbox-bench", depth, payload);
+                let queue = queue.map_err(refused("mq_open"))?;
                 (Kind::Queue, queue.try_clone()?, queue)
             }
             _ => {
-                let (read, write) = pipe2(OFlag::O_CLOEXEC)?;
-                pipe::set_capacity(&write, WIDE)?;
+                let (read, write) = pipe2(OFlag::O_CLOEXEC).map_err(refused("pipe2"))?;
+                widen(&write, WIDE)?;
                 (Kind::Bytes, read, write)
             }
         };
@@ -106,13 +109,16 @@ impl Bare {
     }
 
     /// What it is called.
-    pub fn name(&self) -> &'static str {
-        match self.kind {
-            Kind::Packets => "packet pipe",
-            Kind::Bytes => "1 MiB pipe",
-            Kind::Socket => "seqpacket socket",
-            Kind::Queue => "POSIX queue",
-        }
+    pub fn name(&self) -> Outcome<String> {
+        Ok(match self.kind {
+            Kind::Packets => "packet pipe".into(),
+            Kind::Bytes => match pipe::capacity(&*self.write)? {
+                WIDE => "1 MiB pipe".into(),
+                narrow => format!("{} KiB pipe", narrow >> 10),
+            },
+            Kind::Socket => "seqpacket socket".into(),
+            Kind::Queue => "POSIX queue".into(),
+        })
     }
 
     /// Its two sides, whose calls block.
@@ -125,19 +131,34 @@ impl Bare {
     }
 }
 
+/// Gives a pipe that many bytes, or as many as the system lets it have.
+fn widen(pipe: &OwnedFd, mut bytes: usize) -> Outcome<()> {
+    loop {
+        match pipe::set_capacity(pipe, bytes) {
+            // More than fs.pipe-max-size, or than is left to the user's pipes, or to any.
+            Err(Errno::EPERM | Errno::EINVAL) if bytes > page_size() => bytes /= 2,
+            set => return Ok(set.map(drop).map_err(refused("F_SETPIPE_SZ"))?),
+        }
+    }
+}
+
+fn socket_pair() -> Outcome<(OwnedFd, OwnedFd)> {
+    Ok(socket::seqpacket_pair().map_err(refused("socketpair"))?)
+}
+
 /// Lets a socket hold `depth` messages of that size, as far as its buffer can be that small or large.
 fn hold(socket: &OwnedFd, depth: u32, payload: usize) -> Outcome<()> {
     let usual = Bare::create(Mechanism::Socket, payload, None)?.depth()?.unwrap_or(1).max(1);
     if depth != usual {
         let bytes = getsockopt(socket, SndBuf)? / usual as usize * depth as usize;
-        // The kernel doubles what it is given, for what it adds to each message.
-        setsockopt(socket, SndBuf, &(bytes / 2))?;
+        // The kernel doubles what it is given, for what it adds to each message, and takes an int.
+        setsockopt(socket, SndBuf, &(bytes / 2).min(i32::MAX as usize))?;
     }
     Ok(())
 }
 
 fn fits_socket(payload: usize) -> Outcome<bool> {
-    let (one, _other) = socket::seqpacket_pair()?;
+    let (one, _other) = socket_pair()?;
     Ok(socket::send(&one, &vec![0; payload]).is_ok())
 }
 
@@ -222,6 +243,10 @@ mod tests {
         // As near as the kernel lets it be.
         assert_eq!(held(Mechanism::Pipe, 5), 8);
         assert!((2..8).contains(&held(Mechanism::Socket, 1)));
+        for beyond in [1 << 20, u32::MAX] {
+            assert!(held(Mechanism::Pipe, beyond) >= 2);
+            assert!(held(Mechanism::Socket, beyond) > 100);
+        }
         // What was found out is asked for the next time.
         for mechanism in [Mechanism::Pipe, Mechanism::Socket, Mechanism::MessageQueue] {
             let usual = Bare::create(mechanism, 64, None).unwrap().depth().unwrap().unwrap();

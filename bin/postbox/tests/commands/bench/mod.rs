@@ -4,6 +4,7 @@ mod bad_input;
 mod exchange;
 mod peers;
 mod results;
+mod shortage;
 mod stopping;
 mod support;
 mod targets;
