@@ -2,6 +2,7 @@
 
 use crate::plain::plain;
 use postbox::{CreateError, DeliverError, Fault, ReceiveError, SendError, TrySendError};
+use postbox_sys::limits::{self, Resource};
 use std::io::{self, ErrorKind, Write};
 use std::process::ExitCode;
 
@@ -145,5 +146,16 @@ pub fn print(text: &str) -> Result<(), Ending> {
 
 /// Standard output does not take what it is given.
 pub(crate) fn unwritable(error: &io::Error) -> Ending {
-    Ending::Failure(format!("cannot write to standard output: {error}"))
+    let remedy = file_size(error).map_or_else(String::new, |remedy| format!(": {remedy}"));
+    Ending::Failure(format!("cannot write to standard output: {error}{remedy}"))
+}
+
+/// What to do about a file that must not grow any more, if that is the error.
+pub fn file_size(error: &io::Error) -> Option<String> {
+    (error.kind() == ErrorKind::FileTooLarge).then(|| {
+        let limit =
+            limits::rlimit(Resource::RLIMIT_FSIZE).ok().filter(|&(soft, _)| soft < u64::MAX);
+        let limit = limit.map_or("not set".into(), |(soft, _)| format!("{soft} bytes"));
+        format!("RLIMIT_FSIZE is {limit}: raise it (ulimit -f)")
+    })
 }

@@ -7,7 +7,7 @@ use nix::sys::time::TimeSpec;
 use postbox::{Cancel, Wait};
 use postbox_sys::fork::CTRL_C;
 use postbox_sys::{Errno, eventfd, threads};
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
 use signal_hook::flag;
 use std::error::Error;
 use std::io;
@@ -79,6 +79,8 @@ impl Stop {
         flag::register_usize(SIGINT, stop.code.clone(), INTERRUPTED)?;
         flag::register_usize(SIGTERM, stop.code.clone(), TERMINATED)?;
         flag::register_usize(SIGHUP, stop.code.clone(), TERMINATED)?;
+        // Beyond RLIMIT_FSIZE a write fails, with EFBIG, and nobody is killed for it.
+        flag::register(SIGXFSZ, Arc::default())?;
         Ok(stop)
     }
 

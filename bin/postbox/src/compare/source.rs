@@ -2,7 +2,7 @@
 
 use super::tally::Total;
 use super::window::{FileRecords, Window};
-use postbox_program::ending::Ending;
+use postbox_program::ending::{Ending, file_size};
 use postbox_program::input::{Input, unreadable};
 use postbox_program::records::{Framing, RECORD_LIMIT, RecordError};
 use postbox_program::stop::Stop;
@@ -109,8 +109,12 @@ fn spool(name: &str, mut input: File) -> Result<File, Ending> {
     let failed = |error: io::Error| {
         let place = std::env::temp_dir();
         let place = place.display();
+        let remedy = match file_size(&error) {
+            Some(remedy) => format!("{remedy}, or give a file"),
+            None => "make room or set TMPDIR".into(),
+        };
         Ending::Failure(format!(
-            "cannot keep {name} in a temporary file in {place}: {error}: make room or set TMPDIR"
+            "cannot keep {name} in a temporary file in {place}: {error}: {remedy}"
         ))
     };
     let mut spooled = tempfile::tempfile().map_err(failed)?;

@@ -3,5 +3,6 @@
 mod bad_input;
 mod memory;
 mod results;
+mod shortage;
 mod stopping;
 mod support;

@@ -1,0 +1,36 @@
+//! Something is used up: what, how much there is of it and what to do is said, and nothing is killed.
+
+use super::support::file;
+use crate::run::{Ended, Run, limited};
+use std::fs::File;
+use std::process::Stdio;
+
+/// What it says of that much on standard input, under those limits.
+fn told(limits: &str, input: &[u8], output: Stdio) -> Ended {
+    let file = file(input);
+    let input = Stdio::from(File::open(file.path()).unwrap());
+    let mut command = limited(limits);
+    command.args(["compare", "-", "--naming=channel", "--mechanism=buffer"]);
+    Run::with(&mut command, input, output).finish()
+}
+
+#[test]
+fn beyond_a_file_size_limit_standard_input_is_not_kept() {
+    for (limits, limit, bytes) in [("ulimit -f 0", 0, 20), ("ulimit -f 1", 1024, 2000)] {
+        let ended = told(limits, &vec![b'\n'; bytes], Stdio::piped());
+        assert_eq!((ended.code(), ended.out()), (Some(1), String::new()), "{ended:?}");
+        let said = ended.err();
+        assert_eq!(said.lines().count(), 1, "{said}");
+        assert!(said.contains("standard input") && said.contains("or give a file"), "{said}");
+        assert!(said.contains(&format!("RLIMIT_FSIZE is {limit} bytes: raise it")), "{said}");
+    }
+}
+
+#[test]
+fn beyond_a_file_size_limit_the_table_is_an_error() {
+    let output = tempfile::tempfile().unwrap();
+    let ended = told("ulimit -f 1", b"line\n", Stdio::from(output));
+    assert_eq!(ended.code(), Some(1), "{ended:?}");
+    let said = ended.err();
+    assert!(said.contains("standard output") && said.contains("RLIMIT_FSIZE is 1024"), "{said}");
+}
