@@ -4,10 +4,10 @@ use super::tally::Total;
 use super::window::{FileRecords, Window};
 use postbox_program::ending::{Ending, file_size};
 use postbox_program::input::{Input, unreadable};
-use postbox_program::records::{Framing, RECORD_LIMIT, RecordError};
+use postbox_program::records::{Framing, RECORD_LIMIT, RecordError, Records};
 use postbox_program::stop::Stop;
 use std::fs::File;
-use std::io::{self, Seek};
+use std::io::{self, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::thread;
@@ -62,7 +62,7 @@ impl Source {
         // Several processes read the file several times. Standard input need not be at its start;
         // files of /proc have bytes but no length.
         let direct = kind.is_file() && kind.len() > 0 && path != Path::new("-");
-        let file = if direct { file } else { spool(&name, file)? };
+        let file = if direct { file } else { spool(&name, file, cut)? };
         let length = file.metadata().map_err(|error| unreadable(&name, &error))?.len();
         let mut source = Source { file, length, cut, repeat, survey: Total::default(), largest: 0 };
         source.survey(&name)?;
@@ -84,18 +84,7 @@ impl Source {
                 match records.next(&mut record) {
                     Ok(true) => self.survey.add(self.survey.messages, &record),
                     Ok(false) => break,
-                    Err(RecordError::Read(error)) => return Err(unreadable(name, &error)),
-                    Err(RecordError::TooLarge(_)) => {
-                        return Err(Ending::BadInput(format!(
-                            "record {} of {name} is over the limit of {RECORD_LIMIT} bytes: cut \
-                             the file into smaller ones with --records lines or bytes:N",
-                            self.survey.messages + 1
-                        )));
-                    }
-                    Err(error @ RecordError::Truncated) => {
-                        let record = self.survey.messages + 1;
-                        return Err(Ending::BadInput(format!("record {record} of {name} {error}")));
-                    }
+                    Err(error) => return Err(unfit(name, self.survey.messages + 1, &error)),
                 }
                 self.largest = self.largest.max(record.len());
             }
@@ -104,8 +93,21 @@ impl Source {
     }
 }
 
-/// Everything that `input` has to give, in a file without a name.
-fn spool(name: &str, mut input: File) -> Result<File, Ending> {
+/// Why the record of that number is not sent.
+fn unfit(name: &str, record: u64, error: &RecordError) -> Ending {
+    match error {
+        RecordError::Read(error) => unreadable(name, error),
+        RecordError::TooLarge(_) => Ending::BadInput(format!(
+            "record {record} of {name} is over the limit of {RECORD_LIMIT} bytes: cut the file into \
+             smaller ones with --records lines or bytes:N"
+        )),
+        RecordError::Truncated => Ending::BadInput(format!("record {record} of {name} {error}")),
+    }
+}
+
+/// Everything that `input` has to give, in a file without a name. It is cut into records on the way:
+/// one that is too large may have no end.
+fn spool(name: &str, input: File, cut: Framing) -> Result<File, Ending> {
     let failed = |error: io::Error| {
         let place = std::env::temp_dir();
         let place = place.display();
@@ -117,14 +119,38 @@ fn spool(name: &str, mut input: File) -> Result<File, Ending> {
             "cannot keep {name} in a temporary file in {place}: {error}: {remedy}"
         ))
     };
-    let mut spooled = tempfile::tempfile().map_err(failed)?;
-    let mut buffer = vec![0; 256 << 10];
-    loop {
-        match io::Read::read(&mut input, &mut buffer) {
-            Ok(0) => return Ok(spooled),
-            Ok(read) => io::Write::write_all(&mut spooled, &buffer[..read]).map_err(failed)?,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(unreadable(name, &error)),
+    let spool = Spool { input, kept: tempfile::tempfile().map_err(failed)?, refused: None };
+    let mut records = Records::new(spool, cut, RECORD_LIMIT);
+    let mut record = Vec::new();
+    for number in 1.. {
+        record.clear();
+        let more = records.next(&mut record);
+        let spool = records.stream().get_mut();
+        if let Some(error) = spool.refused.take() {
+            return Err(failed(error));
         }
+        if !more.map_err(|error| unfit(name, number, &error))? {
+            break;
+        }
+    }
+    records.stream().get_ref().kept.try_clone().map_err(failed)
+}
+
+/// Keeps what is read.
+struct Spool {
+    input: File,
+    kept: File,
+    /// Why something was not kept.
+    refused: Option<io::Error>,
+}
+
+impl Read for Spool {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let read = self.input.read(into)?;
+        if let Err(error) = self.kept.write_all(&into[..read]) {
+            self.refused = Some(error);
+            return Err(io::Error::other("it was not kept"));
+        }
+        Ok(read)
     }
 }

@@ -1,6 +1,7 @@
 //! Bad input: one line that says what is wrong, exit code 2, nothing left running.
 
 use super::support::{file, start, with};
+use crate::run::{Run, limited};
 use std::fs::File;
 use std::process::Stdio;
 
@@ -64,4 +65,15 @@ fn a_record_over_the_limit_is_refused_before_anything_runs() {
     let path = file.path().to_str().unwrap();
     assert!(refused([path]).contains("record 2 "));
     assert!(refused([path, "--records=whole"]).contains("67108864 bytes"));
+}
+
+#[test]
+fn a_record_without_an_end_is_refused_while_it_is_kept() {
+    for records in ["lines", "whole"] {
+        let mut command = limited("ulimit -f 100000");
+        command.args(["compare", "/dev/zero", "--mechanism=pipe", "--records", records]);
+        let ended = Run::of(&mut command).finish();
+        assert_eq!((ended.code(), ended.out()), (Some(2), String::new()), "{ended:?}");
+        assert!(ended.err().contains("record 1 of '/dev/zero' is over the limit"), "{ended:?}");
+    }
 }
