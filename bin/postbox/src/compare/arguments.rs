@@ -1,6 +1,5 @@
 //! What to compare.
 
-use super::chunks;
 use super::naming::Naming;
 use postbox::{Capacity, Mechanism};
 use postbox_program::command_line::EXIT_CODES;
@@ -36,7 +35,9 @@ Columns:
   taken by     with --deliver: which consumer took how many, as the senders' receipts say
 
 The row `buffer` is the textbook's shared buffer: one producer, one consumer, both busy waiting;
-a record above 4 KiB takes several of its items.
+a record above 4 KiB takes several of its items, of which it holds --capacity. It knows no names and
+no receipts, and has a number for its capacity: asked for more, it is left out, or refused where
+--mechanism names it.
 Line ends are no part of a record; a carriage return before one is. Producer p of P sends the
 records i with i mod P = p. --json has seconds, nanoseconds (p50_ns, p99_ns) and bytes.";
 
@@ -124,8 +125,8 @@ pub struct Contest {
 pub enum Carrier {
     /// A channel over that mechanism, with that capacity.
     Channel(Mechanism, Capacity),
-    /// The textbook's shared buffer.
-    Buffer,
+    /// The textbook's shared buffer, of so many items.
+    Buffer(u32),
 }
 
 impl Contest {
@@ -133,7 +134,7 @@ impl Contest {
     pub fn mechanism(&self) -> String {
         match self.carrier {
             Carrier::Channel(mechanism, _) => mechanism.to_string(),
-            Carrier::Buffer => "buffer".to_owned(),
+            Carrier::Buffer(_) => "buffer".to_owned(),
         }
     }
 
@@ -141,7 +142,7 @@ impl Contest {
     pub fn capacity(&self) -> String {
         match self.carrier {
             Carrier::Channel(_, capacity) => capacity.to_string(),
-            Carrier::Buffer => (chunks::BUFFER_SIZE - 1).to_string(),
+            Carrier::Buffer(items) => items.to_string(),
         }
     }
 }
@@ -170,16 +171,36 @@ impl Arguments {
                 }
             }
         }
-        if chosen(Choice::Buffer) && namings.contains(&Naming::Channel) {
-            // One of each is all that it can do; it knows no receipts, and no names.
-            let (carrier, naming, manner) = (Carrier::Buffer, Naming::Channel, Manner::Send);
-            contests.push(Contest { carrier, naming, producers: 1, consumers: 1, manner });
+        if self.mechanisms.contains(&Choice::Buffer)
+            && let Some(reason) = self.beyond_a_buffer(&capacities, &namings)
+        {
+            return Err(Ending::BadInput(format!("a shared buffer {reason}")));
         }
-        if contests.is_empty() {
-            let remedy = "add --naming channel, or leave it out";
-            return Err(Ending::BadInput(format!("a shared buffer has no name: {remedy}")));
+        if chosen(Choice::Buffer) && self.beyond_a_buffer(&[], &namings).is_none() {
+            for items in capacities.iter().copied().filter_map(items) {
+                let (carrier, naming) = (Carrier::Buffer(items), Naming::Channel);
+                contests.push(Contest { carrier, naming, producers, consumers, manner });
+            }
         }
         Ok(contests)
+    }
+
+    /// Why the shared buffer cannot do all that was asked for, and what to ask for.
+    fn beyond_a_buffer(&self, capacities: &[Capacity], namings: &[Naming]) -> Option<&'static str> {
+        if !namings.contains(&Naming::Channel) {
+            return Some("has no name: add --naming channel, or leave it out");
+        }
+        if self.producers > 1 || self.consumers > 1 {
+            return Some(
+                "has one producer and one consumer: take --producers 1 and --consumers 1, or \
+                 another --mechanism",
+            );
+        }
+        if self.deliver {
+            return Some("knows no receipts: leave --deliver out, or take another --mechanism");
+        }
+        let all = capacities.iter().copied().all(|capacity| items(capacity).is_some());
+        (!all).then_some("holds a number of items: take --capacity 1 or more")
     }
 
     /// The ways to come together that apply; a link has one receiver.
@@ -193,5 +214,13 @@ impl Arguments {
             return Err(Ending::BadInput(format!("a link has one receiver: {remedy}")));
         }
         Ok(Naming::ALL.into_iter().filter(|naming| self.namings.contains(naming)).collect())
+    }
+}
+
+/// How many items a shared buffer of that capacity holds; none if there can be none.
+fn items(capacity: Capacity) -> Option<u32> {
+    match capacity {
+        Capacity::Bounded(items) => Some(items),
+        _ => None,
     }
 }

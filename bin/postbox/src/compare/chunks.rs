@@ -12,8 +12,6 @@ use super::message::HEADER;
 use postbox::bytemuck::Pod;
 use postbox::{Consumer, CorruptBuffer, Producer};
 
-/// Slots of the buffer; it holds one chunk less.
-pub const BUFFER_SIZE: u32 = 9;
 /// Bytes in front of a chunk's part of the message.
 const LEFT: usize = 8;
 
@@ -97,7 +95,7 @@ mod tests {
     use postbox::SharedBuffer;
 
     fn carries_any_length<C: Chunk>() {
-        let buffer = SharedBuffer::<C>::create(BUFFER_SIZE).unwrap();
+        let buffer = SharedBuffer::<C>::create(9).unwrap();
         let (mut producer, mut consumer) = buffer.split().unwrap();
         let cargo = size_of::<C>() - LEFT;
         let lengths = [1, 16, cargo - 1, cargo, cargo + 1, 3 * cargo, 7 * cargo + 5];

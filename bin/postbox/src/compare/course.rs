@@ -2,7 +2,7 @@
 //! compared with the file.
 
 use super::arguments::{Carrier, Contest, Manner};
-use super::chunks::{self, BUFFER_SIZE, ChunkSize};
+use super::chunks::{self, ChunkSize};
 use super::crew::{Crew, Trouble};
 use super::message::HEADER;
 use super::naming::{Meeting, Naming, Way};
@@ -98,7 +98,7 @@ impl<'c> Course<'c> {
                 }
                 self.start_workers(crew, source, &way)?;
             }
-            Carrier::Buffer => self.start_buffer(crew, source)?,
+            Carrier::Buffer(items) => self.start_buffer(crew, source, items)?,
         }
         while self.ready < self.producers.len() + self.consumers.len() {
             self.hear(crew, stop)?;
@@ -153,12 +153,19 @@ impl<'c> Course<'c> {
     }
 
     /// Creates the shared buffer and starts its producer and its consumer.
-    fn start_buffer(&mut self, crew: &mut Crew, source: &Source) -> Result<(), Trouble> {
+    fn start_buffer(
+        &mut self,
+        crew: &mut Crew,
+        source: &Source,
+        items: u32,
+    ) -> Result<(), Trouble> {
+        // One slot stays free.
+        let slots = items + 1;
         let size = ChunkSize::fitting(source.largest);
         let buffer: OwnedFd = match size {
-            ChunkSize::Small => SharedBuffer::<chunks::Small>::create(BUFFER_SIZE)?.into(),
-            ChunkSize::Medium => SharedBuffer::<chunks::Medium>::create(BUFFER_SIZE)?.into(),
-            ChunkSize::Large => SharedBuffer::<chunks::Large>::create(BUFFER_SIZE)?.into(),
+            ChunkSize::Small => SharedBuffer::<chunks::Small>::create(slots)?.into(),
+            ChunkSize::Medium => SharedBuffer::<chunks::Medium>::create(slots)?.into(),
+            ChunkSize::Large => SharedBuffer::<chunks::Large>::create(slots)?.into(),
         };
         let part = ["emptier".into(), choice("chunks", size).into()];
         let same = buffer.try_clone()?;

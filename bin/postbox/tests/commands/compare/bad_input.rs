@@ -53,6 +53,16 @@ fn a_usage_error_says_what_to_choose() {
     assert!(refused([path, "--naming=postman"]).contains("mailbox"));
     assert!(refused([path, "--naming=direct", "--consumers=2"]).contains("--consumers 1"));
     assert!(refused([path, "--naming=direct", "--mechanism=buffer"]).contains("no name"));
+    for (beyond, remedy) in [
+        ("--capacity=0", "--capacity 1"),
+        ("--capacity=unbounded", "--capacity 1"),
+        ("--producers=2", "--producers 1"),
+        ("--consumers=2", "--consumers 1"),
+        ("--deliver", "leave --deliver out"),
+    ] {
+        let said = refused([path, "--mechanism=pipe", "--mechanism=buffer", beyond]);
+        assert!(said.contains("a shared buffer ") && said.contains(remedy), "{said}");
+    }
     assert!(refused([path, "--colour"]).contains("--colour"));
     assert!(refused([path, path]).contains(path));
 }

@@ -77,8 +77,8 @@ fn a_killed_worker_fails_its_row_and_no_other() {
         let verified: Vec<bool> =
             rows.iter().map(|row| row["verified"].as_bool().unwrap()).collect();
         assert_eq!(verified.iter().filter(|verified| !**verified).count(), 1, "{ended:?}");
-        // Each mechanism as a channel and as a mailbox, and the buffer.
-        assert_eq!((verified[0], verified.len()), (false, 9), "{ended:?}");
+        // Each mechanism as a channel and as a mailbox.
+        assert_eq!((verified[0], verified.len()), (false, 8), "{ended:?}");
         let said = ended.err();
         assert!(said.contains(&victim.to_string()) && said.lines().count() == 1, "{said}");
         assert!(rows[0]["error"].as_str().unwrap().contains(&victim.to_string()));
