@@ -4,7 +4,7 @@ use crate::command::Command;
 use crate::message::LONGEST;
 use crate::screen::Screen;
 use nix::sys::termios::{LocalFlags, SetArg, Termios, tcgetattr, tcsetattr};
-use postbox::{Capacity, Mechanism, Receiver, Sender};
+use postbox::{Cancel, Capacity, Mechanism, Receiver, Sender};
 use postbox_program::ending::Ending;
 use postbox_program::records::{Framing, RecordError, Records};
 use rustyline::Editor;
@@ -32,9 +32,9 @@ pub enum Keyboard {
 }
 
 impl Keyboard {
-    /// As good as it gets here, and the screen that goes with it.
-    pub fn open() -> (Keyboard, Screen) {
-        terminal().unwrap_or_else(|| (Keyboard::Plain, Screen::plain()))
+    /// As good as it gets here, and the screen that goes with it, which fires `stop` if it fails.
+    pub fn open(stop: &Cancel) -> (Keyboard, Screen) {
+        terminal(stop).unwrap_or_else(|| (Keyboard::Plain, Screen::plain(stop)))
     }
 
     /// Reads from now on, in a thread of its own. A line is handed over as the chat takes it: a
@@ -61,7 +61,7 @@ impl Keyboard {
 }
 
 /// An editor, where a person sits at both sides and the terminal can do what it takes.
-fn terminal() -> Option<(Keyboard, Screen)> {
+fn terminal(stop: &Cancel) -> Option<(Keyboard, Screen)> {
     if !(io::stdin().is_terminal() && io::stdout().is_terminal()) {
         return None;
     }
@@ -70,7 +70,7 @@ fn terminal() -> Option<(Keyboard, Screen)> {
     let config = Config::builder().auto_add_history(true).bracketed_paste(false).build();
     let mut editor = Editor::with_history(config, MemHistory::new()).ok()?;
     let printer = editor.create_external_printer().ok()?;
-    Some((Keyboard::Editor(Box::new(editor), settings), Screen::editor(printer)))
+    Some((Keyboard::Editor(Box::new(editor), settings), Screen::editor(printer, stop)))
 }
 
 /// Lines from the editor.

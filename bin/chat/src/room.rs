@@ -3,6 +3,7 @@
 use crate::message::{News, Person};
 use crate::screen::Screen;
 use postbox::Name;
+use postbox_program::ending::Ending;
 use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
@@ -56,6 +57,11 @@ impl Room {
     /// Shows a line as it is.
     pub fn show(&self, line: impl Display) {
         self.screen.show(&line.to_string());
+    }
+
+    /// Why something could not be shown, if so.
+    pub fn failure(&self) -> Option<Ending> {
+        self.screen.failure()
     }
 
     /// Shows what happened.

@@ -27,7 +27,7 @@ pub fn run(arguments: &Arguments) -> Ending {
 
 fn start(arguments: &Arguments, stop: &Stop) -> Result<Ending, Ending> {
     let me = arguments.member.join(NAME, links())?;
-    let (keyboard, screen) = Keyboard::open();
+    let (keyboard, screen) = Keyboard::open(stop.cancel());
     // Nobody to read is nobody to be here for.
     stop.when_output_closes();
     let person = Person { name: me.name().clone(), pid: std::process::id() };
@@ -38,7 +38,7 @@ fn start(arguments: &Arguments, stop: &Stop) -> Result<Ending, Ending> {
     let ending = talk.until_done(&typed);
     talk.part();
     attendance.end()?;
-    ending
+    room.failure().map_or(ending, Err)
 }
 
 /// The speaking side of the chat.

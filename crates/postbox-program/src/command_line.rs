@@ -1,7 +1,8 @@
 //! The command line: what clap has to say, in one line, and values that several programs take.
 
-use crate::ending::Ending;
+use crate::ending::{Ending, unwritable};
 use clap::error::ErrorKind;
+use std::io::{self, Write};
 use std::time::{Duration, Instant};
 
 /// The last words of every help.
@@ -11,9 +12,11 @@ pub const EXIT_CODES: &str = "Exit codes: 0 done, 1 failure, 2 usage or bad inpu
 /// What clap has to say: help goes out as it is, an error becomes one line.
 pub fn refuse(error: &clap::Error) -> Ending {
     if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
-        // A closed standard output ends it quietly.
-        let _ = error.print();
-        return Ending::Done;
+        return match error.print().and_then(|()| io::stdout().flush()) {
+            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => unwritable(&error),
+            // A closed standard output ends it quietly.
+            _ => Ending::Done,
+        };
     }
     if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
         return Ending::BadInput("a command is missing: see --help".into());

@@ -145,7 +145,7 @@ pub fn print(text: &str) -> Result<(), Ending> {
 }
 
 /// Standard output does not take what it is given.
-pub(crate) fn unwritable(error: &io::Error) -> Ending {
+pub fn unwritable(error: &io::Error) -> Ending {
     let remedy = file_size(error).map_or_else(String::new, |remedy| format!(": {remedy}"));
     Ending::Failure(format!("cannot write to standard output: {error}{remedy}"))
 }

@@ -2,6 +2,8 @@
 
 use crate::scene::Scene;
 use nix::sys::signal::Signal;
+use std::fs::OpenOptions;
+use std::io::Write;
 use std::process::{Output, Stdio};
 
 fn one_line(output: &Output) -> String {
@@ -21,6 +23,23 @@ fn help_names_the_options_and_the_exit_codes() {
     for word in ["--as", "--domain", "130"] {
         assert!(help.contains(word), "{word} in {help}");
     }
+}
+
+#[test]
+fn what_cannot_be_shown_is_one_line_and_exit_code_1() {
+    let scene = Scene::new();
+    for (arguments, input) in [(&["--help"][..], ""), (&[], "hi\n"), (&[], "")] {
+        let mut command = scene.chat("ann");
+        let full = OpenOptions::new().write(true).open("/dev/full").unwrap();
+        command.args(arguments).stdin(Stdio::piped()).stdout(full).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        // It may have failed before it could be told.
+        let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
+        let output = child.wait_with_output().unwrap();
+        assert_eq!(output.status.code(), Some(1), "{arguments:?} {output:?}");
+        assert!(one_line(&output).contains("cannot write to standard output"), "{output:?}");
+    }
+    scene.finish();
 }
 
 #[test]
