@@ -3,6 +3,7 @@
 use crate::command::Command;
 use crate::message::LONGEST;
 use crate::screen::Screen;
+use nix::sys::signal::{SigSet, Signal};
 use nix::sys::termios::{LocalFlags, SetArg, Termios, tcgetattr, tcsetattr};
 use postbox::{Cancel, Capacity, Mechanism, Receiver, Sender};
 use postbox_program::ending::Ending;
@@ -14,6 +15,20 @@ use rustyline::history::MemHistory;
 use serde::{Deserialize, Serialize};
 use std::io::{self, IsTerminal, Write};
 use std::thread;
+
+/// From now on only the thread that reads the keyboard is stopped by Ctrl-Z, and all others with it. To
+/// be called before there is any other thread.
+///
+/// The editor stops the process by a call, and goes on behind it by setting the terminal and drawing
+/// the line. Were the signal another thread's, it could do so before the stop rather than after it.
+///
+/// # Errors
+///
+/// A failure that no system is known to have.
+pub fn stop_where_it_is_read() -> Result<(), Ending> {
+    let failed = |errno| Ending::Failure(format!("cannot handle signals: {errno}"));
+    SigSet::from(Signal::SIGTSTP).thread_block().map_err(failed)
+}
 
 /// One thing that was typed.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -54,7 +69,11 @@ impl Keyboard {
         // It may be waiting for a key when the program ends.
         thread::Builder::new()
             .name("keyboard".into())
-            .spawn(read)
+            .spawn(|| {
+                // It cannot fail: the signal was blocked before.
+                let _ = SigSet::from(Signal::SIGTSTP).thread_unblock();
+                read();
+            })
             .map_err(|error| Ending::Failure(format!("cannot start a thread: {error}")))?;
         Ok((rx, settings))
     }

@@ -4,7 +4,7 @@ use crate::NAME;
 use crate::arguments::Arguments;
 use crate::attend::{Attendance, PATIENCE};
 use crate::command::{Command, HELP};
-use crate::keyboard::{Keyboard, Typed};
+use crate::keyboard::{self, Keyboard, Typed};
 use crate::message::{LOBBY, LONGEST, Note, Person, SCHEMA, ToLobby, links};
 use crate::room::Room;
 use postbox::{
@@ -19,7 +19,7 @@ const INTERRUPTED: u8 = 130;
 
 /// Chats until the person leaves.
 pub fn run(arguments: &Arguments) -> Ending {
-    match Stop::install() {
+    match keyboard::stop_where_it_is_read().and_then(|()| Stop::install()) {
         Err(ending) => ending,
         Ok(stop) => stop.explain(start(arguments, &stop).unwrap_or_else(|ending| ending)),
     }

@@ -52,6 +52,18 @@ impl<'s> Tmux<'s> {
         let new = ["new-window", "-d", "-P", "-F", "#{pane_id}", "--"];
         Pane { tmux: self, id: self.run(&[&new[..], &shell, &chat].concat()) }
     }
+
+    /// A terminal with a shell in it that has jobs, in which somebody chats.
+    fn enter_as_job(&self, name: &str) -> Pane<'_> {
+        let domains = format!("POSTBOX_DIR={}", self.scene.directory().display());
+        let shell = ["env", "-u", "POSTBOX_DOMAIN", &domains, "PS1=$ ", "bash", "--norc", "-i"];
+        let new = ["new-window", "-d", "-P", "-F", "#{pane_id}", "--"];
+        let pane = Pane { tmux: self, id: self.run(&[&new[..], &shell].concat()) };
+        pane.ends_with("$");
+        pane.types(&format!("{} --as {name}", env!("CARGO_BIN_EXE_chat")));
+        pane.presses("Enter");
+        pane
+    }
 }
 
 impl Drop for Tmux<'_> {
@@ -164,6 +176,31 @@ fn a_terminal_is_left_as_it_was_found_when_a_signal_ends_the_chat() {
         let code = lines.iter().position(|line| *line == "code 143");
         code.is_some_and(|code| lines.len() == code + 2 && lines.first() == lines.last())
     });
+    drop(tmux);
+    scene.finish();
+}
+
+#[test]
+fn a_half_line_is_there_again_when_a_stopped_chat_goes_on() {
+    let scene = Scene::new();
+    let Some(tmux) = Tmux::start(&scene) else { return };
+    let pane = tmux.enter_as_job("ann");
+    pane.shows_line("* you are the first: the lobby is yours");
+    for typed in ["h", "ha", "hal"] {
+        pane.types(typed.get(typed.len() - 1..).unwrap());
+        pane.ends_with(&format!("ann> {typed}"));
+        pane.presses("C-z");
+        pane.ends_with("$");
+        pane.types("fg");
+        pane.presses("Enter");
+        pane.ends_with(&format!("ann> {typed}"));
+    }
+    pane.types("f a line");
+    pane.ends_with("ann> half a line");
+    pane.presses("Enter");
+    pane.shows_line("ann: half a line");
+    pane.presses("C-d");
+    pane.ends_with("$");
     drop(tmux);
     scene.finish();
 }
