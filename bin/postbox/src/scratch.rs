@@ -1,6 +1,7 @@
 //! The directories in which the processes of a run meet. One goes with the process that made it; what a
 //! SIGKILL leaves bears that process's id, by which it is found: `postbox-COMMAND-PID-NAMESPACE-RANDOM`.
 
+use postbox_program::ending::file_size;
 use postbox_sys::{Errno, pidfd};
 use std::fs;
 use std::io;
@@ -28,10 +29,25 @@ impl User {
     }
 
     /// A directory of this process's, where temporary files lie.
-    pub fn directory(self) -> io::Result<TempDir> {
+    ///
+    /// # Errors
+    ///
+    /// In words, with the place and what to do.
+    pub fn directory(self) -> Result<TempDir, String> {
         let prefix = format!("{}{}-{}-", self.prefix(), std::process::id(), pid_namespace());
-        tempfile::Builder::new().prefix(&prefix).tempdir()
+        let made = tempfile::Builder::new().prefix(&prefix).tempdir();
+        made.map_err(|error| refused("make a directory", &error))
     }
+}
+
+/// Says that the system's place for temporary files did not do, and what to do about it.
+pub fn refused(what: &str, error: &io::Error) -> String {
+    let place = std::env::temp_dir();
+    let remedy = match file_size(error) {
+        Some(remedy) => format!("{remedy}, or give a file"),
+        None => "make room or set TMPDIR".into(),
+    };
+    format!("cannot {what} in {}: {error}: {remedy}", place.display())
 }
 
 /// Those of this user whose maker is dead. What is another namespace's nobody can judge from here.

@@ -39,6 +39,7 @@ use postbox_program::ending::{Ending, complain, print};
 use postbox_program::stop::Stop;
 use postbox_program::tables::json_array;
 use progress::Progress;
+use row::Row;
 use source::Source;
 
 /// Runs the comparison and shows it.
@@ -64,7 +65,8 @@ fn compare(arguments: &Arguments) -> Result<Ending, Ending> {
     let interrupted = stop.code();
     for row in rows.iter().filter(|_| interrupted.is_none()) {
         if let Some(error) = &row.error {
-            complain(NAME, &format!("{} {}: {error}", row.mechanism, row.capacity));
+            let Row { mechanism, capacity, naming, .. } = row;
+            complain(NAME, &format!("{mechanism} {capacity} {naming}: {error}"));
         }
     }
     Ok(match interrupted {

@@ -2,7 +2,8 @@
 
 use super::tally::Total;
 use super::window::{FileRecords, Window};
-use postbox_program::ending::{Ending, file_size};
+use crate::scratch;
+use postbox_program::ending::Ending;
 use postbox_program::input::{Input, unreadable};
 use postbox_program::records::{Framing, RECORD_LIMIT, RecordError, Records};
 use postbox_program::stop::Stop;
@@ -109,15 +110,7 @@ fn unfit(name: &str, record: u64, error: &RecordError) -> Ending {
 /// one that is too large may have no end.
 fn spool(name: &str, input: File, cut: Framing) -> Result<File, Ending> {
     let failed = |error: io::Error| {
-        let place = std::env::temp_dir();
-        let place = place.display();
-        let remedy = match file_size(&error) {
-            Some(remedy) => format!("{remedy}, or give a file"),
-            None => "make room or set TMPDIR".into(),
-        };
-        Ending::Failure(format!(
-            "cannot keep {name} in a temporary file in {place}: {error}: {remedy}"
-        ))
+        Ending::Failure(scratch::refused(&format!("keep {name} in a temporary file"), &error))
     };
     let spool = Spool { input, kept: tempfile::tempfile().map_err(failed)?, refused: None };
     let mut records = Records::new(spool, cut, RECORD_LIMIT);

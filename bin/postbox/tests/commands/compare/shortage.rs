@@ -1,8 +1,10 @@
 //! Something is used up: what, how much there is of it and what to do is said, and nothing is killed.
 
-use super::support::file;
+use super::support::{file, started};
 use crate::run::{Ended, Run, limited};
+use std::collections::BTreeSet;
 use std::fs::File;
+use std::path::Path;
 use std::process::Stdio;
 
 /// What it says of that much on standard input, under those limits.
@@ -33,4 +35,34 @@ fn beyond_a_file_size_limit_the_table_is_an_error() {
     assert_eq!(ended.code(), Some(1), "{ended:?}");
     let said = ended.err();
     assert!(said.contains("standard output") && said.contains("RLIMIT_FSIZE is 1024"), "{said}");
+}
+
+#[test]
+fn each_row_that_fails_is_told_apart() {
+    let file = file(b"line\n");
+    let mut command = limited("ulimit -n 8");
+    command.arg("compare").arg(file.path()).arg("--mechanism=shm");
+    let ended = Run::of(&mut command).finish();
+    assert_eq!(ended.code(), Some(1), "{ended:?}");
+    let said = ended.err();
+    let lines: BTreeSet<&str> = said.lines().collect();
+    assert_eq!(lines.len(), 3, "{said}");
+    for naming in ["channel", "direct", "mailbox"] {
+        assert!(said.contains(&format!("postbox: shm 8 {naming}: ")), "{said}");
+    }
+    assert!(lines.iter().all(|line| line.contains("RLIMIT_NOFILE is 8")), "{said}");
+}
+
+#[test]
+fn a_place_for_temporary_files_that_is_not_there_is_named() {
+    let file = file(b"line\n");
+    let path = file.path().to_str().unwrap();
+    for naming in ["--naming=direct", "--naming=mailbox"] {
+        let arguments = [path, naming, "--mechanism=pipe"];
+        let ended = started(&arguments, &[("TMPDIR", Path::new("/nonexistent"))]).finish();
+        assert_eq!(ended.code(), Some(1), "{ended:?}");
+        let said = ended.err();
+        assert_eq!(said.lines().count(), 1, "{said}");
+        assert!(said.contains(" in /nonexistent: ") && said.contains("set TMPDIR"), "{said}");
+    }
 }
