@@ -12,6 +12,8 @@ use std::time::Duration;
 /// the two that are none.
 const DEFAULT_CAPACITIES: [Capacity; 4] =
     [Capacity::Bounded(1), Capacity::Bounded(64), Capacity::Zero, Capacity::Unbounded];
+/// Processes of either side.
+const PROCESSES: u8 = 4;
 /// The shortest round: less is hardly one.
 const LEAST: Duration = Duration::from_millis(50);
 
@@ -53,16 +55,16 @@ pub struct Arguments {
     /// 0, a number of messages, or unbounded; may be repeated [default: 1, 64, 0 and unbounded]
     #[arg(long = "capacity", value_name = "0|N|unbounded", allow_hyphen_values = true)]
     capacities: Vec<Capacity>,
-    /// Who gets a message of a mailbox when several receive: any or one-at-a-time [default: both
-    /// in turns]
+    /// Who gets a message of a mailbox when several receive: any or one-at-a-time; for the namings
+    /// mailbox and keeper [default: both in turns]
     #[arg(long, value_name = "POLICY")]
     policy: Option<Policy>,
-    /// How many processes send
-    #[arg(long, value_name = "P", default_value_t = 4, value_parser = clap::value_parser!(u8).range(1..=64))]
-    producers: u8,
-    /// How many processes receive
-    #[arg(long, value_name = "M", default_value_t = 4, value_parser = clap::value_parser!(u8).range(1..=64))]
-    consumers: u8,
+    /// How many processes send; one of a pair [default: 4]
+    #[arg(long, value_name = "P", value_parser = clap::value_parser!(u8).range(1..=64))]
+    producers: Option<u8>,
+    /// How many processes receive; one of a pair [default: 4]
+    #[arg(long, value_name = "M", value_parser = clap::value_parser!(u8).range(1..=64))]
+    consumers: Option<u8>,
     /// How many seconds of traffic each mechanism gets
     #[arg(long, value_name = "SECONDS", default_value = "20")]
     seconds: Length,
@@ -136,10 +138,9 @@ impl Arguments {
             true => DEFAULT_CAPACITIES.to_vec(),
             false => self.capacities.clone(),
         };
-        if self.policy == Some(Policy::Pair) && self.producers + self.consumers > 2 {
-            let remedy = "take --producers 1 and --consumers 1, or another --policy";
-            return Err(Ending::BadInput(format!("a pair is two processes: {remedy}")));
-        }
+        self.refuse()?;
+        let (producers, consumers) =
+            (self.producers.unwrap_or(PROCESSES), self.consumers.unwrap_or(PROCESSES));
         let length = self.seconds.0 / (namings.len() * capacities.len()) as u32;
         if length < LEAST {
             let remedy = "give more --seconds, or choose fewer namings and capacities";
@@ -152,7 +153,7 @@ impl Arguments {
             for &naming in &namings {
                 let (producers, consumers) = match naming {
                     Naming::Pair => (1, 1),
-                    _ => (self.producers, self.consumers),
+                    _ => (producers, consumers),
                 };
                 let round = |(column, &capacity): (usize, &Capacity)| Setting {
                     mechanism,
@@ -173,6 +174,30 @@ impl Arguments {
             }
         }
         Ok(ordeals)
+    }
+
+    /// What some naming that was asked for would take no notice of.
+    fn refuse(&self) -> Result<(), Ending> {
+        let paired = self.policy == Some(Policy::Pair);
+        let several = |count: Option<u8>, usual| count.unwrap_or(usual) > 1;
+        if paired && (several(self.producers, PROCESSES) || several(self.consumers, PROCESSES)) {
+            let remedy = "take --producers 1 and --consumers 1, or another --policy";
+            return Err(Ending::BadInput(format!("a pair is two processes: {remedy}")));
+        }
+        let pair = self.namings.contains(&Naming::Pair);
+        if pair && (several(self.producers, 1) || several(self.consumers, 1)) {
+            let remedy = "take --producers 1 and --consumers 1, or another --naming";
+            return Err(Ending::BadInput(format!("a pair is two processes: {remedy}")));
+        }
+        let without = self.namings.iter().find(|naming| !naming.has_owner());
+        if let (Some(_), Some(naming)) = (self.policy, without) {
+            let remedy = "take --naming mailbox or keeper, or leave --policy out";
+            return Err(Ending::BadInput(format!(
+                "a policy is that of a mailbox, and {} has none: {remedy}",
+                naming.name()
+            )));
+        }
+        Ok(())
     }
 
     /// The seed that was asked for, or some.

@@ -20,6 +20,12 @@ fn what_makes_no_sense_is_refused_in_one_line() {
     is_refused(&["--producers=0"], "--producers");
     is_refused(&["--passes=0"], "--passes");
     is_refused(&["--policy=pair"], "a pair is two");
+    is_refused(&["--naming=pair", "--producers=3"], "--producers 1");
+    is_refused(&["--naming=pair", "--naming=channel", "--consumers=2"], "--consumers 1");
+    for naming in ["channel", "pair", "direct"] {
+        let naming = format!("--naming={naming}");
+        is_refused(&[&naming, "--policy=any"], "leave --policy out");
+    }
 }
 
 #[test]
