@@ -1,6 +1,7 @@
 //! What the person types: a line at a time, edited in a terminal, or as it comes from elsewhere.
 
 use crate::command::Command;
+use crate::continuation;
 use crate::message::LONGEST;
 use crate::screen::Screen;
 use nix::sys::signal::{SigSet, Signal};
@@ -14,10 +15,12 @@ use rustyline::error::ReadlineError;
 use rustyline::history::MemHistory;
 use serde::{Deserialize, Serialize};
 use std::io::{self, IsTerminal, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
-/// From now on only the thread that reads the keyboard is stopped by Ctrl-Z, and all others with it. To
-/// be called before there is any other thread.
+/// From now on only the thread that reads the keyboard is stopped by Ctrl-Z, and all others with it; and
+/// that it goes on is told to whoever waits for it. To be called before there is any other thread.
 ///
 /// The editor stops the process by a call, and goes on behind it by setting the terminal and drawing
 /// the line. Were the signal another thread's, it could do so before the stop rather than after it.
@@ -27,7 +30,11 @@ use std::thread;
 /// A failure that no system is known to have.
 pub fn stop_where_it_is_read() -> Result<(), Ending> {
     let failed = |errno| Ending::Failure(format!("cannot handle signals: {errno}"));
-    SigSet::from(Signal::SIGTSTP).thread_block().map_err(failed)
+    [Signal::SIGTSTP, Signal::SIGCONT]
+        .into_iter()
+        .collect::<SigSet>()
+        .thread_block()
+        .map_err(failed)
 }
 
 /// One thing that was typed.
@@ -61,8 +68,12 @@ impl Keyboard {
     pub fn start(self, prompt: String) -> Result<(Receiver<Typed>, Option<Settings>), Ending> {
         let (tx, rx) = postbox::channel(Mechanism::SharedMemory, Capacity::Zero)?;
         let (read, settings): (Box<dyn FnOnce() + Send>, _) = match self {
-            Keyboard::Editor(editor, settings) => {
-                (Box::new(move || edited(*editor, &prompt, &tx)), Some(settings))
+            Keyboard::Editor(mut editor, settings) => {
+                let editing = Arc::new(AtomicBool::new(false));
+                if let Ok(printer) = editor.create_external_printer() {
+                    continuation::watch(printer, editing.clone())?;
+                }
+                (Box::new(move || edited(*editor, &prompt, &editing, &tx)), Some(settings))
             }
             Keyboard::Plain => (Box::new(move || plain(&tx)), None),
         };
@@ -93,9 +104,17 @@ fn terminal(stop: &Cancel) -> Option<(Keyboard, Screen)> {
 }
 
 /// Lines from the editor.
-fn edited(mut editor: Editor<(), MemHistory>, prompt: &str, to: &Sender<Typed>) {
+fn edited(
+    mut editor: Editor<(), MemHistory>,
+    prompt: &str,
+    editing: &AtomicBool,
+    to: &Sender<Typed>,
+) {
     loop {
-        let typed = match editor.readline(prompt) {
+        editing.store(true, Ordering::SeqCst); // pairs with `continuation`
+        let line = editor.readline(prompt);
+        editing.store(false, Ordering::SeqCst); // pairs with `continuation`
+        let typed = match line {
             Ok(line) if line.len() > LONGEST => Typed::TooLong,
             Ok(line) => Typed::Line(line),
             Err(ReadlineError::Interrupted) => Typed::Interrupted,

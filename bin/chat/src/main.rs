@@ -31,13 +31,14 @@
 //! - The sender of a private message is the one that the kernel names. Who spoke a line in the lobby
 //!   is what its holder says: everyone in the domain trusts the others to be this program.
 //!
-//! In reading order: [`arguments`], [`message`] (what is sent), [`command`], [`keyboard`] and
-//! [`screen`] (the person), [`talk`] (what is typed), [`room`] (what everyone knows), [`attend`] and
+//! In reading order: [`arguments`], [`message`] (what is sent), [`command`], [`keyboard`],
+//! [`continuation`] and [`screen`] (the person), [`talk`] (what is typed), [`room`] (what everyone knows), [`attend`] and
 //! [`entrance`] (what arrives), [`lobby`] (its holder).
 
 mod arguments;
 mod attend;
 mod command;
+mod continuation;
 mod entrance;
 mod keyboard;
 mod lobby;

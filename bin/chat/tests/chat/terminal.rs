@@ -195,6 +195,12 @@ fn a_half_line_is_there_again_when_a_stopped_chat_goes_on() {
         pane.presses("Enter");
         pane.ends_with(&format!("ann> {typed}"));
     }
+    // By a signal of which the editor knows nothing.
+    scene.signal("ann", Signal::SIGSTOP);
+    pane.ends_with("$");
+    pane.types("fg");
+    pane.presses("Enter");
+    pane.ends_with("ann> hal");
     pane.types("f a line");
     pane.ends_with("ann> half a line");
     pane.presses("Enter");
