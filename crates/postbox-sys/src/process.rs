@@ -1,7 +1,8 @@
 //! Who a process is: its number together with its start time.
 
 use crate::proc_file::{self, Stat};
-use crate::{Errno, Result};
+use crate::{Errno, Result, wipe_on_fork};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Names one process for as long as the machine runs: numbers are reused, but not within one tick.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -61,10 +62,21 @@ fn seen<T>(found: Result<T>) -> Result<Option<T>> {
     }
 }
 
-/// Whether `/proc` is of this process's pid namespace.
+/// Whether `/proc` is of this process's pid namespace. Where it is, that is asked once.
 fn shows_our_numbers() -> Result<bool> {
+    /// The fork generation that has seen it.
+    static SEEN_BY: AtomicU64 = AtomicU64::new(0);
+    let generation = wipe_on_fork::generation();
+    // Relaxed: pairs with nothing, the number guards no other memory.
+    if generation != 0 && SEEN_BY.load(Ordering::Relaxed) == generation {
+        return Ok(true);
+    }
     let own = seen(Stat::read("/proc/self/stat"))?;
-    Ok(own.is_some_and(|own| own.id == std::process::id()))
+    let ours = own.is_some_and(|own| own.id == std::process::id());
+    if ours {
+        SEEN_BY.store(generation, Ordering::Relaxed);
+    }
+    Ok(ours)
 }
 
 /// The identity of the calling process.

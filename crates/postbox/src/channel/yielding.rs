@@ -9,8 +9,9 @@
 //! meanwhile, and a thread to which they do not pay gives none away for a while:
 //!
 //! ```text
-//!  a turn ──► within 1 µs      nobody had it: sleep; after eight such in a row most are left out
-//!         ──► within 0.5 ms    try, and give the next one away, eight in all; with `Block` one
+//!  a turn ──► within 1 µs      nobody had it: sleep
+//!         ──► within 0.5 ms    try, and give the next one away, eight in all; with `Block` one, and after eight in a row
+//!                              that nobody had, or that were over within 5 µs and in vain, most are left out
 //!         ──► longer           try; the next long ones, if they come soon, are judged: a message for each 20 µs?
 //!                                yes ──► go on       no, twice ──► sleep, and give none away
 //!                                        either for a hundred times as long; longer if it is so again and again
@@ -37,7 +38,11 @@ const NEAR: u64 = 50_000_000;
 const MOST_AWAY: u64 = 8_000_000;
 /// A turn that comes back sooner, in nanoseconds, was wanted by nobody: two switches between processes take longer.
 const TAKEN: u64 = 1_000;
-/// After so many of these in a row this thread has the processor to itself, and tries only now and then.
+/// One that comes back sooner, in nanoseconds, and brought nothing, went to nobody who matters: the kernel takes some
+/// microseconds for itself where a processor has just been woken.
+const BRIEF: u64 = 5_000;
+/// After so many of either in a row a thread that would rather sleep has the processor to itself, and tries only now and
+/// then.
 const UNWANTED: u32 = 8;
 /// A turn that comes back later, in nanoseconds, went to somebody who used it up: a partner with much to do, or a stranger
 /// who computes. Others in the same need come back sooner.
@@ -64,7 +69,7 @@ thread_local! {
 
 /// What a thread has learnt about giving turns away. Times are in nanoseconds of the monotonic clock.
 struct Yielding {
-    /// How many turns in a row nobody had.
+    /// How many turns in a row nobody had, or nobody who matters.
     unwanted: Cell<u32>,
     retry: Retry,
     /// How many long turns in a row did not pay, of those that were judged; up to [`MOST_VAIN`].
@@ -105,7 +110,7 @@ impl Yielding {
         self.unwanted.get() >= UNWANTED && !self.retry.is_due()
     }
 
-    /// Somebody had the turn, or nobody.
+    /// Somebody who matters had the turn, or not.
     fn note(&self, taken: bool) {
         match taken {
             true => {
@@ -167,12 +172,12 @@ impl End {
         OWN.with(|own| own.belongs_to(wipe_on_fork::generation()));
         let mut now = clock::now();
         let end = now + MOST_AWAY;
-        for turn in 0..most {
+        for _ in 0..most {
             if OWN.with(|own| own.abstains(now)) || ends_soon(wait, margin) {
                 break;
             }
             // Last, since to ask is to use up one that is due.
-            if turn == 0 && OWN.with(Yielding::is_unwanted) {
+            if most == ONE && OWN.with(Yielding::is_unwanted) {
                 break;
             }
             let suspects = OWN.with(|own| own.suspects(now));
@@ -185,18 +190,21 @@ impl End {
             let counted = before.filter(|_| took >= LONG);
             // Whoever leaves meanwhile may be counted twice, before or after.
             let carried = counted.map(|before| self.passed_by_others().saturating_sub(before));
-            let taken = took >= TAKEN;
-            OWN.with(|own| {
-                own.learn(given, took, carried);
-                own.note(taken);
-            });
-            if !taken {
+            OWN.with(|own| own.learn(given, took, carried));
+            if took < TAKEN {
+                if most == ONE {
+                    OWN.with(|own| own.note(false));
+                }
                 break;
             }
             // As before a sleep: what came before the end came in time.
             let ended = wait.over();
-            if let Some(done) = attempt(true)? {
-                return Ok(Some(done));
+            let done = attempt(true)?;
+            if most == ONE {
+                OWN.with(|own| own.note(done.is_some() || took >= BRIEF));
+            }
+            if done.is_some() {
+                return Ok(done);
             }
             if let Some(ended) = ended {
                 return Err(ended.into());
@@ -391,7 +399,7 @@ mod tests {
             let other = scope.spawn(|| {
                 while !over.load(Relaxed) {
                     let began = clock::now();
-                    while clock::now() < began + 2 * TAKEN {}
+                    while clock::now() < began + 2 * BRIEF {}
                     std::thread::yield_now();
                 }
             });
@@ -429,8 +437,8 @@ mod tests {
                     own.belongs_to(wipe_on_fork::generation());
                     own.note(false);
                 });
-                let all_taken = attempts(WaitStrategy::Adaptive, &forever) == MOST;
-                all_taken && OWN.with(|own| own.unwanted.get() == 0)
+                let taken = attempts(WaitStrategy::Block, &forever) == ONE;
+                taken && OWN.with(|own| own.unwanted.get() == 0)
             };
             assert!(
                 (0..100).any(|_| makes_up()),
@@ -446,7 +454,7 @@ mod tests {
                 own.granted_until.set(0);
                 (0..UNWANTED).for_each(|_| own.note(false));
             });
-            assert_eq!(attempts(WaitStrategy::Adaptive, &forever), 0);
+            assert_eq!(attempts(WaitStrategy::Block, &forever), 0);
         });
     }
 }
