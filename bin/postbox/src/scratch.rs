@@ -2,6 +2,7 @@
 //! SIGKILL leaves bears that process's id, by which it is found: `postbox-COMMAND-PID-NAMESPACE-RANDOM`.
 
 use postbox_program::ending::file_size;
+use postbox_sys::directory::own_uid;
 use postbox_sys::{Errno, pidfd};
 use std::fs;
 use std::io;
@@ -77,10 +78,6 @@ fn maker(name: &str) -> Option<u32> {
 /// Tells it from others; 0 where that is not to be seen.
 fn pid_namespace() -> u64 {
     fs::metadata("/proc/self/ns/pid").map_or(0, |namespace| namespace.ino())
-}
-
-fn own_uid() -> u32 {
-    nix::unistd::geteuid().as_raw()
 }
 
 /// Whether no process has that id any more.

@@ -89,14 +89,10 @@ pub fn own_identity() -> Result<Identity> {
     Ok(Identity { pid: stat.id, start_time: stat.start_time })
 }
 
-/// The number of the user that the calling process acts as (its effective one).
-pub fn user() -> u32 {
-    nix::unistd::geteuid().as_raw()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::directory::own_uid;
     use std::process::{Command, Stdio};
 
     #[test]
@@ -115,7 +111,7 @@ mod tests {
 
     #[test]
     fn this_process_is_its_users_and_nobody_is_pid_0s() {
-        assert_eq!(try_user_of(std::process::id()), Ok(Some(user())));
+        assert_eq!(try_user_of(std::process::id()), Ok(Some(own_uid())));
         assert_eq!(try_user_of(0), Ok(None));
     }
 

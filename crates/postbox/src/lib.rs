@@ -382,6 +382,9 @@ pub use direct::{
     Absence, Departed, DirectError, Direction, JoinError, JoinOptions, LinkError, LinkInfo,
     LinkOptions, Monitor, Process,
 };
+/// For `postbox doctor`, which tells what is left of processes that were killed.
+#[doc(hidden)]
+pub use domain::temporary_user;
 pub use domain::{Domain, DomainError, DomainOptions, GroupName, MailboxEntry, ProcessEntry};
 pub use error::{
     CreateError, DecodeError, DeliverError, EncodeError, Fault, ReceiveError, SendBatchError,

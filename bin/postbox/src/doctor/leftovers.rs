@@ -4,7 +4,7 @@
 use super::finding::Finding;
 use crate::scratch::{self, is_dead};
 use nix::mqueue::mq_unlink;
-use postbox::{Domain, Name};
+use postbox::{Domain, Name, temporary_user};
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -181,10 +181,4 @@ fn entries(directory: &Path) -> Vec<(String, PathBuf)> {
         .collect();
     all.sort();
     all
-}
-
-/// The process that makes or removes something under such a name: `.postbox-PID-NUMBER`.
-fn temporary_user(name: &str) -> Option<u32> {
-    let (pid, _) = name.strip_prefix(".postbox-")?.split_once('-')?;
-    pid.parse().ok()
 }

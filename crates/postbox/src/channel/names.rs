@@ -60,7 +60,7 @@ pub(crate) struct Card {
 impl Card {
     /// The calling process's, under that name.
     pub(crate) fn own(name: Option<&Name>) -> Self {
-        Card { name: name.cloned(), uid: Some(postbox_sys::process::user()) }
+        Card { name: name.cloned(), uid: Some(postbox_sys::directory::own_uid()) }
     }
 }
 

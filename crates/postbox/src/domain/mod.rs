@@ -38,6 +38,8 @@ mod unique;
 pub use error::DomainError;
 pub use listing::{MailboxEntry, ProcessEntry};
 pub use options::{DomainOptions, GroupName};
+#[doc(hidden)]
+pub use place::temporary_user;
 
 pub(crate) use address::{Address, Kind};
 pub(crate) use arrivals::{Arrivals, Departures};

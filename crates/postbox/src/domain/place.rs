@@ -54,8 +54,9 @@ pub(super) fn temporary_name() -> String {
     format!("{TEMPORARY}{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed))
 }
 
-/// The process that uses such a name.
-fn temporary_user(name: &str) -> Option<u32> {
+/// The process that makes or removes something under that name, if it is a temporary one.
+#[doc(hidden)]
+pub fn temporary_user(name: &str) -> Option<u32> {
     let (pid, number) = name.strip_prefix(TEMPORARY)?.split_once('-')?;
     let (pid, number): (u32, u64) = (pid.parse().ok()?, number.parse().ok()?);
     // Just as it is written, without a sign or zeros before it.

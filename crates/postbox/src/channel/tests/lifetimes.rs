@@ -149,7 +149,7 @@ fn deliveries_and_receipts_name_the_other_side() {
         let delivery = rx.receive().unwrap();
         assert_eq!(delivery.sender().name(), Some(&name("sensor")));
         assert_eq!(delivery.sender().pid(), partner.pid());
-        assert_eq!(delivery.sender().uid(), Some(postbox_sys::process::user()));
+        assert_eq!(delivery.sender().uid(), Some(postbox_sys::directory::own_uid()));
         assert_eq!(partner.answer(), format!("taker (process {})", std::process::id()));
         if capacity != Capacity::Zero {
             // Also when it has left before its message is received.
@@ -274,7 +274,7 @@ fn the_members_are_known_by_name_and_counted() {
         .into_iter()
         .map(|m| (m.identity, m.role, m.name.unwrap().to_string(), m.uid))
         .collect();
-    let (own, user) = (Identity::own(), Some(postbox_sys::process::user()));
+    let (own, user) = (Identity::own(), Some(postbox_sys::directory::own_uid()));
     let expected =
         [(own, Role::Sender, "a".to_owned(), user), (own, Role::Receiver, "b".to_owned(), user)];
     assert_eq!(members, expected);
