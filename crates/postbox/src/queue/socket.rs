@@ -109,3 +109,22 @@ impl Records {
         self.read.as_ref().map(AsFd::as_fd)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use postbox_sys::descriptors::send_with_fds;
+
+    #[test]
+    fn nobody_sends_descriptors_to_either_end_where_the_kernel_can_refuse_them() {
+        let (plain, refusing) = socket::seqpacket_pair().unwrap();
+        socket::refuse_descriptors(&refusing).unwrap();
+        // Older kernels let them pass.
+        let refused = send_with_fds(&plain, b"to it", &[plain.as_fd()]);
+        let records = Records::create(Wanted { depth: 4, entry: 64 }).unwrap();
+        let (write, read) = (&records.write, records.read.as_ref().unwrap());
+        for end in [write, read] {
+            assert_eq!(send_with_fds(end, b"to it", &[plain.as_fd()]), refused);
+        }
+    }
+}
