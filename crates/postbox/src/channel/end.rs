@@ -265,6 +265,12 @@ impl End {
         self.alone.get().1
     }
 
+    /// How often it looks again for a message, where there is none, before it waits.
+    #[inline(never)]
+    pub(crate) fn glances(&self) -> u32 {
+        self.patience.glances(&self.channel, self.member().counted(Statistic::Messages))
+    }
+
     /// A call was done without sleeping: after a few of them the kernel object is told that nobody
     /// sleeps on it.
     #[inline]

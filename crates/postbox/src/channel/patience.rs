@@ -6,6 +6,7 @@
 //!  Block        ──► give one turn away ──► sleep          Spin   spin
 //! ```
 
+use super::carry::FastPath;
 use super::control::Awaited;
 use super::retry::Retry;
 use super::{Carrier, Channel};
@@ -63,6 +64,10 @@ const STREAM_ATTEMPTS: u32 = 16;
 /// So many messages from one wait to the next are a stream, which lasts while there are so many of them.
 const STREAM_BEGINS: u64 = 8;
 const STREAM_LASTS: u64 = 3;
+
+/// Looks, with a PAUSE in between, that a receiver casts where it stands, where spinning has paid: what comes meanwhile is
+/// taken without going into a wait and out of it.
+const GLANCES: u32 = 64;
 
 /// Whether who awaits that gives up early: see [`MOST_SPINS_MEMORY`].
 fn is_brief(channel: &Channel, awaited: Awaited) -> bool {
@@ -156,9 +161,27 @@ impl Patience {
         }
     }
 
-    /// Whether messages are a stream for a receiver that has taken so many when it begins to wait for another.
+    /// How often a receiver that has taken so many messages, and finds none, looks again at once. In a stream it does not:
+    /// they come in numbers if they are let.
+    pub(crate) fn glances(&self, channel: &Channel, taken: u64) -> u32 {
+        let pays = self.may_spin() && self.spins.get() == u32::MAX;
+        match pays
+            && cpu::looks_are_cheap()
+            && channel.fast_path == FastPath::ForTwo
+            && !self.in_stream(taken)
+        {
+            true => GLANCES,
+            false => 0,
+        }
+    }
+
+    /// Whether messages are a stream for a receiver that has taken so many when it begins to wait for another. It may ask
+    /// several times in a wait.
     pub(crate) fn in_stream(&self, taken: u64) -> bool {
         let run = taken.wrapping_sub(self.taken.replace(taken));
+        if run == 0 {
+            return self.streams.get();
+        }
         let least = if self.streams.get() { STREAM_LASTS } else { STREAM_BEGINS };
         self.streams.set(run >= least);
         self.streams.get()
@@ -247,5 +270,39 @@ mod tests {
         assert!(!after(1) && !after(STREAM_BEGINS - 1), "an answer, and a few of them");
         assert!(after(STREAM_BEGINS) && after(STREAM_LASTS) && after(STREAM_LASTS));
         assert!(!after(STREAM_LASTS - 1) && !after(STREAM_LASTS), "it is over");
+    }
+
+    #[test]
+    fn what_a_wait_is_taken_for_does_not_change_by_asking_again() {
+        let patience = Patience::new(WaitStrategy::Adaptive);
+        assert!(patience.in_stream(STREAM_BEGINS) && patience.in_stream(STREAM_BEGINS));
+        let few = STREAM_BEGINS + 1;
+        assert!(!patience.in_stream(few) && !patience.in_stream(few));
+    }
+
+    #[test]
+    fn a_receiver_of_two_looks_again_where_it_stands_unless_that_is_in_vain_or_it_has_a_stream() {
+        use crate::{Bytes, Capacity, Form, Mechanism, Options};
+        let most = if cpu::looks_are_cheap() { GLANCES } else { 0 };
+        let glances = |mechanism, form, strategy, prepare: fn(&Patience)| {
+            let options = Options::new(mechanism).form(form).capacity(Capacity::Bounded(8));
+            let (tx, rx) = options.wait_strategy(strategy).channel::<Bytes>().unwrap();
+            let patience = &rx.end().patience;
+            prepare(patience);
+            patience.glances(&tx.end().channel, STREAM_BEGINS - 1)
+        };
+        let (shm, two) = (Mechanism::SharedMemory, Form::OneToOne);
+        let nothing = |_: &Patience| {};
+        let spins = [WaitStrategy::Adaptive, WaitStrategy::Spin];
+        assert_eq!(spins.map(|spins| glances(shm, two, spins, nothing)), [most; 2]);
+        assert_eq!(glances(shm, two, WaitStrategy::Block, nothing), 0);
+        assert_eq!(glances(shm, Form::ManyToMany, WaitStrategy::Spin, nothing), 0);
+        assert_eq!(glances(Mechanism::Pipe, two, WaitStrategy::Spin, nothing), 0);
+        assert_eq!(glances(shm, two, spins[0], |patience| patience.learn(false)), 0);
+        let paid: fn(&Patience) =
+            |patience| [false, true].iter().for_each(|paid| patience.learn(*paid));
+        assert_eq!(glances(shm, two, spins[0], paid), most);
+        let stream: fn(&Patience) = |patience| patience.streams.set(true);
+        assert_eq!(glances(shm, two, spins[0], stream), 0);
     }
 }

@@ -9,6 +9,7 @@ use crate::channel::rendezvous::obliged;
 use crate::channel::turn::Turn;
 use crate::error::{Fault, ReceiveError};
 use crate::wait::Wait;
+use std::hint::spin_loop;
 
 impl ByteReceiver {
     /// Waits for a message, and appends it to `into`.
@@ -18,9 +19,16 @@ impl ByteReceiver {
         into: &mut Vec<u8>,
         wait: &Wait,
     ) -> Result<Popped, ReceiveError> {
-        match self.came_at_once(into) {
-            Ok(popped) => Ok(popped),
-            Err(missed) => self.wait_slow_path(into, wait, missed),
+        let mut left = None;
+        loop {
+            match self.came_at_once(into) {
+                Ok(popped) => return Ok(popped),
+                Err(Missed::Empty) if *left.get_or_insert_with(|| self.end.glances()) > 0 => {
+                    left = left.map(|left| left - 1);
+                    spin_loop();
+                }
+                Err(missed) => return self.wait_slow_path(into, wait, missed),
+            }
         }
     }
 
