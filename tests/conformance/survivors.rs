@@ -15,7 +15,7 @@ const AT_MOST: Duration = Duration::from_secs(1);
 const TIMES: usize = 5;
 
 pub fn cases() -> Vec<Case> {
-    // What a waiting end sleeps on does not depend on how large n is.
+    // What a waiting end sleeps on, and what a trying one looks at, does not depend on how large n is.
     let few = [Capacity::Zero, Capacity::Bounded(1), Capacity::Bounded(64), Capacity::Unbounded];
     [
         across_capacities(
@@ -35,12 +35,12 @@ pub fn cases() -> Vec<Case> {
         ),
         across_capacities(
             "a receiver that only tries sees its killed sender",
-            &CAPACITIES,
+            &few,
             trying_receiver,
         ),
         where_senders_are_told(
             "a sender that only tries sees its killed receiver",
-            &CAPACITIES,
+            &few,
             trying_sender,
         ),
         across_capacities(
@@ -55,7 +55,7 @@ pub fn cases() -> Vec<Case> {
         ),
         across_capacities(
             "who has tried for long sees a killed partner as soon as who begins",
-            &few[2..],
+            &few[2..3],
             trying_for_long,
         ),
         across_capacities("killed programs are seen by waiting calls and triers", &few, programs),
@@ -65,7 +65,11 @@ pub fn cases() -> Vec<Case> {
             drained,
         ),
         across_capacities("all ends of a killed process are gone", &few, all_ends),
-        across_capacities("a child killed before it ran a line is gone", &few, killed_at_birth),
+        across_capacities(
+            "a child killed before it ran a line is gone",
+            &few[2..],
+            killed_at_birth,
+        ),
     ]
     .into_iter()
     .flatten()

@@ -143,6 +143,9 @@ fn deadlines_in_storm(mechanism: Mechanism, capacity: Capacity, flags: SaFlags) 
     Ok(())
 }
 
+/// So often one side is struck; the other, which has a storm of its own, a fifth of it at least.
+const STRIKES: u64 = 100;
+
 fn signals_end_nothing(mechanism: Mechanism, capacity: Capacity) -> Outcome {
     for flags in [SaFlags::empty(), SaFlags::SA_RESTART] {
         let (tx, rx) = channel::<u32>(mechanism, capacity)?;
@@ -151,7 +154,7 @@ fn signals_end_nothing(mechanism: Mechanism, capacity: Capacity) -> Outcome {
             let storm = Storm::begin(flags)?;
             waiting.open()?;
             assert_eq!(*rx.receive()?, 1);
-            assert!(storm.strikes() >= 20, "only {} strikes", storm.strikes());
+            assert!(storm.strikes() >= STRIKES / 5, "only {} strikes", storm.strikes());
             drop(storm);
             go.pass()?;
             assert_eq!(*rx.receive()?, 2);
@@ -160,24 +163,24 @@ fn signals_end_nothing(mechanism: Mechanism, capacity: Capacity) -> Outcome {
         waiting.pass()?;
         // It is struck in its receive for as long as this takes.
         let storm = Storm::begin(flags)?;
-        while storm.strikes() < 150 {
-            thread::yield_now();
-        }
+        storm.outlast(STRIKES);
         tx.send(&1)?;
         // Now this one waits, until its child has seen it struck.
         let own = std::process::id();
         let opener = fork((), |()| {
             let storm = Storm::begin(flags)?;
-            while storm.strikes() < 150 {
-                thread::yield_now();
-            }
+            storm.outlast(STRIKES);
             until_asleep(own);
             drop(storm);
             Ok(go.open()?)
         })?;
         let before = storm.strikes();
         assert_eq!(tx.deliver(&2)?.receiver().pid(), child.pid());
-        assert!(storm.strikes() >= before + 20, "only {} strikes", storm.strikes() - before);
+        assert!(
+            storm.strikes() >= before + STRIKES / 5,
+            "only {} strikes",
+            storm.strikes() - before
+        );
         drop(storm);
         opener.wait()?;
         child.wait()?;

@@ -131,6 +131,13 @@ impl Storm {
         Ok(Storm { _timer: timer, before: STRUCK.load(Ordering::Relaxed) })
     }
 
+    /// Returns when it has struck so often: for the main thread, which it strikes.
+    pub fn outlast(&self, strikes: u64) {
+        while self.strikes() < strikes {
+            pause();
+        }
+    }
+
     /// How often it has struck.
     pub fn strikes(&self) -> u64 {
         STRUCK.load(Ordering::Relaxed) - self.before
