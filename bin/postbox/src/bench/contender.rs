@@ -10,7 +10,7 @@ use super::plan::{Case, Reference};
 use super::references::bare::{Bare, Taking};
 use super::references::line::Lines;
 use super::references::ring::{self, Manner};
-use super::references::{copy, line, memory, mirror};
+use super::references::{copy, line, memory, mirror, slots};
 use super::stream::{Close, consume, produce};
 use super::subjects::Subject;
 use crate::shrinkage;
@@ -82,6 +82,7 @@ impl Terms<'_> {
             Reference::InPlace => {
                 self.pair(case.metric, payload, |_| ring::create(slots, payload, Manner::InPlace))
             }
+            Reference::Slots => self.pair(case.metric, payload, |_| slots::create(slots, payload)),
             Reference::Memcpy => self.pair(case.metric, payload, |_| copy::create(slots, payload)),
             Reference::Bare(taking) => self.bare(case, taking),
         }
@@ -173,6 +174,9 @@ pub fn name(case: &Case, reference: Reference) -> Outcome<String> {
         Reference::TwoLines => "two cache lines, one each way".into(),
         Reference::Copying => ring("copying"),
         Reference::InPlace => ring("in-place"),
+        Reference::Slots => {
+            format!("bare slots with a word each, {}", case.slots().next_power_of_two())
+        }
         Reference::Memcpy => format!("memcpy of two processes{pair}"),
         Reference::Bare(taking) => {
             let object = bare(case)?.name()?;

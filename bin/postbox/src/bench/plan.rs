@@ -48,6 +48,8 @@ pub enum Reference {
     Copying,
     /// The hand-written ring written and read in place.
     InPlace,
+    /// The hand-written ring whose slots have a word and a header each.
+    Slots,
     /// Copying without anything between the two sides.
     Memcpy,
 }

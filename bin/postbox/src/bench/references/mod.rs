@@ -6,6 +6,7 @@ pub mod copy;
 pub mod line;
 pub mod mirror;
 pub mod ring;
+pub mod slots;
 
 use super::ends::Outcome;
 use postbox::Fault;

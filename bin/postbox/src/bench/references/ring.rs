@@ -165,7 +165,7 @@ impl Receiving for Consumer {
 
 /// With lengths that the compiler knows it copies without a call.
 #[inline]
-fn write(slots: &Region, at: usize, message: &[u8]) -> Result<(), OutOfBounds> {
+pub(super) fn write(slots: &Region, at: usize, message: &[u8]) -> Result<(), OutOfBounds> {
     match <&[u8; 64]>::try_from(message) {
         Ok(line) => slots.write(at, line),
         Err(_) => slots.write(at, message),
@@ -173,7 +173,7 @@ fn write(slots: &Region, at: usize, message: &[u8]) -> Result<(), OutOfBounds> {
 }
 
 #[inline]
-fn read(slots: &Region, at: usize, into: &mut [u8]) -> Result<(), OutOfBounds> {
+pub(super) fn read(slots: &Region, at: usize, into: &mut [u8]) -> Result<(), OutOfBounds> {
     match <&mut [u8; 64]>::try_from(&mut *into) {
         Ok(line) => slots.read(at, line),
         Err(_) => slots.read(at, into),

@@ -63,13 +63,18 @@ fn latency() -> Vec<Target> {
         let against = vec![
             (Reference::Line, Some(AtMost(2.0))),
             (Reference::TwoLines, None),
+            (Reference::Slots, None),
             (Reference::Copying, Some(AtMost(1.0))),
         ];
         targets.push(case(format!("latency/{name}"), Metric::Latency, subject, against));
     }
     for (name, wait) in SPINNING {
         let subject = Subject { wait, ..subject(SharedMemory, BESIDE_THE_WORD) };
-        let against = vec![(Reference::Line, Some(AtMost(1.5))), (Reference::TwoLines, None)];
+        let against = vec![
+            (Reference::Line, Some(AtMost(1.5))),
+            (Reference::TwoLines, None),
+            (Reference::Slots, None),
+        ];
         targets.push(case(format!("latency/small-{name}"), Metric::Latency, subject, against));
     }
     let against = vec![(Reference::Line, None), (Reference::Copying, None)];
@@ -80,7 +85,7 @@ fn latency() -> Vec<Target> {
 
 /// One message per call, as fast as it goes; and with two on either side.
 fn streams() -> Vec<Target> {
-    let copying = vec![(Reference::Copying, Some(AtLeast(0.95)))];
+    let copying = vec![(Reference::Copying, Some(AtLeast(0.95))), (Reference::Slots, None)];
     let alone = subject(SharedMemory, USUAL);
     let mut targets = vec![case("stream/shm".into(), Metric::Throughput, alone, copying)];
     // A kilobyte fits a slot as it comes, and the body of what is longer lies beside the ring.
