@@ -9,8 +9,9 @@ use postbox::{
     Access, Cancel, Keeper, KeeperError, MailboxOptions, Mechanism, Ownership, Right, Wait,
     WhenIdle,
 };
-use postbox_tests::{Outcome, own_thread, until_asleep};
+use postbox_tests::{Outcome, own_thread, soon, until_asleep};
 use std::os::fd::AsRawFd;
+use std::path::Path;
 use std::sync::mpsc::channel;
 use std::time::Duration;
 
@@ -214,6 +215,82 @@ pub fn asked_in_vain() -> Outcome {
     assert!(there.is_err_and(|error| error.is_taken()));
     running.join().map_err(|_| "the keeper panicked")??;
     jobs.destroy()?;
+    Ok(())
+}
+
+/// It looks at the beginning of each wait, and then goes on waiting.
+fn stays(keeper: &Keeper) -> Outcome {
+    match keeper.run(&Wait::timeout(Duration::from_millis(50))) {
+        Err(KeeperError::TimedOut) => Ok(()),
+        ended => Err(format!("it did not stay: {ended:?}").into()),
+    }
+}
+
+/// It waits, notices that nobody can reach it, and says so.
+fn gives_up(keeper: &Keeper, directory: &Path) -> Outcome {
+    match keeper.run(&soon()) {
+        Err(error @ KeeperError::Unreachable { .. }) => {
+            let said = error.to_string();
+            let named = said.contains(&*directory.to_string_lossy());
+            assert!(named && said.contains("postbox keeper") && !said.contains('\n'), "{said}");
+            Ok(())
+        }
+        ended => Err(format!("it did not give up: {ended:?}").into()),
+    }
+}
+
+pub fn directory_removed() -> Outcome {
+    let stage = Stage::new()?;
+    let domain = stage.domain()?;
+    let keeper = Keeper::start(&domain, WhenIdle::Stay)?;
+    let (mut a, mut b) = (stage.actor("a")?, stage.actor("b")?);
+    a.does("create jobs owner=keeper receivers=members")?;
+    a.does("send jobs 1")?;
+    b.does("open jobs")?;
+    assert_eq!(b.ask("receive jobs")?, "1 from a");
+    std::fs::remove_dir_all(domain.path())?;
+    stays(&keeper)?;
+    // Who had it goes on, and another keeper of the same place is nothing to do with it.
+    a.does("send jobs 2")?;
+    assert_eq!(b.ask("receive jobs")?, "2 from a");
+    let another = stage.keeper()?;
+    domain.mailbox("jobs")?.create(Mechanism::Pipe)?;
+    b.ended_well()?;
+    stays(&keeper)?;
+    a.does("send jobs 3")?;
+    // It is noticed while it waits, too.
+    let gone = std::thread::spawn(move || a.ended_well().map_err(|error| error.to_string()));
+    gives_up(&keeper, &domain.path())?;
+    gone.join().map_err(|_| "it panicked")??;
+    drop(keeper);
+    domain.mailbox("jobs")?.destroy()?;
+    another.ended_well()?;
+    drop(domain);
+    assert!(stage.is_bare());
+    Ok(())
+}
+
+pub fn sockets_removed() -> Outcome {
+    let stage = Stage::new()?;
+    let domain = stage.domain()?;
+    let keeper = Keeper::start(&domain, WhenIdle::Stay)?;
+    let mut a = stage.actor("a")?;
+    a.does("create jobs owner=keeper receivers=members")?;
+    a.does("send jobs 1")?;
+    a.ended_well()?;
+    let own = std::process::id();
+    std::fs::remove_file(domain.path().join(format!("processes/keeper.{own}")))?;
+    // Nobody can ask for another mailbox, but this one can be opened.
+    stays(&keeper)?;
+    let mut b = stage.actor("b")?;
+    b.does("open jobs")?;
+    assert_eq!(b.ask("receive jobs")?.split(' ').next(), Some("1"));
+    std::fs::remove_file(domain.path().join(format!("mailboxes/jobs.{own}")))?;
+    stays(&keeper)?;
+    b.ended_well()?;
+    gives_up(&keeper, &domain.path())?;
+    drop((keeper, domain));
+    assert!(stage.is_bare());
     Ok(())
 }
 

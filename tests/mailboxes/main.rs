@@ -66,6 +66,14 @@ fn main() -> ExitCode {
         Case::new("a keeper that is asked in vain does not stay for it", keeping::asked_in_vain),
         Case::new("a keeper that ends takes nothing with it", keeping::comes_and_goes),
         Case::new("a domain has one keeper", keeping::one),
+        Case::new(
+            "a keeper whose directory is removed ends with the last who uses its mailboxes",
+            keeping::directory_removed,
+        ),
+        Case::new(
+            "a keeper whose sockets are removed ends when nobody can open what it keeps",
+            keeping::sockets_removed,
+        ),
         Case::new("another user is refused unless its group is let in", users::second_user),
     ];
     cases.extend(over("two processes share several mailboxes", sharing::several));

@@ -4,6 +4,7 @@ use super::scene::Scene;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::getsid;
 use serde_json::json;
+use std::fs::remove_dir_all;
 use std::io::Write;
 use std::process::Stdio;
 
@@ -117,5 +118,23 @@ fn messages_do_not_pass_through_the_keeper() {
     assert_eq!(consumer.good().lines().count(), 1000);
     kill(keeper, Signal::SIGCONT).unwrap();
     scene.postbox("mailbox destroy jobs").good();
+    scene.finish();
+}
+
+#[test]
+fn a_keeper_whose_directory_is_removed_ends_and_says_what_to_do() {
+    let scene = Scene::new();
+    let keeper = scene.postbox("keeper");
+    scene.await_process("keeper");
+    let directory = scene.directory().join("default");
+    remove_dir_all(&directory).unwrap();
+    let ended = keeper.finish();
+    assert_eq!(ended.code(), Some(1), "{ended:?}");
+    let said = ended.err.lines().last().unwrap();
+    assert!(said.contains(directory.to_str().unwrap()) && said.contains("start another"), "{said}");
+    // One in the background goes as well, with what nobody can receive any more.
+    scene.postbox("mailbox create jobs").good();
+    scene.postbox("send --mailbox jobs 1").good();
+    remove_dir_all(&directory).unwrap();
     scene.finish();
 }

@@ -1,10 +1,11 @@
 //! Claims: names that this process holds.
 
+use super::address::file_name;
 use super::ledger::{Attempt, Slot};
 use super::place::Place;
 use super::{Address, Domain, DomainError, Kind};
 use crate::error::Fault;
-use postbox_sys::{Errno, wipe_on_fork};
+use postbox_sys::{Errno, directory as sys, wipe_on_fork};
 use std::fmt;
 use std::sync::Arc;
 use std::thread::sleep;
@@ -112,6 +113,15 @@ impl Claim {
     /// Takes back what is free of the other half; whether both halves are held now.
     pub(crate) fn retake(&mut self) -> Result<bool, Fault> {
         Ok(self.is_own() && self.place.ledger().complete(self.slot, self.number)?)
+    }
+
+    /// Whether who looks for the name comes upon this process: not once the domain's directory has been
+    /// removed, or the socket in it. Where that cannot be seen, it is so.
+    pub(crate) fn can_be_found(&self) -> bool {
+        let Address { kind, name } = &self.address;
+        let file = file_name(name, std::process::id());
+        let socket = sys::status_of(self.place.sockets(*kind), &file);
+        !self.place.is_gone() && socket.err() != Some(Errno::ENOENT)
     }
 
     /// Whether this process holds it, rather than an ancestor that it was forked from.

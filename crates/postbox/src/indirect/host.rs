@@ -232,6 +232,12 @@ impl Host {
         });
     }
 
+    /// Whether anybody has something of it: it can be found, or a process that lives has an end.
+    pub(super) fn is_of_use(&self) -> bool {
+        let found = self.tenure().as_ref().is_some_and(|tenure| tenure.claim.can_be_found());
+        found || self.channel.members().iter().any(|end| !end.identity.is_dead())
+    }
+
     pub(super) fn status(&self) -> MailboxStatus {
         let desk = self.desk();
         let (terms, Owner { pid, uid }) = (desk.terms(), desk.owner());

@@ -16,11 +16,17 @@ use postbox_sys::epoll::{Epoll, Event, Interest};
 use postbox_sys::eventfd;
 use std::fmt;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// How long a keeper waits at least for the first who wants a mailbox kept.
 const FIRST: Duration = Duration::from_secs(10);
+
+/// How often a keeper looks whether it can still be found. A timer and not a watch (`inotify(7)`): of watches a
+/// user has few, one tells of no directory further up, and none of ends that their processes drop, which is what
+/// a keeper then waits for. The look takes two system calls and no descriptor.
+const LOOK: Duration = Duration::from_secs(2);
 
 /// The name that a keeper has in its domain.
 pub(super) fn name() -> Name {
@@ -57,6 +63,16 @@ pub enum KeeperError {
         /// That process.
         pid: u32,
     },
+    /// The domain's directory was removed, or the keeper's socket in it, and nobody uses its mailboxes.
+    #[error(
+        "{}: the directory, or the keeper's socket in it, was removed, and nobody can reach this keeper: start \
+         another with 'postbox keeper', and remove a domain only when its processes have ended",
+        path.display()
+    )]
+    Unreachable {
+        /// The directory.
+        path: PathBuf,
+    },
     /// The cancel fired.
     #[error("cancelled")]
     Cancelled,
@@ -76,6 +92,10 @@ pub enum KeeperError {
 /// It works from [`start`](Self::start) on, in a thread of its own; [`run`](Self::run) waits for its
 /// end. Its mailboxes are destroyed when it is dropped, and when its process dies.
 ///
+/// Should the domain's directory be removed under it, nobody can open its mailboxes any more, but those
+/// who have ends of them go on. It ends soon after the last of them has left; what waits in the mailboxes
+/// then nobody could have received.
+///
 /// ```no_run
 /// use postbox::{Domain, Keeper, Wait, WhenIdle};
 ///
@@ -86,10 +106,11 @@ pub enum KeeperError {
 pub struct Keeper {
     owned: Arc<Owned>,
     when_idle: WhenIdle,
+    domain: Domain,
     // Dropped in this order: nobody is answered once the name is free.
     _served: Served,
     _registrar: Registrar,
-    _claim: Claim,
+    claim: Claim,
 }
 
 impl Keeper {
@@ -120,7 +141,8 @@ impl Keeper {
         };
         let served = registrar.serve(address, Arc::new(desk))?;
         at(Step::KeeperServes);
-        Ok(Keeper { owned, when_idle, _served: served, _registrar: registrar, _claim: claim })
+        let domain = domain.clone();
+        Ok(Keeper { owned, when_idle, domain, _served: served, _registrar: registrar, claim })
     }
 
     /// The process that keeps mailboxes for the domain, if there is one.
@@ -141,8 +163,9 @@ impl Keeper {
     ///
     /// # Errors
     ///
-    /// [`Cancelled`](KeeperError::Cancelled) and [`TimedOut`](KeeperError::TimedOut), with the
-    /// mailboxes still in place.
+    /// [`Unreachable`](KeeperError::Unreachable) some seconds after nobody can reach it any more;
+    /// [`Cancelled`](KeeperError::Cancelled) and [`TimedOut`](KeeperError::TimedOut). The mailboxes are
+    /// still in place with all three.
     pub fn run(&self, wait: &Wait<'_>) -> Result<(), KeeperError> {
         let set = Epoll::new().map_err(Fault::system("epoll_create1"))?;
         let add = |fd: BorrowedFd<'_>| {
@@ -183,7 +206,11 @@ impl Keeper {
             if end.is_some_and(|end| Instant::now() >= end) && self.owned.close_if_none() {
                 return Ok(());
             }
-            let deadline = wait.deadline.into_iter().chain(end).min();
+            if !self.claim.can_be_found() && !self.owned.is_of_use() {
+                return Err(KeeperError::Unreachable { path: self.domain.path() });
+            }
+            let look = Instant::now().checked_add(LOOK);
+            let deadline = wait.deadline.into_iter().chain(end).chain(look).min();
             set.wait(&mut [Event::empty(); 2], deadline).map_err(Fault::system("epoll_wait"))?;
         }
     }

@@ -166,6 +166,15 @@ impl Owned {
         hosts.closed
     }
 
+    /// Whether anybody has something of any of them, or there is something to be answered.
+    pub(super) fn is_of_use(&self) -> bool {
+        let hosts = self.hosts();
+        let (engaged, of) = (hosts.engaged > 0, hosts.of.values().cloned().collect::<Vec<_>>());
+        // Their last act takes the lock again.
+        drop(hosts);
+        engaged || of.iter().any(|host| host.is_of_use())
+    }
+
     /// There is an answer to be sent.
     pub(super) fn engage(self: &Arc<Self>) -> Engaged {
         self.hosts().engaged += 1;
