@@ -130,6 +130,10 @@ fn places() -> Vec<Case> {
 fn namespaces() -> Vec<Case> {
     use namespaces::*;
     let parts = [
+        vec![Case::new(
+            "a domain refuses whoever is in another time namespace, and says so",
+            of_another_time,
+        )],
         over("where /proc shows no settings of the system the contract holds", without_settings),
         over("where /proc hides the processes of others the contract holds", hidden),
         over("where /proc is that of another pid namespace the contract holds", of_other_numbers),

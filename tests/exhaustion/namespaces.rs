@@ -1,5 +1,6 @@
 //! A process that sees less of the system than usual, as in a container: `/proc` without the system's settings,
-//! one that hides the processes of other users, and that of another pid namespace. Only root can make them.
+//! one that hides the processes of other users, and that of another pid namespace; or by another
+//! clock. Only root can make them.
 
 use crate::partner::small;
 use crate::scarce::{keeps_the_contract, limited};
@@ -12,6 +13,7 @@ use postbox::{
 };
 use postbox_tests::bench::Bench;
 use postbox_tests::{Gate, Outcome, soon, unprivileged_as};
+use std::fs;
 use std::path::Path;
 
 const PEER: &str = env!("CARGO_BIN_EXE_postbox-peer");
@@ -97,6 +99,62 @@ pub fn hidden(mechanism: Mechanism) -> Outcome {
         assert!(!init_is_there());
         works(mechanism, &Bench::new()?)
     })
+}
+
+/// Runs it where processes seem to have started a day later.
+fn in_another_time(body: impl FnOnce() -> Outcome) -> Outcome {
+    // One of the flags that nix has no name for.
+    const NEW_TIME: CloneFlags = CloneFlags::from_bits_retain(0x80);
+    limited(|| {
+        unshare(NEW_TIME)?;
+        // It is its children that are there.
+        fs::write("/proc/self/timens_offsets", "boottime 86400 0")?;
+        limited(body)
+    })
+}
+
+pub fn of_another_time() -> Outcome {
+    if !getuid().is_root() || !Path::new("/proc/self/ns/time").exists() {
+        println!("not shown: only root can make a namespace, where the kernel has such");
+        return Ok(());
+    }
+    let bench = Bench::new()?;
+    let refused = |by: u32| {
+        let error = bench.open().join("late").unwrap_err().to_string();
+        let place = bench.open().path().display().to_string();
+        assert!(error.contains("another time namespace") && error.contains(&place), "{error}");
+        assert!(error.contains(&format!("process {by} ")) && !error.contains('\n'), "{error}");
+    };
+    let own = std::process::id();
+    let one = bench.open().join("one")?;
+    in_another_time(|| {
+        refused(own);
+        // To look takes no name.
+        assert_eq!(bench.open().processes()?.len(), 1);
+        Ok(())
+    })?;
+    // Who was refused is in nobody's way, nor is who has left.
+    let two = bench.open().join("two")?;
+    drop((one, two));
+    let (there, enough) = (Gate::new()?, Gate::new()?);
+    let seen = fork((), |()| {
+        there.pass()?;
+        let processes = bench.open().processes()?;
+        let [other] = &processes[..] else { return Err("there is one".into()) };
+        refused(other.pid());
+        Ok(enough.open()?)
+    })?;
+    in_another_time(|| {
+        let [one, other] = [bench.open().join("one")?, bench.open().join("other")?];
+        one.send_bytes_with("other", b"hello", &soon())?;
+        assert_eq!(&**other.receive_from_with::<Bytes>("one", &soon())?, b"hello");
+        drop(other);
+        there.open()?;
+        Ok(enough.pass()?)
+    })?;
+    seen.wait()?;
+    assert_eq!(bench.leftovers(), [""; 0]);
+    Ok(())
 }
 
 pub fn of_other_numbers(mechanism: Mechanism) -> Outcome {

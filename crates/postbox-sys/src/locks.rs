@@ -30,7 +30,20 @@ pub struct Holder {
 /// `EAGAIN`: another process holds some of them. `ENOLCK`: the system has no more locks, or the
 /// file system none at all. `EBADF`: not open for writing.
 pub fn lock(file: impl AsFd, bytes: Range<u64>) -> Result<()> {
-    match fcntl(file, FcntlArg::F_SETLK(&record(libc::F_WRLCK, bytes))) {
+    set(file, libc::F_WRLCK, bytes)
+}
+
+/// As [`lock`], but others may share `bytes` in the same way.
+///
+/// # Errors
+///
+/// Those of [`lock`]; `EAGAIN`: another process holds some of them for itself.
+pub fn lock_shared(file: impl AsFd, bytes: Range<u64>) -> Result<()> {
+    set(file, libc::F_RDLCK, bytes)
+}
+
+fn set(file: impl AsFd, kind: libc::c_int, bytes: Range<u64>) -> Result<()> {
+    match fcntl(file, FcntlArg::F_SETLK(&record(kind, bytes))) {
         // Which of the two it is depends on the file system.
         Err(Errno::EACCES | Errno::EAGAIN) => Err(Errno::EAGAIN),
         outcome => outcome.map(drop),

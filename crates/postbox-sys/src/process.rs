@@ -2,6 +2,7 @@
 
 use crate::proc_file::{self, Stat};
 use crate::{Errno, Result, wipe_on_fork};
+use std::os::unix::fs::MetadataExt;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Names one process for as long as the machine runs: numbers are reused, but not within one tick.
@@ -79,6 +80,17 @@ fn shows_our_numbers() -> Result<bool> {
     Ok(ours)
 }
 
+/// The number of this process's time namespace, which no other has as long as it is there; `None` where the
+/// kernel has none, or `/proc` does not show it.
+///
+/// Start times are told by the clock of whoever reads them: processes of different time namespaces know
+/// different ones of the same process. See
+/// [`time_namespaces(7)`](https://man7.org/linux/man-pages/man7/time_namespaces.7.html).
+pub fn time_namespace() -> Option<u32> {
+    // The kernel counts namespaces in 32 bits.
+    std::fs::metadata("/proc/self/ns/time").ok()?.ino().try_into().ok()
+}
+
 /// The identity of the calling process.
 ///
 /// # Errors
@@ -100,6 +112,13 @@ mod tests {
         let me = own_identity().unwrap();
         assert_eq!(me.pid, std::process::id());
         assert_eq!(start_time(me.pid), Some(me.start_time));
+    }
+
+    #[test]
+    fn a_time_namespace_has_the_number_that_its_link_shows() {
+        let link = std::fs::read_link("/proc/self/ns/time").ok();
+        let shown = link.map(|link| link.to_string_lossy().into_owned());
+        assert_eq!(shown, time_namespace().map(|number| format!("time:[{number}]")));
     }
 
     #[test]

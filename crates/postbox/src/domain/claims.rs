@@ -66,6 +66,9 @@ impl Domain {
         loop {
             match attempt(&place, slot)? {
                 Attempt::Taken(pid) => return Err(ClaimError::Taken { pid }),
+                Attempt::AnotherTime(pid) => {
+                    return Err(DomainError::AnotherTime { path: self.path(), pid }.into());
+                }
                 Attempt::Held(number) => {
                     let address = address.clone();
                     let claim = Claim { place: place.clone(), address, slot, number, born };

@@ -31,6 +31,20 @@ pub enum DomainError {
         /// What to do about it.
         remedy: &'static str,
     },
+    /// The domain is used in another time namespace, where start times are told by another clock. By
+    /// these processes are told apart, so each would take the other for dead.
+    #[error(
+        "{}: {} is in the domain, in another time namespace than this process: run all processes of a \
+         domain in one, or use another domain here (POSTBOX_DOMAIN, or POSTBOX_DIR)",
+        path.display(),
+        match pid { 0 => "a process of another pid namespace".into(), pid => format!("process {pid}") }
+    )]
+    AnotherTime {
+        /// The domain's directory.
+        path: PathBuf,
+        /// One that is in it; 0 where it is in a pid namespace that cannot be seen.
+        pid: u32,
+    },
     /// There is no such group.
     #[error("there is no group '{0}'")]
     NoGroup(String),

@@ -12,6 +12,7 @@
 //! child of `fork`, whatever it inherited.
 
 use super::address::Kind;
+use super::times;
 use crate::error::Fault;
 use crate::name::Name;
 use postbox_steps::{Step, at};
@@ -56,6 +57,8 @@ pub(super) enum Attempt {
     Held(u64),
     /// That process does; 0: one of another pid namespace.
     Taken(u32),
+    /// That process holds some name, and is in another time namespace; 0 as above.
+    AnotherTime(u32),
     /// The domain is just being removed.
     Closing,
 }
@@ -140,7 +143,10 @@ impl Ledger {
 
     /// Holds both halves of a name that nobody holds half of.
     pub(super) fn take(&self, slot: Slot) -> Result<Attempt, Fault> {
-        let mut held = self.held();
+        self.in_one_time(|held| self.take_both(held, slot))
+    }
+
+    fn take_both(&self, held: &mut Held, slot: Slot) -> Result<Attempt, Fault> {
         if held.names.contains_key(&slot.0) {
             return Ok(Attempt::Taken(std::process::id()));
         }
@@ -162,7 +168,10 @@ impl Ledger {
 
     /// Holds one half of a name, whoever holds the other.
     pub(super) fn take_half(&self, slot: Slot) -> Result<Attempt, Fault> {
-        let mut held = self.held();
+        self.in_one_time(|held| self.take_either(held, slot))
+    }
+
+    fn take_either(&self, held: &mut Held, slot: Slot) -> Result<Attempt, Fault> {
         let halves = held.names.get(&slot.0).copied().unwrap_or_default();
         for half in [1, 0] {
             if halves[half].is_none() && self.try_half(slot, half)? {
@@ -173,6 +182,27 @@ impl Ledger {
             return Ok(Attempt::Taken(std::process::id()));
         }
         Ok(self.other(slot.both())?.map_or(Attempt::Taken(0), attempt))
+    }
+
+    /// Takes a name, if nobody of another time namespace holds any.
+    fn in_one_time(
+        &self,
+        take: impl FnOnce(&mut Held) -> Result<Attempt, Fault>,
+    ) -> Result<Attempt, Fault> {
+        let mut held = self.held();
+        if !held.names.is_empty() {
+            return take(&mut held);
+        }
+        let attempt = match times::enter(&self.file) {
+            Ok(None) => take(&mut held),
+            Ok(Some(Holder { is_whole: true, .. })) => Ok(Attempt::Closing),
+            Ok(Some(Holder { pid, .. })) => Ok(Attempt::AnotherTime(pid.unwrap_or(0))),
+            Err(errno) => Err(failed(errno)),
+        };
+        if held.names.is_empty() {
+            times::leave(&self.file);
+        }
+        attempt
     }
 
     /// Adds to the claim what is free of its name; whether it holds both halves now.
@@ -217,6 +247,9 @@ impl Ledger {
         }
         if *halves == [None, None] {
             held.names.remove(&slot.0);
+            if held.names.is_empty() {
+                times::leave(&self.file);
+            }
         }
         at(Step::NameReleased);
     }

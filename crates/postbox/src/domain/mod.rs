@@ -12,9 +12,10 @@
 //! ```
 //!
 //! In reading order: `options`, `directory` (whom a directory is trusted to), `place` (what a domain
-//! is on disk), `ledger` and `claims` (who holds a name), `address` (names, and files of sockets),
-//! `socket`, `protocol` (what is asked and answered), `registrar` (who answers), `tenant` (for what
-//! else), `client` (who asks), `arrivals` (waiting for a name to come or to go), `listing`.
+//! is on disk), `ledger` and `claims` (who holds a name), `times` (by which clock), `address` (names,
+//! and files of sockets), `socket`, `protocol` (what is asked and answered), `registrar` (who answers),
+//! `tenant` (for what else), `client` (who asks), `arrivals` (waiting for a name to come or to go),
+//! `listing`.
 
 mod address;
 mod arrivals;
@@ -33,6 +34,7 @@ mod socket;
 mod tenant;
 #[cfg(test)]
 mod tests;
+mod times;
 mod unique;
 
 pub use error::DomainError;
