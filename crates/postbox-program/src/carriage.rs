@@ -1,7 +1,6 @@
 //! What a channel is to be, where a program makes one.
 
 use postbox::{Absence, Capacity, LinkOptions, Mechanism, Options};
-use postbox_sys::limits;
 use std::str::FromStr;
 
 /// What a channel is to be, where one is made.
@@ -28,10 +27,6 @@ impl Carriage {
         }
         if let Some(Size(bytes)) = self.max_message {
             options = options.max_message(bytes);
-            let needed = room_for(bytes);
-            if needed > usual_byte_cap() {
-                options = options.byte_cap(needed);
-            }
         }
         options
     }
@@ -45,19 +40,6 @@ impl Carriage {
     pub fn links(&self, absent: Absence) -> LinkOptions {
         LinkOptions::new(self.options()).absent(absent)
     }
-}
-
-/// The byte cap that lets a message of so many bytes through: a log of that size, rounded up to a power
-/// of two, has up to 2²² units of 64 bytes at least, and one of them is never used.
-fn room_for(bytes: usize) -> u64 {
-    let bytes = bytes as u64;
-    bytes + (bytes >> 20) + 64
-}
-
-/// The byte cap of a channel whose options say none.
-fn usual_byte_cap() -> u64 {
-    let group = limits::cgroup_memory_max().map_or(u64::MAX, |bytes| bytes / 4);
-    group.min(256 << 20)
 }
 
 /// The largest message that a channel can be made for: 1 GiB.

@@ -1,5 +1,6 @@
 //! Where each part of a channel's memory lies, and how large it is.
 
+use super::LEAST_BYTE_CAP;
 use super::control::{Cell, Control, Header, Member};
 use super::envelope::{FIRST_LINE, MANY_LINES};
 use super::lifetime::Lifetime;
@@ -108,6 +109,19 @@ impl Layout {
     }
 }
 
+/// Bytes of a unit in a log of that size: a log has at most 2²² of them, and a unit 64 bytes unless that asks for
+/// more.
+fn unit_of(size: u64) -> u64 {
+    (size >> 22).max(64)
+}
+
+/// The size of the smallest log that a message of so many bytes fits. One unit of a log is never used.
+pub(super) fn log_for(bytes: usize) -> u64 {
+    let bytes = bytes.min(MAX_MESSAGE) as u64;
+    let size = bytes.next_power_of_two().max(LEAST_BYTE_CAP);
+    if size - unit_of(size) < bytes { 2 * size } else { size }
+}
+
 fn page_up(offset: usize) -> usize {
     offset.next_multiple_of(4096)
 }
@@ -126,7 +140,7 @@ impl Config {
         if self.max_message > MAX_MESSAGE {
             return refuse("max_message", self.max_message as u64, "0..=1073741824 bytes");
         }
-        if self.byte_cap < 1 << 16 || self.byte_cap > 1 << 40 {
+        if self.byte_cap < LEAST_BYTE_CAP || self.byte_cap > 1 << 40 {
             return refuse("byte_cap", self.byte_cap, "65536..=1099511627776 bytes");
         }
         Ok(())
@@ -192,8 +206,7 @@ impl Config {
             ring
         });
         let mut log = |size: u64, soft: u64, restart: Restart| {
-            // At most 2²² units: a unit is 64 bytes unless the cap asks for more.
-            let unit = (size >> 22).max(64);
+            let unit = unit_of(size);
             let log = LogLayout {
                 offset: end,
                 units: (size / unit) as u32,
@@ -239,6 +252,20 @@ mod tests {
         // From 256 bytes on a message begins at a line of its own.
         assert_eq!(stride(&with(Capacity::Bounded(1 << 20), 4096)), 64 + 4096);
         assert_eq!(stride(&Options::new(Mechanism::SharedMemory).fixed_size(1000)), 1088);
+    }
+
+    #[test]
+    fn a_log_is_just_large_enough_for_the_message_it_is_for() {
+        for bytes in [0, 1, 65_472, 65_473, 1 << 20, 300 << 20, (1 << 29) - 128, MAX_MESSAGE] {
+            let cap = log_for(bytes);
+            let longest = |cap| {
+                let Layout { bodies, .. } = Options::default().byte_cap(cap).config().layout();
+                assert_eq!((bodies.units as usize * bodies.unit) as u64, cap);
+                (bodies.units as usize - 1) * bodies.unit
+            };
+            assert!(longest(cap) >= bytes, "{bytes}");
+            assert!(cap == LEAST_BYTE_CAP || longest(cap / 2) < bytes, "{bytes}");
+        }
     }
 
     #[test]
