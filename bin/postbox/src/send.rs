@@ -10,7 +10,7 @@ use postbox_program::place::Member;
 use postbox_program::records::{Framing, RecordError, Records};
 use postbox_program::stop::Stop;
 use postbox_program::tables::json_object;
-use postbox_program::target::{SendTo, absence};
+use postbox_program::target::{Patience, SendTo};
 use serde::Serialize;
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
@@ -30,8 +30,8 @@ pub struct Arguments {
     /// Wait until a receiver has taken it, and print who it was
     #[arg(long)]
     deliver: bool,
-    /// Do not wait: where there is no room, exit code 3; with --deliver, where nobody takes it at
-    /// once, which may be so though a receiver waits
+    /// Do not wait: where there is no room, or a process does not answer within a second, exit
+    /// code 3; with --deliver, where nobody takes it at once, which may be so though a receiver waits
     #[arg(long = "try", conflicts_with = "timeout")]
     try_: bool,
     /// Wait that long for a partner, a mailbox, room, or a receiver; then exit code 3
@@ -64,9 +64,9 @@ struct Taker<'s> {
 pub fn run(arguments: &Arguments, stop: &Stop) -> Result<(), Ending> {
     let deadline = arguments.timeout.and_then(|timeout| timeout.from_now());
     let message = arguments.message(stop, deadline)?;
-    let links = arguments.carriage.links(absence(deadline));
-    let me = arguments.member.join(NAME, links)?;
-    let target = arguments.target.open(&me, arguments.carriage, stop, deadline)?;
+    let patience = if arguments.try_ { Patience::Moment } else { Patience::until(deadline) };
+    let me = arguments.member.join(NAME, arguments.carriage.links(patience.absence()))?;
+    let target = arguments.target.open(&me, arguments.carriage, stop, patience)?;
     let wait = stop.wait(if arguments.try_ { Some(Instant::now()) } else { deadline });
     let told = |ending: Ending| ending.at(&target.name);
     let receipt = match (arguments.deliver, arguments.try_) {

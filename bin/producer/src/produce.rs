@@ -10,7 +10,7 @@ use postbox_program::peers::Peers;
 use postbox_program::records::{RecordError, Records};
 use postbox_program::stop::Stop;
 use postbox_program::summary::{Form, Tally};
-use postbox_program::target::{Target, absence};
+use postbox_program::target::{Patience, Target};
 use serde::Serialize;
 use std::time::{Duration, Instant};
 
@@ -41,9 +41,9 @@ fn start(arguments: &Arguments, stop: &Stop) -> Result<Ending, Ending> {
     let deadline = arguments.timeout.and_then(|timeout| timeout.from_now());
     // What is wrong with the input is told before anybody hears of this process.
     let input = Input::open(&arguments.file)?;
-    let links = arguments.carriage.links(absence(deadline));
-    let me = arguments.member.join(NAME, links)?;
-    let target = arguments.target.open(&me, arguments.carriage, stop, deadline)?;
+    let patience = Patience::until(deadline);
+    let me = arguments.member.join(NAME, arguments.carriage.links(patience.absence()))?;
+    let target = arguments.target.open(&me, arguments.carriage, stop, patience)?;
     let (tally, takers) = (Tally::default(), Peers::default());
     let mut work = Work { arguments, stop, deadline, target, tally, takers };
     let sent = work.send_all(input);

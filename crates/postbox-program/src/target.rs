@@ -5,7 +5,41 @@ use crate::ending::Ending;
 use crate::refusals::WAIT;
 use crate::stop::Stop;
 use postbox::{Absence, Bytes, LinkError, Mailbox, MailboxError, Name, Opening, Process, Sender};
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+/// How long a call that never waits may take to come by a way that is not there yet.
+const FIRST_CONTACT: Duration = Duration::from_secs(1);
+
+/// How long the way may take to be there.
+#[derive(Debug, Clone, Copy)]
+pub enum Patience {
+    /// As long as it takes; what is not there is an error.
+    Unbounded,
+    /// Until then; what is not there may come.
+    Until(Instant),
+    /// No longer than who is there needs to answer; what is not there is an error.
+    Moment,
+}
+
+impl Patience {
+    /// Of a program that waits until `deadline`, if there is one.
+    pub fn until(deadline: Option<Instant>) -> Self {
+        deadline.map_or(Patience::Unbounded, Patience::Until)
+    }
+
+    /// What becomes of a link to somebody who is not there.
+    pub fn absence(self) -> Absence {
+        if self.deadline().is_some() { Absence::Wait } else { Absence::Fail }
+    }
+
+    /// Until when what is not there is waited for, if it is.
+    fn deadline(self) -> Option<Instant> {
+        match self {
+            Patience::Until(deadline) => Some(deadline),
+            Patience::Unbounded | Patience::Moment => None,
+        }
+    }
+}
 
 /// One of the two.
 #[derive(Debug, Clone, clap::Args)]
@@ -29,26 +63,29 @@ pub struct Target {
 }
 
 impl SendTo {
-    /// Opens the way. What is not there yet is waited for if there is a deadline.
+    /// Opens the way, within that patience.
     ///
     /// # Errors
     ///
-    /// Nothing if it is not there; a failure if it cannot be opened, or may not.
+    /// Nothing if it is not there, or does not answer; a failure if it cannot be opened, or may not.
     pub fn open(
         &self,
         me: &Process,
         carriage: Carriage,
         stop: &Stop,
-        deadline: Option<Instant>,
+        patience: Patience,
     ) -> Result<Target, Ending> {
-        let wait = stop.wait(deadline);
         match (&self.to, &self.mailbox) {
             (Some(partner), _) => {
+                let wait = stop.wait(match patience {
+                    Patience::Moment => Some(Instant::now() + FIRST_CONTACT),
+                    patience => patience.deadline(),
+                });
                 let name = format!("process '{partner}'");
-                let told = |error| unlinked(me, partner, error);
+                let told = |error| unlinked(me, partner, patience, error);
                 if carriage.is_explicit() {
                     // A link on other terms is an error then.
-                    let links = carriage.links(absence(deadline));
+                    let links = carriage.links(patience.absence());
                     me.link_within(partner.as_str(), links, &wait).map_err(told)?;
                 }
                 let sender = me.sender_to_with(partner.as_str(), &wait).map_err(told)?;
@@ -56,7 +93,7 @@ impl SendTo {
             }
             (None, Some(mailbox)) => {
                 let name = format!("mailbox '{mailbox}'");
-                let sender = open_mailbox(me, mailbox, stop, deadline)?.sender()?;
+                let sender = open_mailbox(me, mailbox, stop, patience.deadline())?.sender()?;
                 Ok(Target { name, sender })
             }
             // clap has refused that already.
@@ -65,16 +102,12 @@ impl SendTo {
     }
 }
 
-/// Who is not there is waited for if there is a deadline.
-pub fn absence(deadline: Option<Instant>) -> Absence {
-    if deadline.is_some() { Absence::Wait } else { Absence::Fail }
-}
-
-/// Why there is no way to send to that process.
-fn unlinked(me: &Process, partner: &Name, error: LinkError) -> Ending {
+/// Why there is no way to send to that process. Who does not wait has not run out of time.
+fn unlinked(me: &Process, partner: &Name, patience: Patience, error: LinkError) -> Ending {
+    let waited = if matches!(patience, Patience::Moment) { "" } else { "timed out: " };
     match error {
         LinkError::TimedOut => Ending::Nothing(format!(
-            "timed out: process '{partner}' is in domain '{}', but does not answer; if it was \
+            "{waited}process '{partner}' is in domain '{}', but does not answer; if it was \
              stopped, let it go on",
             me.domain().name()
         )),

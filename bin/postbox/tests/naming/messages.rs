@@ -123,6 +123,29 @@ fn who_is_there_and_sends_or_answers_nothing_is_not_said_to_be_absent() {
 }
 
 #[test]
+fn who_does_not_wait_does_not_wait_for_a_stopped_process_either() {
+    let scene = Scene::new();
+    let x = scene.consumer("--as x --quiet");
+    scene.await_process("x");
+    x.signal(Signal::SIGSTOP);
+    // One makes the link, the other asks for it.
+    for name in ["a", "z"] {
+        for words in ["", "--deliver", "--capacity 1"] {
+            let send = format!("send --to x --as {name} --try {words} hi");
+            let said = scene.postbox(&send).refused(3);
+            let why = "process 'x' is in domain 'default', but does not answer; if it was stopped";
+            assert!(said.starts_with(&format!("postbox: {why}")), "{words}: {said}");
+        }
+    }
+    let absent = scene.postbox("send --to y --try hi").refused(3);
+    assert!(absent.contains("no process is called 'y' in domain 'default' now"), "{absent}");
+    x.signal(Signal::SIGCONT);
+    x.signal(Signal::SIGTERM);
+    x.finish();
+    scene.finish();
+}
+
+#[test]
 fn a_partner_that_leaves_too_early_is_said_to_have_gone() {
     let scene = Scene::new();
     let bob = scene.postbox("receive --as bob --from al --count 2");
