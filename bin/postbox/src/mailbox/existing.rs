@@ -45,15 +45,15 @@ fn differs<T: Display + PartialEq>(what: &str, asked: Option<T>, there: T) -> Op
 }
 
 fn tell(there: &MailboxStatus, may: &str, asked: Option<&Access>, rights: &Rights) {
-    let sorted = |names: String| {
-        let mut names: Vec<String> = names.split(", ").map(str::to_owned).collect();
-        names.sort();
-        names
-    };
-    if let Some(asked) =
-        asked.filter(|asked| sorted(asked.to_string()) != sorted(rights.to_string()))
-    {
+    if let Some(asked) = asked.filter(|asked| !rights.is_as(asked)) {
         let name = &there.name;
+        let asked = match asked {
+            // Names that read like a word for rights are no less names.
+            Access::Listed(names) => {
+                names.iter().map(|name| format!("'{name}'")).collect::<Vec<_>>().join(", ")
+            }
+            Access::Owner | Access::Members => asked.to_string(),
+        };
         complain(
             NAME,
             &format!(

@@ -111,7 +111,7 @@ fn a_mailbox_that_is_opened_instead_of_created_is_what_was_asked_for() {
         assert!(said.contains("'jobs' exists already, with ") && said.contains(why), "{said}");
     }
     // What was not said may be as it is, and rights change.
-    for words in ["", all, "--receivers a,b --senders members"] {
+    for words in ["", all, "--receivers a,b,a --senders members"] {
         let opened = scene.postbox(&format!("{jobs} --json {words}")).finish();
         assert_eq!((opened.code(), &*opened.err), (Some(0), ""), "{words}: {opened:?}");
         let status: serde_json::Value = serde_json::from_slice(&opened.out).unwrap();
@@ -120,6 +120,12 @@ fn a_mailbox_that_is_opened_instead_of_created_is_what_was_asked_for() {
     let opened = scene.postbox(&format!("{jobs} --receivers members")).finish();
     assert_eq!(opened.code(), Some(0), "{opened:?}");
     assert!(opened.err.contains("may receive: b, a instead of members"), "{opened:?}");
+    // Nobody who has the right, and somebody of that name.
+    scene.postbox("mailbox revoke jobs a").good();
+    scene.postbox("mailbox revoke jobs b").good();
+    let opened = scene.postbox(&format!("{jobs} --receivers nobody")).finish();
+    assert_eq!(opened.code(), Some(0), "{opened:?}");
+    assert!(opened.err.contains("may receive: nobody instead of 'nobody'"), "{opened:?}");
     scene.postbox("mailbox create plain").good();
     let said = scene.postbox("mailbox create plain --schema one --or-open").refused(1);
     assert!(said.contains("schema any instead of one"), "{said}");

@@ -6,6 +6,7 @@
 
 use crate::name::Name;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
 
@@ -138,6 +139,31 @@ impl Rights {
     /// Those who were shut out by name.
     pub fn revoked(&self) -> &[Name] {
         &self.revoked
+    }
+
+    /// Whether those have the right now whom `access` means, however it came about: names in whatever order,
+    /// however often, and with whatever users they were let in.
+    ///
+    /// ```no_run
+    /// use postbox::{Access, Domain};
+    ///
+    /// let jobs = Domain::open("example")?.mailbox("jobs")?.status()?;
+    /// if !jobs.may_receive.is_as(&Access::Members) {
+    ///     println!("not everybody may receive");
+    /// }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn is_as(&self, access: &Access) -> bool {
+        let granted: BTreeSet<&Name> = self.granted.iter().map(|grant| &grant.name).collect();
+        match (self.origin, access) {
+            (Origin::Owner, Access::Owner) => granted.is_empty(),
+            (Origin::Listed, Access::Listed(names)) => granted == names.iter().collect(),
+            // Who was shut out and let in again is in.
+            (Origin::Members, Access::Members) => {
+                self.revoked.iter().all(|name| granted.contains(name))
+            }
+            _ => false,
+        }
     }
 
     /// Whether the process of that name and user has the right, while `owner` owns the mailbox.
@@ -273,6 +299,40 @@ mod tests {
         assert_eq!(table.to_string(), "members");
         table.revoke(&name("w"), &name("a")).unwrap();
         assert!(!table.allow(&name("w"), 1000, &name("a")));
+    }
+
+    #[test]
+    fn rights_are_what_was_asked_for_by_what_they_mean() {
+        let is = |table: &Rights, access: &str| table.is_as(&access.parse().unwrap());
+        let listed = rights("b,a,b");
+        assert!(is(&listed, "a, b") && is(&listed, "b,a,a") && is(&rights("a"), "a,a"));
+        for other in ["a", "a,b,c", "owner", "members", "owner,a,b"] {
+            assert!(!is(&listed, other), "{other}");
+        }
+        let (mut owner, mut members) = (rights("owner"), rights("members"));
+        assert!(is(&owner, "owner") && is(&members, "members"));
+        assert!(!is(&owner, "members") && !is(&members, "owner") && !is(&owner, "a"));
+        owner.grant(grant("a")).unwrap();
+        assert!(!is(&owner, "owner") && !is(&owner, "a"));
+        members.revoke(&name("a"), &name("o")).unwrap();
+        assert!(!is(&members, "members"));
+        members.grant(grant("a")).unwrap();
+        assert!(is(&members, "members"));
+    }
+
+    #[test]
+    fn a_name_that_reads_like_a_word_for_rights_is_a_name() {
+        let mut owner = rights("owner");
+        owner.grant(grant("a")).unwrap();
+        // Printed alike.
+        let named: Access = "owner,a".parse().unwrap();
+        assert_eq!(owner.to_string(), named.to_string());
+        assert!(!owner.is_as(&named));
+        let mut nobody = rights("a");
+        nobody.revoke(&name("a"), &name("o")).unwrap();
+        assert_eq!(nobody.to_string(), "nobody");
+        assert!(!nobody.is_as(&"nobody".parse().unwrap()) && nobody.is_as(&Access::Listed(vec![])));
+        assert!(!rights("members").is_as(&Access::Listed(vec![name("members")])));
     }
 
     #[test]
