@@ -3,12 +3,14 @@
 use super::tally::Total;
 use super::window::{FileRecords, Window};
 use crate::scratch;
+use nix::sys::stat::makedev;
 use postbox_program::ending::Ending;
 use postbox_program::input::{Input, unreadable};
 use postbox_program::records::{Framing, RECORD_LIMIT, RecordError, Records};
 use postbox_program::stop::Stop;
-use std::fs::File;
-use std::io::{self, Read, Seek, Write};
+use std::fs::{File, Metadata};
+use std::io::{self, IsTerminal, Read, Seek, Write};
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::thread;
@@ -60,6 +62,12 @@ impl Source {
     fn read(path: &Path, cut: Framing, repeat: u32) -> Result<Self, Ending> {
         let Input { name, file } = Input::open(path)?;
         let kind = file.metadata().map_err(|error| unreadable(&name, &error))?;
+        if kind.file_type().is_char_device() && !ends(&file, &kind) {
+            return Err(Ending::BadInput(format!(
+                "{name} is a device that may have no end: send a part of it, as with \
+                 'head -c 100M DEVICE | postbox compare -'"
+            )));
+        }
         // Several processes read the file several times. Standard input need not be at its start;
         // files of /proc have bytes but no length.
         let direct = kind.is_file() && kind.len() > 0 && path != Path::new("-");
@@ -92,6 +100,12 @@ impl Source {
         }
         Ok(())
     }
+}
+
+/// Whether that character device has an end: a terminal has, and `/dev/null`. Of the others nobody knows, and
+/// all that they have would be kept.
+fn ends(device: &File, kind: &Metadata) -> bool {
+    device.is_terminal() || kind.rdev() == makedev(1, 3)
 }
 
 /// Why the record of that number is not sent.

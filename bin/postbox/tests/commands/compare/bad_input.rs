@@ -3,6 +3,7 @@
 use super::support::{file, start, with};
 use crate::run::{Run, limited};
 use std::fs::File;
+use std::io::Write;
 use std::process::Stdio;
 
 /// The one line on standard error.
@@ -81,9 +82,41 @@ fn a_record_over_the_limit_is_refused_before_anything_runs() {
 fn a_record_without_an_end_is_refused_while_it_is_kept() {
     for records in ["lines", "whole"] {
         let mut command = limited("ulimit -f 100000");
-        command.args(["compare", "/dev/zero", "--mechanism=pipe", "--records", records]);
-        let ended = Run::of(&mut command).finish();
+        command.args(["compare", "-", "--mechanism=pipe", "--records", records]);
+        let (zeroes, mut input) = std::io::pipe().unwrap();
+        let feeder = std::thread::spawn(move || {
+            // Until it is refused.
+            while input.write_all(&[0; 1 << 16]).is_ok() {}
+        });
+        let ended = Run::with(&mut command, zeroes.into(), Stdio::piped()).finish();
+        drop(command);
+        feeder.join().unwrap();
         assert_eq!((ended.code(), ended.out()), (Some(2), String::new()), "{ended:?}");
-        assert!(ended.err().contains("record 1 of '/dev/zero' is over the limit"), "{ended:?}");
+        assert!(ended.err().contains("record 1 of standard input is over the limit"), "{ended:?}");
     }
+}
+
+#[test]
+fn a_device_without_an_end_is_refused_however_it_is_cut() {
+    for device in ["/dev/zero", "/dev/urandom", "/dev/full"] {
+        for records in ["lines", "whole", "prefixed", "bytes:1000"] {
+            for (file, name) in [(device, device), ("-", "standard input")] {
+                // It must not fill the disk where it is taken.
+                let mut command = limited("ulimit -f 10000");
+                command.args(["compare", file, "--mechanism=pipe", "--records", records]);
+                let input = Stdio::from(File::open(device).unwrap());
+                let ended = Run::with(&mut command, input, Stdio::piped()).finish();
+                assert_eq!((ended.code(), ended.out()), (Some(2), String::new()), "{ended:?}");
+                let said = ended.err();
+                assert!(said.contains(name) && said.contains("may have no end"), "{said}");
+                assert!(said.contains("head -c"), "{said}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_device_with_an_end_is_sent() {
+    let ended = start(["/dev/null", "--mechanism=pipe", "--naming=channel"]).finish();
+    assert_eq!((ended.code(), ended.err()), (Some(0), String::new()), "{ended:?}");
 }
