@@ -159,3 +159,11 @@ pub fn file_size(error: &io::Error) -> Option<String> {
         format!("RLIMIT_FSIZE is {limit}: raise it (ulimit -f)")
     })
 }
+
+/// What to do about memory that cannot be had.
+pub fn memory() -> String {
+    let limit = limits::rlimit(Resource::RLIMIT_AS).ok().filter(|&(soft, _)| soft < u64::MAX);
+    limit.map_or("free some".into(), |(soft, _)| {
+        format!("RLIMIT_AS is {soft} bytes of address space: raise it (ulimit -v), or free memory")
+    })
+}

@@ -1,6 +1,6 @@
 //! A file, or standard input, that a signal does not leave waiting.
 
-use crate::ending::Ending;
+use crate::ending::{Ending, memory};
 use crate::stop::Stop;
 use std::fs::File;
 use std::io::{self, ErrorKind, Read};
@@ -41,8 +41,11 @@ impl Input {
     }
 }
 
-/// Says that it cannot be read, and what to do.
+/// Says that it cannot be read, and what to do. That memory is short is no fault of the input.
 pub fn unreadable(name: &str, error: &io::Error) -> Ending {
+    if error.kind() == ErrorKind::OutOfMemory {
+        return Ending::Failure(format!("cannot read {name}: {error}: {}", memory()));
+    }
     let remedy = match error.kind() {
         ErrorKind::NotFound => ": check the path",
         ErrorKind::PermissionDenied => ": allow it to be read, or pass it to standard input",

@@ -2,6 +2,7 @@
 
 use super::ends::Outcome;
 use super::figures::Figures;
+use crate::shrinkage;
 use nix::sys::prctl::set_pdeathsig;
 use nix::sys::signal::Signal;
 use postbox::{
@@ -68,7 +69,7 @@ impl<'b> Part<'b> {
 fn excuse(error: &(dyn Error + 'static)) -> Figures {
     let sent = error.downcast_ref().is_some_and(SendError::is_disconnected);
     let received = error.downcast_ref().is_some_and(ReceiveError::is_disconnected);
-    let reason = error.to_string();
+    let reason = shrinkage::told(error);
     if sent || received { Figures::Deserted(reason) } else { Figures::Failed(reason) }
 }
 
@@ -148,7 +149,8 @@ fn hear(
 fn look(children: &mut [Child], stop: &Stop) -> Result<(), Trouble> {
     for child in children {
         if let Some(status) = child.try_wait()?.filter(|status| !status.success()) {
-            let reason = format!("its process {} ended early: {status}", child.pid());
+            let remedy = shrinkage::of_end(status);
+            let reason = format!("its process {} ended early: {status}{remedy}", child.pid());
             return Err(blame(stop, reason));
         }
     }

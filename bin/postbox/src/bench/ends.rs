@@ -1,5 +1,6 @@
 //! What every contender is driven through, so that ours and the references do the same work.
 
+use crate::shrinkage;
 use std::error::Error;
 
 /// What the processes of a run return; an error goes to the parent in words.
@@ -20,4 +21,11 @@ pub trait Sending {
 pub trait Receiving {
     /// Takes one message, waiting for it. `buffer` then starts with it, and may be longer.
     fn receive(&mut self, buffer: &mut Vec<u8>) -> Outcome<()>;
+}
+
+/// A message of so many bytes, each of which has been written.
+pub fn message(payload: usize) -> Outcome<Vec<u8>> {
+    let mut message = shrinkage::room(payload)?;
+    message.resize(payload, 7);
+    Ok(message)
 }

@@ -2,13 +2,14 @@
 //! processes do meanwhile, such as `scripts/calls.sh` its system calls.
 
 use super::crew::{Part, Trouble, run_within};
-use super::ends::{Outcome, Receiving, Sending};
+use super::ends::{Outcome, Receiving, Sending, message};
 use super::figures::Figures;
 use super::placement::{Cores, Placement};
 use super::plan;
 use super::references::bare::{Bare, Taking};
 use super::subjects::{Made, Ours, Subject};
 use crate::bench::arguments::{Naming, Payload, Waiting};
+use crate::shrinkage::room;
 use postbox::{Bytes, Capacity, Mechanism, Receiver, Sender};
 use postbox_program::ending::Ending;
 use postbox_program::stop::Stop;
@@ -158,19 +159,19 @@ fn bare(
 }
 
 fn give(tx: &mut impl Sending, payload: usize, messages: u64) -> Outcome<Figures> {
-    let message = vec![7; payload];
+    let message = message(payload)?;
     (0..messages).try_for_each(|_| tx.send(&message))?;
     Ok(Figures::Done)
 }
 
 fn take(rx: &mut impl Receiving, payload: usize, messages: u64) -> Outcome<Figures> {
-    let mut buffer = Vec::with_capacity(payload);
+    let mut buffer = room(payload)?;
     (0..messages).try_for_each(|_| rx.receive(&mut buffer))?;
     Ok(Figures::Done)
 }
 
 fn give_batches(tx: &Sender<Bytes>, payload: usize, messages: u64) -> Outcome<Figures> {
-    let message = vec![7; payload];
+    let message = message(payload)?;
     let mut left = messages;
     while left > 0 {
         let batch = left.min(BATCH);
@@ -194,8 +195,8 @@ fn serve(
     payload: usize,
     messages: u64,
 ) -> Outcome<Figures> {
-    let message = vec![7; payload];
-    let mut buffer = Vec::with_capacity(payload);
+    let message = message(payload)?;
+    let mut buffer = room(payload)?;
     for _ in 0..messages {
         tx.send(&message)?;
         rx.receive(&mut buffer)?;
@@ -209,7 +210,7 @@ fn answer(
     payload: usize,
     messages: u64,
 ) -> Outcome<Figures> {
-    let mut buffer = Vec::with_capacity(payload);
+    let mut buffer = room(payload)?;
     for _ in 0..messages {
         rx.receive(&mut buffer)?;
         tx.send(&buffer[..payload])?;

@@ -3,8 +3,9 @@
 //! The mean comes from trips without a look at the clock between them, since a look costs as much
 //! as a cache line takes; the percentiles come from as many trips more, each with a look.
 
-use super::ends::{MORE, Outcome, Receiving, STOP, Sending};
+use super::ends::{MORE, Outcome, Receiving, STOP, Sending, message};
 use super::figures::{Figures, Trips};
+use crate::shrinkage::room;
 use postbox_sys::clock;
 use std::hint::black_box;
 
@@ -15,9 +16,9 @@ pub fn ping(
     payload: usize,
     budget: u64,
 ) -> Outcome<Figures> {
-    let mut message = vec![7; payload];
+    let mut message = message(payload)?;
     message[0] = MORE;
-    let mut buffer = Vec::with_capacity(payload);
+    let mut buffer = room(payload)?;
     let mut trip = |message: &[u8]| -> Outcome<()> {
         tx.send(message)?;
         rx.receive(&mut buffer)?;
@@ -59,7 +60,7 @@ pub fn ping(
 
 /// The side that sends back what it gets.
 pub fn pong(tx: &mut impl Sending, rx: &mut impl Receiving, payload: usize) -> Outcome<Figures> {
-    let mut buffer = Vec::with_capacity(payload);
+    let mut buffer = room(payload)?;
     loop {
         rx.receive(&mut buffer)?;
         tx.send(&buffer[..payload])?;

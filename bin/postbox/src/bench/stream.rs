@@ -1,7 +1,8 @@
 //! Throughput: producers send as fast as they can for a while, consumers count.
 
-use super::ends::{MORE, Outcome, Receiving, STOP, Sending};
+use super::ends::{MORE, Outcome, Receiving, STOP, Sending, message};
 use super::figures::Figures;
+use crate::shrinkage::room;
 use postbox_ring::View;
 use postbox_ring::sync::{AtomicU64, Ordering};
 use postbox_sys::clock;
@@ -34,7 +35,7 @@ pub fn produce(
     budget: u64,
     close: &Close,
 ) -> Outcome<Figures> {
-    let mut message = vec![7; payload];
+    let mut message = message(payload)?;
     message[0] = MORE;
     let run = if payload <= CHEAP { 64 } else { 1 };
     // All begin together: what few of them send is not what all of them do.
@@ -63,7 +64,7 @@ pub fn produce(
 
 /// Takes messages until it has seen that many stops.
 pub fn consume(rx: &mut impl Receiving, payload: usize, stops: u32) -> Outcome<Figures> {
-    let mut buffer = Vec::with_capacity(payload);
+    let mut buffer = room(payload)?;
     let (mut first, mut count, mut seen) = (None, 0, 0);
     while seen < stops {
         rx.receive(&mut buffer)?;

@@ -8,12 +8,9 @@ use super::meeting::{Meeting, Way};
 use super::ping_pong::{ping, pong};
 use super::placement::Placement;
 use super::stream::{Close, consume, produce};
-use crate::shrinkage;
 use postbox::{
-    Bytes, Capacity, Form, Mechanism, Options, Process, Receiver, Select, SendError, Sender,
-    WaitStrategy,
+    Bytes, Capacity, Form, Mechanism, Options, Process, Receiver, Select, Sender, WaitStrategy,
 };
-use std::error::Error;
 
 /// A channel of ours, and who is at it.
 #[derive(Debug, Clone)]
@@ -203,16 +200,7 @@ const NO_END: &str = "no end was passed on";
 impl Sending for Ours<Sender<Bytes>> {
     #[inline]
     fn send(&mut self, message: &[u8]) -> Outcome<()> {
-        self.0.send(message).map_err(told)
-    }
-}
-
-/// The channel was made for messages of that size.
-#[cold]
-fn told(error: SendError) -> Box<dyn Error> {
-    match error {
-        SendError::TooLarge(_) => format!("{error}{}", shrinkage::remedy()).into(),
-        other => other.into(),
+        Ok(self.0.send(message)?)
     }
 }
 

@@ -5,6 +5,7 @@ use super::naming::Way;
 use super::report::{DATA, Received, Report};
 use super::tally::Tally;
 use super::worker::{Outcome, Stopwatch};
+use crate::shrinkage;
 use postbox::{Bytes, Receiver, Select, Sender, SharedBuffer, Statistics, inherited_fd};
 use postbox_sys::clock;
 
@@ -19,10 +20,12 @@ pub fn consume(
     reports: &Sender<Report>,
 ) -> Outcome<Received> {
     let (_membership, data) = way.receivers(index, producers)?;
+    // Before anything is sent: what cannot be had later ends the process without a word.
+    let message = shrinkage::room(way.max_message)?;
     let mut account = Account::new(producers, reports);
     let stopwatch = Stopwatch::start(reports)?;
     match &data[..] {
-        [data] => consume_one(data, &mut account)?,
+        [data] => consume_one(data, message, &mut account)?,
         several => consume_several(several, &mut account)?,
     }
     let drained = clock::now();
@@ -30,8 +33,11 @@ pub fn consume(
     account.close(drained, stopwatch.elapsed()?, statistics)
 }
 
-fn consume_one(data: &Receiver<Bytes>, account: &mut Account<'_>) -> Outcome<()> {
-    let mut message = Vec::new();
+fn consume_one(
+    data: &Receiver<Bytes>,
+    mut message: Vec<u8>,
+    account: &mut Account<'_>,
+) -> Outcome<()> {
     loop {
         match data.receive_into(&mut message) {
             Err(error) if error.is_disconnected() => return Ok(()),
@@ -62,18 +68,18 @@ fn add(one: Statistics, other: Statistics) -> Statistics {
 }
 
 /// Empties the shared buffer until the producer's last chunk.
-pub fn empty(size: ChunkSize, reports: &Sender<Report>) -> Outcome<Received> {
+pub fn empty(size: ChunkSize, max_message: usize, reports: &Sender<Report>) -> Outcome<Received> {
     match size {
-        ChunkSize::Small => empty_with::<chunks::Small>(reports),
-        ChunkSize::Medium => empty_with::<chunks::Medium>(reports),
-        ChunkSize::Large => empty_with::<chunks::Large>(reports),
+        ChunkSize::Small => empty_with::<chunks::Small>(max_message, reports),
+        ChunkSize::Medium => empty_with::<chunks::Medium>(max_message, reports),
+        ChunkSize::Large => empty_with::<chunks::Large>(max_message, reports),
     }
 }
 
-fn empty_with<C: Chunk>(reports: &Sender<Report>) -> Outcome<Received> {
+fn empty_with<C: Chunk>(max_message: usize, reports: &Sender<Report>) -> Outcome<Received> {
     let mut buffer = SharedBuffer::<C>::attach(inherited_fd(DATA)?)?.into_consumer()?;
     let mut account = Account::new(1, reports);
-    let mut message = Vec::new();
+    let mut message = shrinkage::room(max_message)?;
     let stopwatch = Stopwatch::start(reports)?;
     while chunks::consume(&mut buffer, &mut message)? {
         account.enter(&message);

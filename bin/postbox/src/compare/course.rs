@@ -167,7 +167,8 @@ impl<'c> Course<'c> {
             ChunkSize::Medium => SharedBuffer::<chunks::Medium>::create(slots)?.into(),
             ChunkSize::Large => SharedBuffer::<chunks::Large>::create(slots)?.into(),
         };
-        let part = ["emptier".into(), choice("chunks", size).into()];
+        let max_message = format!("--max-message={}", source.largest + HEADER);
+        let part = ["emptier".into(), choice("chunks", size).into(), max_message.into()];
         let same = buffer.try_clone()?;
         let pid = crew.start(&part, Stdio::null(), |spawn| spawn.pass_fd(DATA, same))?;
         self.consumers.push(pid);

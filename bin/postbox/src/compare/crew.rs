@@ -1,6 +1,7 @@
 //! The worker processes of one row: started, heard, and ended.
 
 use super::report::{Go, REPORTS, Report, START};
+use crate::shrinkage;
 use postbox::{
     Capacity, Child, Group, GroupError, Mechanism, Options, ReceiveError, Receiver, Sender, Spawn,
     SpawnError, Wait,
@@ -112,11 +113,14 @@ impl Crew {
             let pid = child.pid();
             if let Some(signal) = status.signal() {
                 // One from the terminal is meant for all of us.
-                return Err(match stop.code_soon() {
-                    Some(_) => Trouble::Stopped,
-                    None => Trouble::Failed(format!(
-                        "its process {pid} was ended by signal {signal}: run it again"
-                    )),
+                return Err(match (stop.code_soon(), shrinkage::of_end(status)) {
+                    (Some(_), _) => Trouble::Stopped,
+                    (None, remedy) => {
+                        let remedy = if remedy.is_empty() { ": run it again" } else { &remedy };
+                        let said =
+                            format!("its process {pid} was ended by signal {signal}{remedy}");
+                        Trouble::Failed(said)
+                    }
                 });
             }
             if quiet && !status.success() {

@@ -109,7 +109,9 @@ impl Share {
 /// The survey found all records good.
 fn changed(error: RecordError) -> Box<dyn Error> {
     match error {
-        RecordError::Read(error) => error.into(),
+        RecordError::Read(error) => {
+            io::Error::new(error.kind(), format!("the file cannot be read: {error}")).into()
+        }
         RecordError::TooLarge(_) | RecordError::Truncated => "the file has changed".into(),
     }
 }

@@ -5,7 +5,7 @@ use super::chunks::ChunkSize;
 use super::naming::Way;
 use super::report::{Go, REPORTS, Report, START};
 use super::{consumer, producer};
-use crate::NAME;
+use crate::{NAME, shrinkage};
 use nix::sys::prctl::set_pdeathsig;
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::signal::Signal;
@@ -59,6 +59,8 @@ enum Part {
     Emptier {
         #[arg(long)]
         chunks: ChunkSize,
+        #[arg(long)]
+        max_message: usize,
     },
 }
 
@@ -96,10 +98,12 @@ pub fn work(arguments: &Arguments) -> ExitCode {
         Part::Consumer { index, producers, way } => {
             consumer::consume(*index, *producers, way, &reports).map(Report::Received)
         }
-        Part::Emptier { chunks } => consumer::empty(*chunks, &reports).map(Report::Received),
+        Part::Emptier { chunks, max_message } => {
+            consumer::empty(*chunks, *max_message, &reports).map(Report::Received)
+        }
     });
     let failed = outcome.is_err();
-    let report = outcome.unwrap_or_else(|error| Report::Failed(error.to_string()));
+    let report = outcome.unwrap_or_else(|error| Report::Failed(shrinkage::told(&*error)));
     let unheard = reports.send(&report).is_err();
     if failed || unheard { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }

@@ -65,15 +65,15 @@ impl<R: Read> Records<R> {
         let most = self.limit as u64 + 1;
         let read = match self.framing {
             Framing::Lines => {
-                let read = (&mut self.reader).take(most).read_until(b'\n', into)?;
+                let read = self.line(most, into)?;
                 if into.len() > before && into.last() == Some(&b'\n') {
                     into.pop();
                 }
                 read
             }
-            Framing::Whole => (&mut self.reader).take(most).read_to_end(into)?,
+            Framing::Whole => (&mut self.reader).take(most).read_to_end(into)? as u64,
             Framing::Bytes(bytes) => {
-                (&mut self.reader).take(most.min(bytes as u64)).read_to_end(into)?
+                (&mut self.reader).take(most.min(bytes as u64)).read_to_end(into)? as u64
             }
             Framing::Prefixed => match self.length()? {
                 None => return Ok(false),
@@ -93,6 +93,22 @@ impl<R: Read> Records<R> {
             return Err(RecordError::TooLarge(self.limit));
         }
         Ok(read > 0)
+    }
+
+    /// Appends what is left of the line, its end included, but no more than `most` bytes; how many. Memory
+    /// that cannot be had is an error, which `read_until` by itself does not return from.
+    fn line(&mut self, most: u64, into: &mut Vec<u8>) -> io::Result<u64> {
+        let mut read = 0;
+        while read < most {
+            let piece = (most - read).min(BUFFER as u64);
+            into.try_reserve(piece as usize)?;
+            let more = (&mut self.reader).take(piece).read_until(b'\n', into)? as u64;
+            read += more;
+            if more < piece || into.last() == Some(&b'\n') {
+                break;
+            }
+        }
+        Ok(read)
     }
 
     /// Passes over the next record; false at the end of the stream.
@@ -163,6 +179,22 @@ mod tests {
         assert_eq!(lines(b"\n\n"), [b"", b""]);
         assert_eq!(lines(b"a\n\nb\r\n"), [&b"a"[..], b"", b"b\r"]);
         assert_eq!(lines(b"a\n\xff\0"), [&b"a"[..], b"\xff\0"]);
+    }
+
+    #[test]
+    fn a_line_may_be_longer_than_what_is_read_at_a_time() {
+        for length in [BUFFER - 1, BUFFER, BUFFER + 1, 3 * BUFFER, 3 * BUFFER + 1] {
+            let line = vec![b'x'; length];
+            let stream = [&line[..], b"\n", &line, b"\n\n", &line].concat();
+            let mut records = Records::new(&stream[..], Framing::Lines, length);
+            for expected in [&line[..], &line, b"", &line] {
+                let mut record = Vec::new();
+                assert!(records.next(&mut record).unwrap() && record == expected, "{length}");
+            }
+            assert!(!records.next(&mut Vec::new()).unwrap());
+            let next = Records::new(&stream[..], Framing::Lines, length - 1).next(&mut Vec::new());
+            assert!(matches!(next, Err(RecordError::TooLarge(_))), "{length}");
+        }
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The kernel's objects with nothing around them, in blocking loops: one call per message.
 
-use super::super::ends::{Outcome, Receiving, Sending};
+use super::super::ends::{Outcome, Receiving, Sending, message};
 use super::refused;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -91,7 +91,7 @@ impl Bare {
     /// How many messages of that size it holds: found out by filling it, after which it is of no
     /// other use. None for a pipe of bytes.
     pub fn depth(&self) -> Outcome<Option<u32>> {
-        let message = vec![0; self.payload];
+        let message = message(self.payload)?;
         let mut held = 0;
         loop {
             let sent = match self.kind {
@@ -159,7 +159,7 @@ fn hold(socket: &OwnedFd, depth: u32, payload: usize) -> Outcome<()> {
 
 fn fits_socket(payload: usize) -> Outcome<bool> {
     let (one, _other) = socket_pair()?;
-    Ok(socket::send(&one, &vec![0; payload]).is_ok())
+    Ok(socket::send(&one, &message(payload)?).is_ok())
 }
 
 /// The side that sends.

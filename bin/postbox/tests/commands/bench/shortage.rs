@@ -2,6 +2,8 @@
 //! cannot is named with the limit, its value and what to do about it.
 
 use crate::run::{Ended, Run, limited};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use serde_json::Value;
 
 /// A quick run of one round under those limits.
@@ -86,4 +88,27 @@ fn a_low_limit_on_memory_is_named() {
             "{said}"
         );
     }
+}
+
+#[test]
+fn a_process_that_has_no_memory_for_a_message_says_so() {
+    let ended = bench("ulimit -v 60000", &["--payload=16M", "--mechanism=shm"]);
+    assert_eq!(ended.code(), Some(1), "{ended:?}");
+    let said = ended.err();
+    assert!(said.lines().all(|line| line.contains("RLIMIT_AS is 61440000 bytes")), "{said}");
+    assert!(said.contains("ulimit -v"), "{said}");
+}
+
+#[test]
+fn a_process_that_dies_as_for_want_of_memory_is_told_with_the_limit() {
+    // A limit that stops nobody: what a process dies of when it cannot have memory is sent to it instead.
+    let mut command = limited("ulimit -v 100000000");
+    let run = Run::of(command.args(["exchange", "pipe", "ours", "ping-pong", "1000000000"]));
+    let children = run.await_children("two processes", |children| children.len() == 2);
+    kill(Pid::from_raw(*children.first().unwrap()), Signal::SIGABRT).unwrap();
+    let ended = run.finish();
+    assert_eq!(ended.code(), Some(1), "{ended:?}");
+    let said = ended.err();
+    assert_eq!(said.lines().count(), 1, "{said}");
+    assert!(said.contains("SIGABRT") && said.contains("RLIMIT_AS is 102400000000 bytes"), "{said}");
 }

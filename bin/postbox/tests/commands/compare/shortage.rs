@@ -66,3 +66,34 @@ fn a_place_for_temporary_files_that_is_not_there_is_named() {
         assert!(said.contains(" in /nonexistent: ") && said.contains("set TMPDIR"), "{said}");
     }
 }
+
+#[test]
+fn a_low_limit_on_memory_is_named_whatever_it_stops() {
+    // A limit that leaves the program itself room, but not what is asked of it.
+    let large = file(&[b'x'; 40_000_000]);
+    let path = large.path().to_str().unwrap();
+    for (limit, records, first) in [
+        // The survey; a worker's own memory; the channel, made smaller by the limit.
+        (60_000, "whole", "cannot read '"),
+        (60_000, "lines", "cannot read '"),
+        (60_000, "bytes:20000000", ""),
+        (80_000, "bytes:20000000", ""),
+        (170_000, "bytes:20000000", ""),
+        (400_000, "bytes:20000000", ""),
+    ] {
+        let mut command = limited(&format!("ulimit -v {limit}"));
+        let arguments = ["compare", path, "--mechanism=pipe", "--mechanism=buffer", "--records"];
+        let ended = Run::of(command.args(arguments).arg(records)).finish();
+        assert_eq!(ended.code(), Some(1), "{limit} {records}: {ended:?}");
+        let said = ended.err();
+        for line in said.lines() {
+            let named = format!("RLIMIT_AS is {} bytes", limit * 1024);
+            assert!(line.starts_with(&format!("postbox: {first}")), "{limit} {records}: {said}");
+            assert!(
+                line.contains(&named) && line.contains("ulimit -v"),
+                "{limit} {records}: {said}"
+            );
+        }
+        assert!(!said.is_empty(), "{limit} {records}");
+    }
+}

@@ -1,7 +1,7 @@
 //! Ends that come early: signals, deaths, a reader that leaves.
 
 use super::support::{await_workers, file, lines, start, with};
-use crate::run::{Run, living};
+use crate::run::{Run, limited, living};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::collections::BTreeSet;
@@ -82,6 +82,23 @@ fn a_killed_worker_fails_its_row_and_no_other() {
         let said = ended.err();
         assert!(said.contains(&victim.to_string()) && said.lines().count() == 1, "{said}");
         assert!(rows[0]["error"].as_str().unwrap().contains(&victim.to_string()));
+    }
+}
+
+#[test]
+fn a_worker_that_dies_as_for_want_of_memory_is_told_with_the_limit() {
+    let file = file(&lines(5_000).0);
+    // A limit that stops nobody: what a process dies of when it cannot have memory is sent to it instead.
+    for (limit, remedy) in [
+        ("100000000", "RLIMIT_AS is 102400000000 bytes of address space: raise it (ulimit -v)"),
+        ("unlimited", "run it again"),
+    ] {
+        let mut command = limited(&format!("ulimit -v {limit}"));
+        let run = Run::of(command.arg("compare").args(SLOW).arg(file.path()));
+        let workers = await_workers(&run, 4, &BTreeSet::new());
+        kill(Pid::from_raw(*workers.first().unwrap()), Signal::SIGABRT).unwrap();
+        let said = run.finish().err();
+        assert!(said.contains("signal 6") && said.contains(remedy), "{said}");
     }
 }
 

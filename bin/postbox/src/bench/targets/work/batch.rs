@@ -2,7 +2,7 @@
 
 use crate::bench::contender::{Terms, failed};
 use crate::bench::crew::{Part, Trouble};
-use crate::bench::ends::{MORE, Outcome, STOP};
+use crate::bench::ends::{MORE, Outcome, STOP, message};
 use crate::bench::figures::{Figures, Measured};
 use crate::bench::subjects::Subject;
 use postbox::{Batch, Bytes, Receiver, Sender};
@@ -27,7 +27,7 @@ fn parts(terms: &Terms<'_>, subject: &Subject) -> Outcome<Vec<Part<'static>>> {
 }
 
 fn produce(tx: &Sender<Bytes>, payload: usize, budget: u64) -> Outcome<Figures> {
-    let mut message = vec![7; payload];
+    let mut message = message(payload)?;
     message[0] = MORE;
     let deadline = clock::now() + budget;
     while clock::now() < deadline {
