@@ -87,8 +87,8 @@ fn shows_our_numbers() -> Result<bool> {
 /// different ones of the same process. See
 /// [`time_namespaces(7)`](https://man7.org/linux/man-pages/man7/time_namespaces.7.html).
 pub fn time_namespace() -> Option<u32> {
-    // The kernel counts namespaces in 32 bits.
-    std::fs::metadata("/proc/self/ns/time").ok()?.ino().try_into().ok()
+    // The kernel counts namespaces in 32 bits. A main thread that has ended is in none.
+    std::fs::metadata("/proc/thread-self/ns/time").ok()?.ino().try_into().ok()
 }
 
 /// The identity of the calling process.

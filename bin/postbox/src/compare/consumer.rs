@@ -20,8 +20,8 @@ pub fn consume(
     reports: &Sender<Report>,
 ) -> Outcome<Received> {
     let (_membership, data) = way.receivers(index, producers)?;
-    // Before anything is sent: what cannot be had later ends the process without a word.
-    let message = shrinkage::room(way.max_message)?;
+    // Before anything is sent: what cannot be had later ends the process without a word. Several links have no use for it.
+    let message = shrinkage::room(if data.len() == 1 { way.max_message } else { 0 })?;
     let mut account = Account::new(producers, reports);
     let stopwatch = Stopwatch::start(reports)?;
     match &data[..] {

@@ -43,6 +43,8 @@ pub(crate) struct Patience {
     /// Messages taken before the wait before.
     taken: Cell<u64>,
     streams: Cell<bool>,
+    /// That is so of the wait that begins, and not to be asked again.
+    judged: Cell<bool>,
 }
 
 /// Between two attempts on memory, of about 32 ns each, by what is awaited.
@@ -65,7 +67,7 @@ const STREAM_ATTEMPTS: u32 = 16;
 const STREAM_BEGINS: u64 = 8;
 const STREAM_LASTS: u64 = 3;
 
-/// Looks, with a PAUSE in between, that a receiver casts where it stands, where spinning has paid: what comes meanwhile is
+/// Looks, with a PAUSE in between, that a receiver casts where it stands, unless spinning has not paid: what comes meanwhile is
 /// taken without going into a wait and out of it.
 const GLANCES: u32 = 64;
 
@@ -113,6 +115,7 @@ impl Patience {
             copied: Cell::new(0),
             taken: Cell::new(0),
             streams: Cell::new(false),
+            judged: Cell::new(false),
         }
     }
 
@@ -164,24 +167,23 @@ impl Patience {
     /// How often a receiver that has taken so many messages, and finds none, looks again at once. In a stream it does not:
     /// they come in numbers if they are let.
     pub(crate) fn glances(&self, channel: &Channel, taken: u64) -> u32 {
+        self.judged.set(false);
         let pays = self.may_spin() && self.spins.get() == u32::MAX;
-        match pays
-            && cpu::looks_are_cheap()
-            && channel.fast_path == FastPath::ForTwo
-            && !self.in_stream(taken)
-        {
-            true => GLANCES,
-            false => 0,
+        if !pays || !cpu::looks_are_cheap() || channel.fast_path != FastPath::ForTwo {
+            return 0;
         }
+        let streams = self.in_stream(taken);
+        self.judged.set(true);
+        if streams { 0 } else { GLANCES }
     }
 
-    /// Whether messages are a stream for a receiver that has taken so many when it begins to wait for another. It may ask
-    /// several times in a wait.
+    /// Whether messages are a stream for a receiver that has taken so many when it begins to wait for another. Asked once
+    /// more in a wait for which it has [glanced](Self::glances), the answer is the same.
     pub(crate) fn in_stream(&self, taken: u64) -> bool {
-        let run = taken.wrapping_sub(self.taken.replace(taken));
-        if run == 0 {
+        if self.judged.take() {
             return self.streams.get();
         }
+        let run = taken.wrapping_sub(self.taken.replace(taken));
         let least = if self.streams.get() { STREAM_LASTS } else { STREAM_BEGINS };
         self.streams.set(run >= least);
         self.streams.get()
@@ -273,11 +275,15 @@ mod tests {
     }
 
     #[test]
-    fn what_a_wait_is_taken_for_does_not_change_by_asking_again() {
-        let patience = Patience::new(WaitStrategy::Adaptive);
-        assert!(patience.in_stream(STREAM_BEGINS) && patience.in_stream(STREAM_BEGINS));
-        let few = STREAM_BEGINS + 1;
-        assert!(!patience.in_stream(few) && !patience.in_stream(few));
+    fn a_wait_is_taken_for_the_same_after_the_glances_for_it() {
+        let options = crate::Options::default().form(crate::Form::OneToOne);
+        let (_tx, rx) = options.channel::<crate::Bytes>().unwrap();
+        let (patience, channel) = (&rx.end().patience, &rx.end().channel);
+        patience.glances(channel, STREAM_BEGINS);
+        assert!(patience.in_stream(STREAM_BEGINS));
+        // Another wait without a message in between.
+        patience.glances(channel, STREAM_BEGINS);
+        assert!(!patience.in_stream(STREAM_BEGINS) && !patience.in_stream(STREAM_BEGINS));
     }
 
     #[test]

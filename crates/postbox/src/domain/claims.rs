@@ -66,6 +66,8 @@ impl Domain {
         loop {
             match attempt(&place, slot)? {
                 Attempt::Taken(pid) => return Err(ClaimError::Taken { pid }),
+                // Strangers in a domain that was removed before are in nobody's way.
+                Attempt::AnotherTime(_) if place.is_gone() => place = self.reopen(&place)?,
                 Attempt::AnotherTime(pid) => {
                     return Err(DomainError::AnotherTime { path: self.path(), pid }.into());
                 }

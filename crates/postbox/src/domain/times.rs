@@ -5,7 +5,7 @@
 //!                     │             holds a name
 //! ```
 //!
-//! Processes are told apart by when they started, and those of two time namespaces know different start
+//! Processes are told apart by when they started, and those of two time namespaces may know different start
 //! times of one process: each would take the other for dead. So all who hold names are of one, and who
 //! comes from another is refused. A lock says which, and not what the file contains: that would outlive
 //! them. Who cannot tell its own namespace is not refused, nor seen.

@@ -93,8 +93,8 @@ pub enum KeeperError {
 /// end. Its mailboxes are destroyed when it is dropped, and when its process dies.
 ///
 /// Should the domain's directory be removed under it, nobody can open its mailboxes any more, but those
-/// who have ends of them go on. It ends soon after the last of them has left; what waits in the mailboxes
-/// then nobody could have received.
+/// who have ends of them go on. It ends soon after the last of them has left, and what waits in the mailboxes
+/// then is gone.
 ///
 /// ```no_run
 /// use postbox::{Domain, Keeper, Wait, WhenIdle};
@@ -180,6 +180,8 @@ impl Keeper {
         }
         // Since when it owns nothing, and how many had wanted it to by then.
         let mut idle: Option<(Instant, u64)> = None;
+        // Since when nobody can reach it. One look is not enough: a socket may be away for a moment.
+        let mut lost: Option<Instant> = None;
         loop {
             if let Some(bell) = bell {
                 let _ = eventfd::clear(bell);
@@ -206,7 +208,9 @@ impl Keeper {
             if end.is_some_and(|end| Instant::now() >= end) && self.owned.close_if_none() {
                 return Ok(());
             }
-            if !self.claim.can_be_found() && !self.owned.is_of_use() {
+            if self.claim.can_be_found() || self.owned.is_of_use() {
+                lost = None;
+            } else if lost.get_or_insert_with(Instant::now).elapsed() >= LOOK {
                 return Err(KeeperError::Unreachable { path: self.domain.path() });
             }
             let look = Instant::now().checked_add(LOOK);

@@ -158,7 +158,7 @@ impl Rights {
         match (self.origin, access) {
             (Origin::Owner, Access::Owner) => granted.is_empty(),
             (Origin::Listed, Access::Listed(names)) => granted == names.iter().collect(),
-            // Who was shut out and let in again is in.
+            // Who was shut out and let in again is in, be it as another user.
             (Origin::Members, Access::Members) => {
                 self.revoked.iter().all(|name| granted.contains(name))
             }
