@@ -31,7 +31,8 @@ pub struct Arguments {
     #[arg(long)]
     deliver: bool,
     /// Do not wait: where there is no room, or a process does not answer within a second, or a
-    /// mailbox's owner within five, exit code 3; with --deliver, where nobody takes it at once, which may be so though a receiver waits
+    /// mailbox's owner within five, exit code 3; with --deliver, where nobody takes it at once,
+    /// which may be so though a receiver waits
     #[arg(long = "try", conflicts_with = "timeout")]
     try_: bool,
     /// Wait that long for a partner, a mailbox, room, or a receiver; then exit code 3

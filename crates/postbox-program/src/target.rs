@@ -5,10 +5,7 @@ use crate::ending::Ending;
 use crate::refusals::WAIT;
 use crate::stop::Stop;
 use postbox::{Absence, Bytes, LinkError, Mailbox, MailboxError, Name, Opening, Process, Sender};
-use std::time::{Duration, Instant};
-
-/// How long a call that never waits may take to come by a way that is not there yet.
-const FIRST_CONTACT: Duration = Duration::from_secs(1);
+use std::time::Instant;
 
 /// How long the way may take to be there.
 #[derive(Debug, Clone, Copy)]
@@ -78,7 +75,7 @@ impl SendTo {
         match (&self.to, &self.mailbox) {
             (Some(partner), _) => {
                 let wait = stop.wait(match patience {
-                    Patience::Moment => Some(Instant::now() + FIRST_CONTACT),
+                    Patience::Moment => Some(Instant::now() + Process::FIRST_CONTACT),
                     patience => patience.deadline(),
                 });
                 let name = format!("process '{partner}'");

@@ -67,7 +67,7 @@ const STREAM_ATTEMPTS: u32 = 16;
 const STREAM_BEGINS: u64 = 8;
 const STREAM_LASTS: u64 = 3;
 
-/// Looks, with a PAUSE in between, that a receiver casts where it stands, unless spinning has not paid: what comes meanwhile is
+/// Looks, with a PAUSE in between, that a receiver casts where it stands, unless its last spinning was in vain: what comes meanwhile is
 /// taken without going into a wait and out of it.
 const GLANCES: u32 = 64;
 

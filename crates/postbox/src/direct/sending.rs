@@ -11,10 +11,10 @@ use crate::message::{Bytes, Message};
 use crate::wait::Wait;
 use std::time::Duration;
 
-/// How long a call that never waits may take to come by a link that is not there yet.
-const FIRST_CONTACT: Duration = Duration::from_secs(1);
-
 impl Process {
+    /// How long a call that never waits may take to come by a link that is not there yet.
+    pub const FIRST_CONTACT: Duration = Duration::from_secs(1);
+
     /// Sends to that process: waits for room in the link, and returns when the link holds the
     /// message.
     ///
@@ -47,7 +47,7 @@ impl Process {
     }
 
     /// Never waits for room. The first call that names a process asks it for the link, for at most
-    /// a second: [`link_with`](Self::link_with) does so beforehand.
+    /// [a second](Self::FIRST_CONTACT): [`link_with`](Self::link_with) does so beforehand.
     ///
     /// # Errors
     ///
@@ -215,7 +215,7 @@ impl Process {
         E: From<SendError> + SaysDisconnected,
         DirectError<E>: From<E>,
     {
-        let wait = Wait::timeout(FIRST_CONTACT);
+        let wait = Wait::timeout(Self::FIRST_CONTACT);
         self.sending_by::<M, R, E>(&self.membership.impatient, to, message, &wait, act)
     }
 

@@ -1,6 +1,7 @@
 //! A hand-written ring of slots, each with a word that says whose it is, a header and the message: what a ring costs
 //! in which every message can be told to be whole by itself, as after its sender's death, and nothing else. Nothing
-//! is checked, nobody's death is noticed, nobody ever sleeps.
+//! is checked, nobody's death is noticed, nobody ever sleeps. Where a processor can fetch what it is going to write,
+//! nothing is fetched ahead, as ours does there: its streams could be faster then.
 
 use super::super::ends::{Outcome, Receiving, Sending};
 use super::memory;
