@@ -39,8 +39,8 @@ pub struct SpscSender<M> {
     ring: Slots<M>,
     /// The next position to write. Ours alone; the shared tail is a copy for the others.
     tail: Cell<Position>,
-    /// Slots from there on that are sure to be free: the head was seen that far.
-    room: Cell<u32>,
+    /// The slots before this position are sure to be free: the head was seen that far.
+    limit: Cell<Position>,
 }
 
 impl<M: SlotMemory> SpscSender<M> {
@@ -62,7 +62,7 @@ impl<M: SlotMemory> SpscSender<M> {
             }
             Seen::Foreign => return Err(Corrupt),
         }
-        Ok(SpscSender { ring, tail: Cell::new(tail), room: Cell::new(0) })
+        Ok(SpscSender { ring, tail: Cell::new(tail), limit: Cell::new(tail) })
     }
 
     /// The ring, for `len` and `withdraw`.
@@ -84,7 +84,7 @@ impl<M: SlotMemory> SpscSender<M> {
     /// As [`Slots::claim`].
     #[inline]
     pub fn claim(&self) -> Result<Claim, ClaimError> {
-        if self.room.get() == 0 {
+        if self.is_at_limit() {
             self.look_for_room()?;
         }
         Ok(self.ring.claimed(self.tail.get()))
@@ -93,7 +93,13 @@ impl<M: SlotMemory> SpscSender<M> {
     /// As [`claim`](SpscSender::claim), but none where the receiver's word would have to be read.
     #[inline]
     pub fn claim_at_once(&self) -> Option<Claim> {
-        (self.room.get() > 0).then(|| self.ring.claimed(self.tail.get()))
+        (!self.is_at_limit()).then(|| self.ring.claimed(self.tail.get()))
+    }
+
+    /// Whether the receiver's word has to be read before anything is written.
+    #[inline]
+    fn is_at_limit(&self) -> bool {
+        self.tail.get() == self.limit.get()
     }
 
     /// Looks at what the receiver writes, and how many slots are free from the tail on.
@@ -103,7 +109,7 @@ impl<M: SlotMemory> SpscSender<M> {
         let mut cache = ClaimCache::new();
         match ring.admission(tail, &mut cache)? {
             Admission::Admitted if ring.is_within(tail, &cache) => {
-                self.room.set(ring.room(tail, &cache));
+                self.limit.set(ring.advanced(tail, ring.room(tail, &cache)));
                 Ok(())
             }
             Admission::Admitted | Admission::Full => Err(ClaimError::Full),
@@ -115,17 +121,23 @@ impl<M: SlotMemory> SpscSender<M> {
     /// Publishes a written slot. A second claim of the same slot is ignored.
     #[inline]
     pub fn publish(&self, claim: Claim) {
-        if claim.position() != self.tail.get() {
-            return;
+        if claim.position() == self.tail.get() {
+            self.publish_next();
         }
-        let tail = self.ring.after(self.tail.get());
+    }
+
+    /// Publishes the next slot to write, which has been claimed and written: as [`publish`](SpscSender::publish), for
+    /// whoever has one claim at a time, and need not keep it while it writes.
+    #[inline(always)]
+    pub fn publish_next(&self) {
+        debug_assert!(!self.is_at_limit(), "it has not been claimed");
+        let position = self.tail.get();
+        let tail = self.ring.after(position);
         self.tail.set(tail);
-        self.room.set(self.room.get().saturating_sub(1));
-        let index = claim.position().index();
-        self.ring.publish_alone(claim);
+        self.ring.publish_at(position);
         // Only here: with many members the slot's word goes to and fro as it is, and a stream of theirs
         // becomes half as fast.
-        self.ring.memory().demote(index);
+        self.ring.memory().demote(position.index());
         // Release: pairs with the Acquire loads of the tail; the word is FULL before it.
         self.ring.memory().tail().store(tail.raw(), Ordering::Release);
         at(Step::SpscTailMoved);
@@ -151,7 +163,9 @@ impl<M: SlotMemory> SpscSender<M> {
     /// Whether it is time to touch those that come.
     #[inline]
     pub(crate) fn is_to_touch(&self) -> bool {
-        self.tail.get().index().is_multiple_of(TOUCHED) && self.room.get() > TOUCHED
+        let tail = self.tail.get();
+        tail.index().is_multiple_of(TOUCHED)
+            && self.ring.distance(tail, self.limit.get()) > i64::from(TOUCHED)
     }
 
     /// The slots that a touch is about: from the next one to write on, which itself is left alone.

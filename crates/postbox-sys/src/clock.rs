@@ -1,36 +1,29 @@
 //! The monotonic clock: it never jumps, is the same in every process, and stops during suspend.
+//!
+//! The vDSO is called where it lies, not by way of the C library: whoever never waits asks for the time with each message, and
+//! the way takes a third of that. Both clocks exist in every kernel since 2.6.32, and in every vDSO.
 
-#![allow(unsafe_code)]
-
-use std::mem::MaybeUninit;
+use rustix::time::{ClockId, clock_gettime};
 
 /// Nanoseconds of `CLOCK_MONOTONIC`, the clock behind [`std::time::Instant`].
 ///
-/// See [`clock_gettime(2)`](https://man7.org/linux/man-pages/man2/clock_gettime.2.html); the vDSO
-/// answers without entering the kernel.
+/// See [`clock_gettime(2)`](https://man7.org/linux/man-pages/man2/clock_gettime.2.html) and
+/// [`vdso(7)`](https://man7.org/linux/man-pages/man7/vdso.7.html), which answers without entering the kernel.
 #[inline]
 pub fn now() -> u64 {
-    nanoseconds(libc::CLOCK_MONOTONIC)
+    nanoseconds(ClockId::Monotonic)
 }
 
 /// Nanoseconds of `CLOCK_MONOTONIC_COARSE`: the value of [`now`] at the last timer tick, up to one
 /// tick (1 to 10 ms, by the kernel's configuration) behind it and never ahead, but cheaper to read.
 #[inline]
 pub fn coarse() -> u64 {
-    nanoseconds(libc::CLOCK_MONOTONIC_COARSE)
+    nanoseconds(ClockId::MonotonicCoarse)
 }
 
-/// By the bare call: every message that is sent asks what time it is.
 #[inline(always)]
-fn nanoseconds(clock: libc::clockid_t) -> u64 {
-    // Both clocks exist in every kernel since 2.6.32: there is no error but of a filter that forbids the call.
-    let mut time = MaybeUninit::<libc::timespec>::uninit();
-    // SAFETY: the pointer is good for one timespec.
-    if unsafe { libc::clock_gettime(clock, time.as_mut_ptr()) } != 0 {
-        return 0;
-    }
-    // SAFETY: the call has filled it.
-    let time = unsafe { time.assume_init() };
+fn nanoseconds(clock: ClockId) -> u64 {
+    let time = clock_gettime(clock);
     time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
 }
 

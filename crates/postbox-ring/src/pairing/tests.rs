@@ -265,7 +265,7 @@ fn what_the_dead_had_published_is_there_although_its_tail_does_not_tell() {
     };
     bench.write(&claim, 1);
     // Dead between the word and the tail.
-    bench.pairing.two().publish_alone(claim);
+    bench.pairing.two().publish_at(claim.position());
     assert_eq!(bench.pairing.leave(SENDER), Ok(true));
     assert!(bench.pairing.enter(Side::Sending, 3) && bench.send(&bench.ends().0, 2));
     bench.pairing.widen(&Fenced).unwrap();

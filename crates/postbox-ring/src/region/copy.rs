@@ -17,6 +17,8 @@ pub(super) unsafe fn copy(from: *const u8, to: *mut u8, len: usize) {
     // SAFETY: the caller's; no piece begins before the first byte or ends behind the last.
     unsafe {
         match len {
+            // Where that is known beforehand; by two pieces a part of it would be written twice.
+            48 => piece::<48>(from, to),
             33..=64 => {
                 piece::<32>(from, to);
                 piece::<32>(from.add(len - 32), to.add(len - 32));

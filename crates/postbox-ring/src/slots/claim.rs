@@ -84,7 +84,7 @@ impl<M: SlotMemory> Slots<M> {
     pub fn publish(&self, claim: Claim) {
         let next = self.after(claim.position).index();
         let own = claim.position.index();
-        self.publish_alone(claim);
+        self.publish_at(claim.position);
         // The receiver wrote FREE into the next slot long ago: fetching it now keeps the miss off
         // the next claim's path. A ring of one slot leaves it to its receiver.
         if next != own {
@@ -94,12 +94,12 @@ impl<M: SlotMemory> Slots<M> {
 
     /// As [`publish`](Slots::publish), and nothing else.
     #[inline]
-    pub(crate) fn publish_alone(&self, claim: Claim) {
-        if let Ok(cell) = self.word(claim.position) {
+    pub(crate) fn publish_at(&self, position: Position) {
+        if let Ok(cell) = self.word(position) {
             // Release: pairs with the Acquire in `take`, which then sees the body. A plain store
             // does: while its claimer lives nobody else changes a WRITING word, or makes it anything
             // else than that (where the slot is handed over from a pair).
-            store_over(cell, SlotWord::full(claim.position.lap()).raw());
+            store_over(cell, SlotWord::full(position.lap()).raw());
             at(Step::SlotPublished);
         }
     }

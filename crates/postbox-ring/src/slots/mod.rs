@@ -148,6 +148,12 @@ impl<M: SlotMemory> Slots<M> {
         position.next(self.memory.slots())
     }
 
+    /// The position `by` after `position`; not more than once round.
+    #[inline]
+    pub(crate) fn advanced(&self, position: Position, by: u32) -> Position {
+        position.advanced(by, self.memory.slots())
+    }
+
     /// The position before `position`.
     #[inline]
     pub(crate) fn before(&self, position: Position) -> Position {

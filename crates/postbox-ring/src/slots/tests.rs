@@ -167,6 +167,20 @@ fn positions_that_lag_behind_are_helped_on() {
 }
 
 #[test]
+fn so_many_positions_on_are_as_many_steps_also_where_the_lap_wraps() {
+    for slots in [1, 2, 3, 7, 256] {
+        for (lap, index) in [(0, 0), (5, slots / 2), (5, slots - 1), ((1 << 40) - 1, slots - 1)] {
+            let from = Position::at(lap, index);
+            let mut stepped = from;
+            for by in 0..=slots {
+                assert_eq!(from.advanced(by, slots), stepped, "{by} on from {from:?} of {slots}");
+                stepped = stepped.next(slots);
+            }
+        }
+    }
+}
+
+#[test]
 fn laps_wrap() {
     let (region, ring) = ring(2, 2);
     let last = (1 << 40) - 1;

@@ -58,6 +58,16 @@ impl Position {
         }
     }
 
+    /// The position so many after this one in a ring of `slots`, which are as many at least.
+    #[inline]
+    pub(crate) const fn advanced(self, by: u32, slots: u32) -> Position {
+        let index = self.index() as u64 + by as u64;
+        match index.checked_sub(slots as u64) {
+            Some(index) => Position::at(self.lap().wrapping_add(1), index as u32),
+            None => Position::at(self.lap(), index as u32),
+        }
+    }
+
     /// The position before this one in a ring of `slots`.
     #[inline]
     pub(crate) const fn previous(self, slots: u32) -> Position {

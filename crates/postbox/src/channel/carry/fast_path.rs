@@ -72,19 +72,10 @@ impl Channel {
         self.spills && !self.overflow.is_empty()
     }
 
-    /// Sends a message if that is plain; it may be that long, and there are partners.
+    /// Sends a message if that is plain; it may be that long, and there are partners. Nobody is told: for that the caller
+    /// loads the channel again, which otherwise would be kept on the stack, and every store delays the message.
     #[inline(always)]
-    pub(crate) fn push_for_two(&self, end: &End, outbox: &Outbox, message: &[u8]) -> bool {
-        let pushed = self.put_for_two(end, outbox, message);
-        if pushed {
-            self.published();
-        }
-        pushed
-    }
-
-    /// The same, and nobody is told.
-    #[inline(always)]
-    pub(super) fn put_for_two(&self, end: &End, outbox: &Outbox, message: &[u8]) -> bool {
+    pub(crate) fn put_for_two(&self, end: &End, outbox: &Outbox, message: &[u8]) -> bool {
         let Some(solo) = outbox.single.get() else { return false };
         let Some(claim) = solo.sender.claim_at_once() else { return false };
         if claim.body_len() < HEADER + message.len() || self.overflows() {
@@ -95,7 +86,7 @@ impl Channel {
             return false;
         }
         at(Step::SlotWritten);
-        solo.publish(claim);
+        solo.publish_next();
         true
     }
 

@@ -343,7 +343,7 @@ impl Channel {
 
     /// A message was published where the kernel wakes nobody.
     #[inline]
-    fn published(&self) {
+    pub(crate) fn published(&self) {
         self.barrier();
         self.bells.ring_one(&self.block.control, Awaited::Message);
         self.raise_level_for_message();

@@ -35,20 +35,17 @@ impl Solo {
         Ok(Solo { sender, pace: Pace::default(), touches: !cpu::fetches_for_writing() })
     }
 
-    /// As [`SpscSender::publish`]; slots are fetched for what comes.
+    /// As [`SpscSender::publish_next`]; slots are fetched for what comes.
     #[inline(always)]
-    pub(super) fn publish(&self, claim: Claim) {
-        let index = claim.position().index();
-        self.sender.publish(claim);
+    pub(super) fn publish_next(&self) {
+        self.sender.publish_next();
         if self.touches {
             self.sender.touch_ahead();
-        } else if self.pace.is_stream(index, clock::now) {
-            self.sender.fetch_ahead();
+        } else {
+            self.fetch_in_stream();
         }
     }
-}
 
-impl Solo {
     /// The same while its ring is a pair's, or if it was when the slot was claimed.
     ///
     /// # Errors
@@ -61,16 +58,20 @@ impl Solo {
         member: u16,
         barriers: &impl Barriers,
     ) -> Result<(), Corrupt> {
-        let index = held.slot().position().index();
         let is_of_two = matches!(held, Held::OfTwo(_));
         pairing.publish(&self.sender, held);
         if self.touches && is_of_two {
             return pairing.touch_ahead(&self.sender, member, barriers);
         }
-        if self.pace.is_stream(index, clock::now) {
+        self.fetch_in_stream();
+        Ok(())
+    }
+
+    #[inline(always)]
+    fn fetch_in_stream(&self) {
+        if self.pace.is_stream(self.sender.position().index(), clock::now) {
             self.sender.fetch_ahead();
         }
-        Ok(())
     }
 }
 
@@ -83,7 +84,7 @@ struct Pace {
 }
 
 impl Pace {
-    /// One message more, into that slot of the ring; whether they are a stream.
+    /// One message more, and that slot of the ring is next; whether they are a stream.
     #[inline(always)]
     fn is_stream(&self, index: u32, now: impl FnOnce() -> u64) -> bool {
         if index % EVERY == EVERY - 1 {

@@ -143,9 +143,8 @@ impl Channel {
             let claim = solo.sender.claim().map_err(refuse)?;
             write(&claim)?;
             at(Step::SlotWritten);
-            let position = claim.position();
-            solo.publish(claim);
-            return Ok(position);
+            solo.publish_next();
+            return Ok(claim.position());
         }
         if let Some(pairing) = self.unless_wide() {
             let attach = || Solo::attach(pairing.two().clone());

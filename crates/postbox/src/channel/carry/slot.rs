@@ -1,7 +1,7 @@
 //! Messages that an end of this process writes or reads in their slot: by the fast path of two, what fits one.
 //!
 //! ```text
-//!  lend_slot ──► written by the application ──► push_slot_lent: published
+//!  lend_slot ──► written by the application ──► put_slot_lent: published
 //!      └──────── dropped: the next claim gives the same slot
 //!
 //!  take_slot_in_place: the head moves on, its room is back ──► read by the application, until the next is taken
@@ -28,14 +28,13 @@ pub(crate) struct InSlot {
 
 impl InSlot {
     #[inline(always)]
-    pub(crate) fn len(self) -> usize {
-        self.len
+    pub(crate) fn new(at: usize, len: usize) -> InSlot {
+        InSlot { at, len }
     }
 
-    /// The first `len` bytes of it.
     #[inline(always)]
-    pub(crate) fn first(self, len: usize) -> InSlot {
-        InSlot { len, ..self }
+    pub(crate) fn len(self) -> usize {
+        self.len
     }
 }
 
@@ -50,25 +49,25 @@ fn begin(len: usize, room: usize) -> usize {
 }
 
 impl Channel {
-    /// The next slot, for a message that long; none where it does not fit, or there is no room just now.
+    /// Where in the next slot a message that long is to be written; none where it does not fit, or there is no room just now.
     #[inline(always)]
-    pub(crate) fn lend_slot(&self, outbox: &Outbox, len: usize) -> Option<InSlot> {
+    pub(crate) fn lend_slot(&self, outbox: &Outbox, len: usize) -> Option<usize> {
         if self.fast_path != FastPath::ForTwo || self.overflows() {
             return None;
         }
         let claim = outbox.single.get()?.sender.claim().ok()?;
         let room = claim.body_len();
         let begin = begin(len, room);
-        (begin + len <= room).then(|| InSlot { at: claim.body_offset() + begin, len })
+        (begin + len <= room).then(|| claim.body_offset() + begin)
     }
 
-    /// Sends the first `len` bytes of what was written in the slot that was lent.
+    /// Sends the first `len` bytes of what was written in the slot that was lent, from `lent` on. Nobody is told.
     #[inline(always)]
-    pub(crate) fn push_slot_lent(
+    pub(crate) fn put_slot_lent(
         &self,
         end: &End,
         outbox: &Outbox,
-        lies: InSlot,
+        lent: usize,
         len: usize,
     ) -> Result<(), Fault> {
         // The same as when it was lent: its end has been borrowed since.
@@ -76,14 +75,13 @@ impl Channel {
             outbox.single.get().and_then(|solo| Some((solo.sender.claim_at_once()?, solo)));
         let (claim, solo) = claimed.ok_or(Fault::Corrupt("a slot that was lent is gone"))?;
         let mut header = Envelope::plain_header(end.pid(), len as u32);
-        if lies.at != claim.body_offset() + HEADER {
+        if lent != claim.body_offset() + HEADER {
             header = Envelope::at_next_line(header);
         }
         // Within the region, as every slot.
         let _ = self.region.write(claim.body_offset(), &header);
         at(Step::SlotWritten);
-        solo.publish(claim);
-        self.published();
+        solo.publish_next();
         Ok(())
     }
 

@@ -39,8 +39,8 @@ pub(super) struct Lent {
 enum Room {
     /// In shared memory, in place.
     Body(Body),
-    /// Likewise, in the next slot.
-    Slot(InSlot),
+    /// Likewise, in the next slot: from that byte of the memory on.
+    Slot(usize),
     /// In the sending end's buffer: what is short, and what a rendezvous may have to offer again.
     Own(Vec<u8>),
     /// Nothing is lent, or it was sent.
@@ -124,8 +124,8 @@ impl ByteSender {
             && end.channel.config.allows(len)
             && end.has_known_partners();
         let slot = may.then(|| end.channel.lend_slot(&self.outbox, len)).flatten();
-        if let Some(lies) = slot {
-            self.lent = Lent { room: Room::Slot(lies), len };
+        if let Some(at) = slot {
+            self.lent = Lent { room: Room::Slot(at), len };
         }
         slot.is_some()
     }
@@ -228,7 +228,7 @@ impl Loan<'_> {
             return SharedSliceMut::from(&mut [][..]);
         }
         match room {
-            Room::Slot(lies) => end.channel.in_slot_mut(lies.first(*len)),
+            Room::Slot(at) => end.channel.in_slot_mut(InSlot::new(*at, *len)),
             Room::Body(body) => end.channel.body_mut(body, *len),
             Room::Own(own) => SharedSliceMut::from(&mut own[..*len]),
             Room::Spent => SharedSliceMut::from(&mut [][..]),
@@ -240,7 +240,7 @@ impl Loan<'_> {
     pub fn bytes(&self) -> SharedSlice<'_> {
         let ByteSender { end, lent: Lent { room, len }, .. } = &*self.sender;
         match room {
-            Room::Slot(lies) => end.channel.in_slot(lies.first(*len)),
+            Room::Slot(at) => end.channel.in_slot(InSlot::new(*at, *len)),
             Room::Body(body) => end.channel.body(body, *len),
             Room::Own(own) => SharedSlice::from(&own[..*len]),
             Room::Spent => SharedSlice::from(&[][..]),
@@ -321,14 +321,15 @@ impl Loan<'_> {
     /// Whether it lay in its slot, and there was nothing to be done but to publish that.
     #[inline(always)]
     fn went_at_once(&mut self) -> bool {
-        let ByteSender { end, outbox, lent: Lent { room: Room::Slot(lies), len }, .. } =
+        let ByteSender { end, outbox, lent: Lent { room: Room::Slot(at), len }, .. } =
             &*self.sender
         else {
             return false;
         };
         let went =
-            end.sends_at_once(*len) && end.channel.push_slot_lent(end, outbox, *lies, *len).is_ok();
+            end.sends_at_once(*len) && end.channel.put_slot_lent(end, outbox, *at, *len).is_ok();
         if went {
+            end.channel.published();
             end.count_message(*len);
             self.sender.lent.room = Room::Spent;
         }
@@ -374,13 +375,14 @@ impl Loan<'_> {
     /// Sends what was written in a slot, for which there is room.
     fn push_slot(&mut self) -> Result<(), SendError> {
         self.sender.has_receivers()?;
-        let ByteSender { end, outbox, lent: Lent { room: Room::Slot(lies), len }, .. } =
+        let ByteSender { end, outbox, lent: Lent { room: Room::Slot(at), len }, .. } =
             &*self.sender
         else {
             return Ok(());
         };
         let len = *len;
-        end.channel.push_slot_lent(end, outbox, *lies, len)?;
+        end.channel.put_slot_lent(end, outbox, *at, len)?;
+        end.channel.published();
         end.count_message(len);
         end.was_awake();
         self.sender.lent.room = Room::Spent;

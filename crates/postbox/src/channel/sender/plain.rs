@@ -18,8 +18,9 @@ impl ByteSender {
         if end.channel.fast_path != FastPath::ForTwo {
             return self.went_by_call(bytes);
         }
-        let went = end.sends_at_once(bytes.len()) && end.channel.push_for_two(end, outbox, bytes);
+        let went = end.sends_at_once(bytes.len()) && end.channel.put_for_two(end, outbox, bytes);
         if went {
+            end.channel.published();
             end.count_message(bytes.len());
         }
         went
