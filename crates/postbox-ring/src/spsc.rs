@@ -107,7 +107,7 @@ impl<M: SlotMemory> SpscSender<M> {
     fn look_for_room(&self) -> Result<(), ClaimError> {
         let (ring, tail) = (&self.ring, self.tail.get());
         let mut cache = ClaimCache::new();
-        match ring.admission(tail, &mut cache)? {
+        match ring.admission_from_head(tail, &mut cache)? {
             Admission::Admitted if ring.is_within(tail, &cache) => {
                 self.limit.set(ring.advanced(tail, ring.room(tail, &cache)));
                 Ok(())
@@ -127,7 +127,8 @@ impl<M: SlotMemory> SpscSender<M> {
     }
 
     /// Publishes the next slot to write, which has been claimed and written: as [`publish`](SpscSender::publish), for
-    /// whoever has one claim at a time, and need not keep it while it writes.
+    /// whoever has one claim at a time, and need not keep it while it writes. Without a claim the sender would
+    /// never look for room again.
     #[inline(always)]
     pub fn publish_next(&self) {
         debug_assert!(!self.is_at_limit(), "it has not been claimed");

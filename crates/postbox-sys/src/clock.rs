@@ -1,7 +1,8 @@
 //! The monotonic clock: it never jumps, is the same in every process, and stops during suspend.
 //!
 //! The vDSO is called where it lies, not by way of the C library: whoever never waits asks for the time with each message, and
-//! the way takes a third of that. Both clocks exist in every kernel since 2.6.32, and in every vDSO.
+//! the way takes a third of that. Both clocks exist in every kernel since 2.6.32. Where there is no vDSO, or it cannot read the
+//! machine's clock, it is a system call, and a filter that forbids that one is a panic, as it is for `Instant::now`.
 
 use rustix::time::{ClockId, clock_gettime};
 

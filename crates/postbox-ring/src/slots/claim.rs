@@ -172,8 +172,9 @@ impl<M: SlotMemory> Slots<M> {
         left.clamp(1, i64::from(self.window())) as u32
     }
 
+    /// As [`admission`](Self::admission), by the head that is there now.
     #[inline(never)]
-    fn admission_from_head(
+    pub(crate) fn admission_from_head(
         &self,
         position: Position,
         cache: &mut ClaimCache,

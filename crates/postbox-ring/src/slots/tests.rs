@@ -204,6 +204,30 @@ fn laps_wrap() {
 }
 
 #[test]
+fn an_spsc_ring_is_full_also_where_the_lap_has_wrapped() {
+    let (_region, ring) = ring(4, 4);
+    let last = (1 << 40) - 1;
+    for counter in [ring.memory.tail(), ring.memory.head()] {
+        counter.store(Position::at(last, 0).raw(), Relaxed);
+    }
+    for index in 0..4 {
+        ring.memory.word(index).unwrap().store(SlotWord::free(last).raw(), Relaxed);
+    }
+    let sender = SpscSender::attach(ring.clone()).unwrap();
+    let receiver = SpscReceiver::attach(ring).unwrap();
+    let send = || sender.claim().map(|claim| sender.publish(claim));
+    (0..4).for_each(|_| send().unwrap());
+    for _ in 0..9 {
+        assert_eq!(send(), Err(ClaimError::Full));
+        for _ in 0..2 {
+            receiver.release(receiver.take().unwrap().unwrap());
+        }
+        (0..2).for_each(|_| send().unwrap());
+    }
+    assert!(sender.position().lap() < 100);
+}
+
+#[test]
 fn nonsense_in_memory_is_an_error_and_never_a_panic() {
     let nonsense = [u64::MAX, 3, 1 << 24, 1 << 63, 0xff << 16, 7 << 24 | 2 << 16 | 5];
     let (region, fresh) = ring(3, 2);
