@@ -237,6 +237,7 @@ pub fn messages(bytes: &[u8]) {
         Err(error) => panic!("what was decoded is not encoded: {error}"),
     };
     assert!(encoded.len() <= bytes.len());
+    assert_eq!(Ok(&encoded), postcard::to_stdvec(&message).as_ref());
     assert_eq!(<Anything as Message>::decode(&mut encoded).ok(), Some(message));
 }
 

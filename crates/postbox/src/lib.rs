@@ -367,6 +367,7 @@ mod queue;
 mod remedy;
 mod select;
 mod wait;
+mod words;
 
 pub use buffer::{AttachError, Consumer, CorruptBuffer, Producer, SharedBuffer, TryProduceError};
 pub use bytemuck;

@@ -2,8 +2,7 @@
 
 use crate::bounded;
 use crate::error::{DecodeError, EncodeError};
-use postcard::Error::SerializeBufferFull;
-use postcard::ser_flavors::Flavor;
+use crate::words;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::fmt;
@@ -42,13 +41,13 @@ impl<T: Serialize + DeserializeOwned> Message for T {
     type Borrowed = T;
 
     fn encode<'m>(message: &'m T, scratch: &'m mut Vec<u8>) -> Result<&'m [u8], EncodeError> {
-        if scratch.len() > LONG {
+        if scratch.len() > MOST {
             return encode_long(message, scratch);
         }
         if scratch.len() < SHORT {
             scratch.resize(SHORT, 0);
         }
-        match postcard::serialize_with_flavor(message, Fixed::of(scratch)) {
+        match words::encode_into(message, scratch) {
             Ok(len) => Ok(&scratch[..len]),
             // What the matter is may be hidden: whatever it was comes again, unless it was the room.
             Err(_) => encode_long(message, scratch),
@@ -68,65 +67,8 @@ impl<T: Serialize + DeserializeOwned> Message for T {
 const SHORT: usize = 256;
 /// Whoever sends longer messages than that is better off with a buffer that grows.
 const LONG: usize = 1 << 16;
-/// An integer as postcard makes it, byte by byte, is no longer; so it is copied, since a load of several bytes that
-/// were just stored one by one waits until all of them are out of the processor's store buffer.
-const INTEGER: usize = 10;
-
-/// Encodes into a buffer as far as that goes: two thirds of the price of one that may grow at each byte.
-struct Fixed<'b> {
-    into: &'b mut [u8],
-    len: usize,
-    /// Something did not fit. It stays so, whatever would fit after it and whoever hides the error.
-    full: bool,
-}
-
-impl<'b> Fixed<'b> {
-    fn of(into: &'b mut [u8]) -> Self {
-        Fixed { into, len: 0, full: false }
-    }
-
-    /// Room for so many bytes more.
-    #[inline(always)]
-    fn room(&mut self, len: usize) -> postcard::Result<&mut [u8]> {
-        let begin = self.len;
-        match self.into.get_mut(begin..begin + len) {
-            Some(room) if !self.full => {
-                self.len = begin + len;
-                Ok(room)
-            }
-            _ => {
-                self.full = true;
-                Err(SerializeBufferFull)
-            }
-        }
-    }
-}
-
-impl Flavor for Fixed<'_> {
-    type Output = usize;
-
-    #[inline(always)]
-    fn try_push(&mut self, byte: u8) -> postcard::Result<()> {
-        self.room(1)?.fill(byte);
-        Ok(())
-    }
-
-    #[inline(always)]
-    fn try_extend(&mut self, bytes: &[u8]) -> postcard::Result<()> {
-        let into = self.room(bytes.len())?;
-        if bytes.len() <= INTEGER {
-            into.iter_mut().zip(bytes).for_each(|(into, byte)| *into = *byte);
-        } else {
-            into.copy_from_slice(bytes);
-        }
-        Ok(())
-    }
-
-    #[inline(always)]
-    fn finalize(self) -> postcard::Result<usize> {
-        if self.full { Err(SerializeBufferFull) } else { Ok(self.len) }
-    }
-}
+/// So large is the buffer of whoever does not.
+const MOST: usize = LONG + words::SLACK;
 
 /// As [`Message::encode`], for what takes more room than there was.
 #[inline(never)]
@@ -139,8 +81,8 @@ fn encode_long<'m, T: Serialize>(
     *scratch = postcard::to_extend(message, buffer).map_err(EncodeError::new)?;
     let len = scratch.len();
     if len <= LONG {
-        // The next one may be somewhat longer.
-        scratch.resize(scratch.capacity().min(LONG), 0);
+        // The next one may be somewhat longer, and is to fit at once if it is not.
+        scratch.resize(scratch.capacity().max(len + words::SLACK).min(MOST), 0);
     }
     Ok(&scratch[..len])
 }
@@ -206,6 +148,7 @@ impl Message for Bytes {
 mod tests {
     use super::*;
     use serde::Deserialize;
+    use serde::ser::SerializeTuple;
 
     #[derive(Debug, PartialEq, Serialize, Deserialize)]
     struct Mixed {
@@ -263,8 +206,33 @@ mod tests {
         }
     }
 
+    /// An integer behind so many bytes, and whatever comes of it.
+    struct Careless(usize);
+
+    impl Serialize for Careless {
+        fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+            let mut all = to.serialize_tuple(3)?;
+            all.serialize_element(&"a".repeat(self.0))?;
+            let _ = all.serialize_element(&u64::MAX);
+            all.serialize_element(&7u8)?;
+            all.end()
+        }
+    }
+
+    impl<'de> Deserialize<'de> for Careless {
+        fn deserialize<D: serde::Deserializer<'de>>(_: D) -> Result<Self, D::Error> {
+            Ok(Careless(0))
+        }
+    }
+
     #[test]
     fn a_lack_of_room_is_made_good_whoever_hides_it() {
+        for len in 230..260 {
+            let mut scratch = Vec::new();
+            let careless = Careless(len);
+            let bytes = Careless::encode(&careless, &mut scratch).unwrap();
+            assert_eq!(bytes, postcard::to_stdvec(&careless).unwrap());
+        }
         for (first, second) in [(200, 30), (240, 30), (300, 0), (300, 5), (1000, 1)] {
             let mut scratch = Vec::new();
             let shown = Shown(first, second);
@@ -274,12 +242,21 @@ mod tests {
     }
 
     #[test]
+    fn the_next_one_of_the_same_length_fits_at_once() {
+        for len in (200..600).chain([5000]).chain(LONG - 20..=LONG - 4) {
+            let (numbers, mut scratch) = ((vec![7u8; len], 1u64), Vec::new());
+            let len = <(Vec<u8>, u64)>::encode(&numbers, &mut scratch).unwrap().len();
+            assert_eq!(words::encode_into(&numbers, &mut scratch), Ok(len));
+        }
+    }
+
+    #[test]
     fn a_long_message_is_no_burden_for_short_ones() {
         let mut scratch = Vec::new();
         for long in [51_000, 1 << 20, 60_000, 1 << 24] {
             assert!(String::encode(&"x".repeat(long), &mut scratch).unwrap().len() > long);
             u8::encode(&1, &mut scratch).unwrap();
-            assert!(scratch.len() <= LONG, "{} bytes are cleared for each", scratch.len());
+            assert!(scratch.len() <= MOST, "{} bytes are cleared for each", scratch.len());
         }
     }
 
