@@ -74,7 +74,7 @@ fn spread(value: u64) -> (u64, u16, usize) {
     let word = (word & 0x007f_007f_007f_007f) | (word & 0x3f80_3f80_3f80_3f80) << 1;
     let rest = (value >> 56) as u16;
     if rest > 0 {
-        let more = (rest & 0x7f) | (rest >> 7) * 0x180;
+        let more = (rest & 0x7f) | ((rest >> 7) * 0x180);
         return (word | MORE, more, if rest > 0x7f { 10 } else { 9 });
     }
     let len = (63 - value.leading_zeros() as usize) / 7 + 1;
