@@ -107,7 +107,7 @@ impl<M: SlotMemory> SpscSender<M> {
     fn look_for_room(&self) -> Result<(), ClaimError> {
         let (ring, tail) = (&self.ring, self.tail.get());
         let mut cache = ClaimCache::new();
-        match ring.admission_from_head(tail, &mut cache)? {
+        match ring.admission(tail, &mut cache)? {
             Admission::Admitted if ring.is_within(tail, &cache) => {
                 self.limit.set(ring.advanced(tail, ring.room(tail, &cache)));
                 Ok(())

@@ -11,21 +11,16 @@ use postbox_steps::{Step, at};
 ///
 /// Private to one sender. It may be out of date: the head only moves on, so an old one errs towards
 /// Full, and then it is read again.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct ClaimCache {
-    head: Position,
+    /// None before it was read once: no position is behind all others, since laps wrap.
+    head: Option<Position>,
 }
 
 impl ClaimCache {
     /// Knows nothing yet.
     pub const fn new() -> ClaimCache {
-        ClaimCache { head: Position::from_raw(0) }
-    }
-}
-
-impl Default for ClaimCache {
-    fn default() -> ClaimCache {
-        ClaimCache::new()
+        ClaimCache { head: None }
     }
 }
 
@@ -150,11 +145,13 @@ impl<M: SlotMemory> Slots<M> {
         position: Position,
         cache: &mut ClaimCache,
     ) -> Result<Admission, Corrupt> {
-        // A negative distance becomes a huge one: look again.
-        if (self.distance(cache.head, position) as u64) < u64::from(self.window()) {
-            return Ok(Admission::Admitted);
+        match cache.head {
+            // A negative distance becomes a huge one: look again.
+            Some(head) if (self.distance(head, position) as u64) < u64::from(self.window()) => {
+                Ok(Admission::Admitted)
+            }
+            _ => self.admission_from_head(position, cache),
         }
-        self.admission_from_head(position, cache)
     }
 
     /// Whether `position` is less than one round ahead of the head, withdrawn entries keeping their slots, and
@@ -162,32 +159,34 @@ impl<M: SlotMemory> Slots<M> {
     #[inline]
     pub(crate) fn is_within(&self, position: Position, cache: &ClaimCache) -> bool {
         let others = (self.slots() - 1).max(self.window());
-        (self.distance(cache.head, position) as u64) < u64::from(others)
+        let waiting = |head| self.distance(head, position) as u64;
+        cache.head.is_some_and(|head| waiting(head) < u64::from(others))
     }
 
     /// How many positions may be claimed from `position` on, which itself may be: more than one only
     /// where none need be told from withdrawn ones.
     pub(crate) fn room(&self, position: Position, cache: &ClaimCache) -> u32 {
-        let left = i64::from(self.window()) - self.distance(cache.head, position);
-        left.clamp(1, i64::from(self.window())) as u32
+        let window = i64::from(self.window());
+        let left = cache.head.map_or(1, |head| window - self.distance(head, position));
+        left.clamp(1, window) as u32
     }
 
-    /// As [`admission`](Self::admission), by the head that is there now.
     #[inline(never)]
-    pub(crate) fn admission_from_head(
+    fn admission_from_head(
         &self,
         position: Position,
         cache: &mut ClaimCache,
     ) -> Result<Admission, Corrupt> {
         self.pass_over()?;
         // Acquire: pairs with the Release in `advance`.
-        cache.head = Position::from_raw(self.memory().head().load(Ordering::Acquire));
-        let waiting = self.distance(cache.head, position);
+        let head = Position::from_raw(self.memory().head().load(Ordering::Acquire));
+        cache.head = Some(head);
+        let waiting = self.distance(head, position);
         if waiting < 0 {
             return Ok(Admission::Outdated);
         }
         let window = i64::from(self.window());
-        if waiting < window || self.live_from(cache.head, waiting)? < window {
+        if waiting < window || self.live_from(head, waiting)? < window {
             return Ok(Admission::Admitted);
         }
         Ok(Admission::Full)

@@ -180,16 +180,22 @@ fn so_many_positions_on_are_as_many_steps_also_where_the_lap_wraps() {
     }
 }
 
-#[test]
-fn laps_wrap() {
-    let (region, ring) = ring(2, 2);
+/// A ring whose laps wrap after this one.
+fn in_its_last_lap(slots: u32, window: u32) -> (Region, SlotRing) {
+    let (region, ring) = ring(slots, window);
     let last = (1 << 40) - 1;
     for counter in [ring.memory.tail(), ring.memory.head(), ring.memory.withdrawals()] {
         counter.store(Position::at(last, 0).raw(), Relaxed);
     }
-    for index in 0..2 {
+    for index in 0..slots {
         ring.memory.word(index).unwrap().store(SlotWord::free(last).raw(), Relaxed);
     }
+    (region, ring)
+}
+
+#[test]
+fn laps_wrap() {
+    let (region, ring) = in_its_last_lap(2, 2);
     for value in 0..9 {
         let position = send(&region, &ring, value).unwrap();
         send(&region, &ring, value + 100).unwrap();
@@ -204,15 +210,20 @@ fn laps_wrap() {
 }
 
 #[test]
+fn a_ring_is_full_also_where_the_lap_has_wrapped() {
+    let (region, ring) = in_its_last_lap(5, 3);
+    (0..3).for_each(|value| send(&region, &ring, value).map(drop).unwrap());
+    for value in 3..12 {
+        assert_eq!(send(&region, &ring, 0), Err(ClaimError::Full), "before {value}");
+        assert_eq!(receive(&region, &ring), Some(value - 3));
+        send(&region, &ring, value).unwrap();
+    }
+    assert!(Position::from_raw(ring.memory.tail().load(Relaxed)).lap() < 100);
+}
+
+#[test]
 fn an_spsc_ring_is_full_also_where_the_lap_has_wrapped() {
-    let (_region, ring) = ring(4, 4);
-    let last = (1 << 40) - 1;
-    for counter in [ring.memory.tail(), ring.memory.head()] {
-        counter.store(Position::at(last, 0).raw(), Relaxed);
-    }
-    for index in 0..4 {
-        ring.memory.word(index).unwrap().store(SlotWord::free(last).raw(), Relaxed);
-    }
+    let (_region, ring) = in_its_last_lap(4, 4);
     let sender = SpscSender::attach(ring.clone()).unwrap();
     let receiver = SpscReceiver::attach(ring).unwrap();
     let send = || sender.claim().map(|claim| sender.publish(claim));
