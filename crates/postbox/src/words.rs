@@ -158,6 +158,32 @@ macro_rules! signed_integers {
     )+};
 }
 
+macro_rules! counted {
+    ($($method:ident)+) => {$(
+        #[inline]
+        fn $method(self, len: Option<usize>) -> postcard::Result<Self> {
+            self.count(len)?;
+            Ok(self)
+        }
+    )+};
+}
+
+macro_rules! variants {
+    ($($method:ident)+) => {$(
+        #[inline]
+        fn $method(
+            self,
+            _: &'static str,
+            index: u32,
+            _: &'static str,
+            _: usize,
+        ) -> postcard::Result<Self> {
+            self.integer(index.into())?;
+            Ok(self)
+        }
+    )+};
+}
+
 impl Serializer for &mut Words<'_> {
     type Ok = ();
     type Error = postcard::Error;
@@ -265,11 +291,9 @@ impl Serializer for &mut Words<'_> {
         value.serialize(self)
     }
 
-    #[inline]
-    fn serialize_seq(self, len: Option<usize>) -> postcard::Result<Self> {
-        self.count(len)?;
-        Ok(self)
-    }
+    counted! { serialize_seq serialize_map }
+
+    variants! { serialize_tuple_variant serialize_struct_variant }
 
     #[inline]
     fn serialize_tuple(self, _: usize) -> postcard::Result<Self> {
@@ -282,37 +306,7 @@ impl Serializer for &mut Words<'_> {
     }
 
     #[inline]
-    fn serialize_tuple_variant(
-        self,
-        _: &'static str,
-        index: u32,
-        _: &'static str,
-        _: usize,
-    ) -> postcard::Result<Self> {
-        self.integer(index.into())?;
-        Ok(self)
-    }
-
-    #[inline]
-    fn serialize_map(self, len: Option<usize>) -> postcard::Result<Self> {
-        self.count(len)?;
-        Ok(self)
-    }
-
-    #[inline]
     fn serialize_struct(self, _: &'static str, _: usize) -> postcard::Result<Self> {
-        Ok(self)
-    }
-
-    #[inline]
-    fn serialize_struct_variant(
-        self,
-        _: &'static str,
-        index: u32,
-        _: &'static str,
-        _: usize,
-    ) -> postcard::Result<Self> {
-        self.integer(index.into())?;
         Ok(self)
     }
 
@@ -322,16 +316,20 @@ impl Serializer for &mut Words<'_> {
     }
 }
 
-/// Parts come one after the other, and nothing comes after them.
+/// Parts come one after the other, without the names that some have, and nothing comes after them.
 macro_rules! parts {
-    ($($trait:ident: $($method:ident)+;)+) => {$(
+    ($($trait:ident: $($method:ident $(($name:ty))?)+;)+) => {$(
         impl ser::$trait for &mut Words<'_> {
             type Ok = ();
             type Error = postcard::Error;
 
             $(
                 #[inline]
-                fn $method<T: Serialize + ?Sized>(&mut self, part: &T) -> postcard::Result<()> {
+                fn $method<T: Serialize + ?Sized>(
+                    &mut self,
+                    $(_: $name,)?
+                    part: &T,
+                ) -> postcard::Result<()> {
                     part.serialize(&mut **self)
                 }
             )+
@@ -350,151 +348,9 @@ parts! {
     SerializeTupleStruct: serialize_field;
     SerializeTupleVariant: serialize_field;
     SerializeMap: serialize_key serialize_value;
+    SerializeStruct: serialize_field(&'static str);
+    SerializeStructVariant: serialize_field(&'static str);
 }
-
-/// So do fields, whose names are not written.
-macro_rules! fields {
-    ($($trait:ident)+) => {$(
-        impl ser::$trait for &mut Words<'_> {
-            type Ok = ();
-            type Error = postcard::Error;
-
-            #[inline]
-            fn serialize_field<T: Serialize + ?Sized>(
-                &mut self,
-                _: &'static str,
-                part: &T,
-            ) -> postcard::Result<()> {
-                part.serialize(&mut **self)
-            }
-
-            #[inline]
-            fn end(self) -> postcard::Result<()> {
-                Ok(())
-            }
-        }
-    )+};
-}
-
-fields! { SerializeStruct SerializeStructVariant }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-    use std::collections::BTreeMap;
-
-    /// Something of every shape that serde knows.
-    #[derive(Debug, Clone, serde::Serialize)]
-    enum Shape {
-        Unit,
-        Newtype(u32),
-        Tuple(u64, i64, [i16; 2]),
-        Struct { text: String, letter: char, map: BTreeMap<u16, Option<bool>> },
-        Wide((i128, u128, f32, f64, i8, u8)),
-        Nothing((), Nothing, One),
-        Shown(Shown),
-        Many(Vec<Shape>),
-    }
-
-    #[derive(Debug, Clone, serde::Serialize)]
-    struct Nothing;
-
-    #[derive(Debug, Clone, serde::Serialize)]
-    struct One(i32);
-
-    #[derive(Debug, Clone)]
-    struct Shown(i64);
-
-    impl Serialize for Shown {
-        fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-            to.collect_str(&self.0)
-        }
-    }
-
-    /// Numbers of every length alike.
-    fn number() -> impl Strategy<Value = u64> {
-        (any::<u64>(), 0..64).prop_map(|(bits, shift)| bits >> shift)
-    }
-
-    fn shape() -> impl Strategy<Value = Shape> {
-        let map = prop::collection::btree_map(any::<u16>(), any::<Option<bool>>(), 0..5);
-        let wide =
-            (any::<i128>(), any::<u128>(), any::<f32>(), any::<f64>(), any::<i8>(), any::<u8>());
-        let leaf = prop_oneof![
-            Just(Shape::Unit),
-            number().prop_map(|n| Shape::Newtype(n as u32)),
-            (number(), number(), any::<[i16; 2]>()).prop_map(|(n, signed, pair)| Shape::Tuple(
-                n,
-                signed as i64,
-                pair
-            )),
-            (".{0,40}", any::<char>(), map).prop_map(|(text, letter, map)| Shape::Struct {
-                text,
-                letter,
-                map
-            }),
-            wide.prop_map(Shape::Wide),
-            number().prop_map(|n| Shape::Nothing((), Nothing, One(n as i32))),
-            number().prop_map(|n| Shape::Shown(Shown(n as i64))),
-        ];
-        leaf.prop_recursive(3, 40, 8, |inner| {
-            prop::collection::vec(inner, 0..8).prop_map(Shape::Many)
-        })
-    }
-
-    /// Room for whatever comes here, and that nothing in it was written by who was to write less.
-    fn encoded<T: Serialize>(value: &T) -> Vec<u8> {
-        let mut into = vec![0xaa; 1 << 16];
-        let len = encode_into(value, &mut into).unwrap();
-        assert!(into[len + SLACK..].iter().all(|byte| *byte == 0xaa));
-        into.truncate(len);
-        into
-    }
-
-    #[test]
-    fn integers_at_the_edges_of_each_length_are_as_postcard_makes_them() {
-        for bits in 0..64 {
-            for value in [1u64 << bits, (1 << bits) - 1, (1 << bits) + 1, !0 >> bits] {
-                assert_eq!(encoded(&value), postcard::to_stdvec(&value).unwrap(), "{value}");
-                let (signed, short) = (value as i64, (value as u32, value as u16));
-                for value in [signed, signed.wrapping_neg(), !signed] {
-                    assert_eq!(encoded(&value), postcard::to_stdvec(&value).unwrap(), "{value}");
-                }
-                assert_eq!(encoded(&short), postcard::to_stdvec(&short).unwrap());
-                let wide = (u128::from(value), i128::from(value as i64), -i128::from(value));
-                assert_eq!(encoded(&wide), postcard::to_stdvec(&wide).unwrap());
-                let signed = (value as i32, value as i16, value as i8);
-                assert_eq!(encoded(&signed), postcard::to_stdvec(&signed).unwrap());
-            }
-        }
-    }
-
-    #[test]
-    fn it_is_refused_for_lack_of_room_alone() {
-        struct Uncounted;
-        impl Serialize for Uncounted {
-            fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-                to.collect_seq([0, 1].iter().filter(|n| **n > 0))
-            }
-        }
-        let mut into = [0; 64];
-        assert_eq!(encode_into(&Uncounted, &mut into), Err(SerializeSeqLengthUnknown));
-        for value in [(1, "text"), (u64::MAX, "longer text")] {
-            let len = encoded(&value).len();
-            for room in 0..64 {
-                match encode_into(&value, &mut into[..room]) {
-                    Ok(taken) => assert_eq!(into[..taken], encoded(&value)),
-                    Err(error) => assert!(error == SerializeBufferFull && room < len + SLACK),
-                }
-            }
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn whatever_it_is_comes_out_as_postcard_makes_it(shape in shape()) {
-            prop_assert_eq!(encoded(&shape), postcard::to_stdvec(&shape).unwrap());
-        }
-    }
-}
+mod tests;

@@ -17,7 +17,7 @@ pub(super) unsafe fn copy(from: *const u8, to: *mut u8, len: usize) {
     // SAFETY: the caller's; no piece begins before the first byte or ends behind the last.
     unsafe {
         match len {
-            // Where that is known beforehand; by two pieces a part of it would be written twice.
+            // The slot beside its word and header: two pieces of 32 would write a third of it twice.
             48 => piece::<48>(from, to),
             33..=64 => {
                 piece::<32>(from, to);
